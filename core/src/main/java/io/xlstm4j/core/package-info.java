@@ -1,0 +1,4 @@
+@NullMarked
+package io.xlstm4j.core;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package io.xlstm4j.torch;
+
+import org.jspecify.annotations.NullMarked;
