@@ -58,4 +58,12 @@ public final class Check {
               .formatted(divisorName, divisor, name, value, value % divisor));
     }
   }
+
+  /// Requires `a * b` elements to be addressable, so that no size computed from them overflows.
+  public static void fitsArray(String aName, long a, String bName, long b, String what) {
+    if (Math.multiplyHigh(a, b) != 0 || a * b > Integer.MAX_VALUE * 64L) {
+      throw new IllegalArgumentException(
+          "%s (%d) times %s (%d) is too large for the %s".formatted(aName, a, bName, b, what));
+    }
+  }
 }

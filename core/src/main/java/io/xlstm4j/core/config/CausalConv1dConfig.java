@@ -1,0 +1,22 @@
+package io.xlstm4j.core.config;
+
+import io.xlstm4j.core.Check;
+
+/// A causal convolution over time (spec 1.3 and 3.6).
+///
+/// @param featureDim C, channels in and out
+/// @param kernelSize K, taps; the last multiplies the current token; default 4
+/// @param causalConvBias whether there is a bias per channel; default true
+/// @param channelMixing whether every output channel reads every input channel; default false
+public record CausalConv1dConfig(
+    int featureDim, int kernelSize, boolean causalConvBias, boolean channelMixing) {
+  public CausalConv1dConfig {
+    Check.positive("featureDim", featureDim);
+    Check.positive("kernelSize", kernelSize);
+  }
+
+  /// Depthwise and with a bias, as the blocks use it.
+  public static CausalConv1dConfig of(int featureDim, int kernelSize) {
+    return new CausalConv1dConfig(featureDim, kernelSize, true, false);
+  }
+}

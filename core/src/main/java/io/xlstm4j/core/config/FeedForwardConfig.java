@@ -1,0 +1,54 @@
+package io.xlstm4j.core.config;
+
+import io.xlstm4j.core.Check;
+
+/// The gated feed-forward of an sLSTM block, `act(gate) x up`, then down (spec 3.3 and 3.6).
+///
+/// @param projFactor width as a multiple of D, before rounding; default 1.3
+/// @param actFn the activation of the gate half; default exact GELU
+/// @param bias whether its two projections have biases; default false
+/// @param dropout on its output; default 0
+/// @param roundProjUpDimUp whether the width is rounded up, not down; default true
+/// @param roundProjUpToMultipleOf what the width is a multiple of; default 64
+public record FeedForwardConfig(
+    double projFactor,
+    Activation actFn,
+    boolean bias,
+    double dropout,
+    boolean roundProjUpDimUp,
+    int roundProjUpToMultipleOf) {
+  public static final FeedForwardConfig DEFAULT =
+      new FeedForwardConfig(1.3, Activation.GELU, false, 0.0, true, 64);
+
+  /// What the official package offers.
+  public enum Activation {
+    GELU("gelu"),
+    RELU("relu"),
+    RELU_SQUARED("relu^2"),
+    SIGMOID("sigmoid"),
+    SWISH("swish"),
+    SELU("selu");
+
+    private final String key;
+
+    Activation(String key) {
+      this.key = key;
+    }
+
+    /// The name in files.
+    @Override
+    public String toString() {
+      return key;
+    }
+  }
+
+  public FeedForwardConfig {
+    ProjectionWidth.check(projFactor, roundProjUpToMultipleOf);
+    Check.inHalfOpenRange("dropout", dropout, 0, 1);
+  }
+
+  /// U, the width of each half of the up-projection.
+  public int upDim(int embeddingDim) {
+    return ProjectionWidth.of(projFactor, embeddingDim, roundProjUpDimUp, roundProjUpToMultipleOf);
+  }
+}

@@ -1,0 +1,13 @@
+package io.xlstm4j.core.config;
+
+/// What a checkpoint's `config.json` describes: one of the model families.
+public sealed interface ModelConfig permits PaperModelConfig {
+  /// The value of `model_type` in `config.json`.
+  String modelType();
+
+  /// V, the number of rows of the embedding and of the logits.
+  int vocabSize();
+
+  /// D, the width of the residual stream.
+  int embeddingDim();
+}

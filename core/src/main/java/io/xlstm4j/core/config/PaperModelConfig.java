@@ -1,0 +1,48 @@
+package io.xlstm4j.core.config;
+
+import io.xlstm4j.core.Check;
+
+/// A language model of the paper family: embedding, `[m:s]` block stack, head (spec section 4).
+///
+/// In files its keys and those of the stack stand side by side, as in the official `config.yaml`.
+///
+/// @param vocabSize V
+/// @param blockStack the blocks between embedding and head
+/// @param tieWeights whether the head shares the embedding matrix; default false
+/// @param weightDecayOnEmbedding whether the optimizer decays the embedding; default false
+/// @param addEmbeddingDropout whether the stack's dropout also follows the embedding; default false
+public record PaperModelConfig(
+    int vocabSize,
+    BlockStackConfig blockStack,
+    boolean tieWeights,
+    boolean weightDecayOnEmbedding,
+    boolean addEmbeddingDropout)
+    implements ModelConfig {
+  public static final String MODEL_TYPE = "xlstm_paper";
+
+  public PaperModelConfig {
+    Check.positive("vocabSize", vocabSize);
+    Check.fitsArray(
+        "vocabSize", vocabSize, "embeddingDim", blockStack.embeddingDim(), "embedding matrix");
+  }
+
+  /// A model with every other choice at its default.
+  public static PaperModelConfig of(int vocabSize, BlockStackConfig blockStack) {
+    return new PaperModelConfig(vocabSize, blockStack, false, false, false);
+  }
+
+  public PaperModelConfig withVocabSize(int newVocabSize) {
+    return new PaperModelConfig(
+        newVocabSize, blockStack, tieWeights, weightDecayOnEmbedding, addEmbeddingDropout);
+  }
+
+  @Override
+  public String modelType() {
+    return MODEL_TYPE;
+  }
+
+  @Override
+  public int embeddingDim() {
+    return blockStack.embeddingDim();
+  }
+}

@@ -1,0 +1,25 @@
+package io.xlstm4j.core.config;
+
+import io.xlstm4j.core.Check;
+
+/// How the official up-projections round their width: `factor x D`, to a multiple.
+final class ProjectionWidth {
+  private ProjectionWidth() {}
+
+  static void check(double projFactor, int multipleOf) {
+    Check.positive("projFactor", projFactor);
+    Check.positive("roundProjUpToMultipleOf", multipleOf);
+  }
+
+  /// @throws IllegalArgumentException if nothing is left, or the width overflows
+  static int of(double projFactor, int embeddingDim, boolean roundUp, int multipleOf) {
+    double multiples = projFactor * embeddingDim / multipleOf;
+    double width = (roundUp ? Math.ceil(multiples) : Math.floor(multiples)) * multipleOf;
+    if (width < 1 || width > Integer.MAX_VALUE / 4) {
+      throw new IllegalArgumentException(
+          "projFactor (%s) times embeddingDim (%d), rounded %s to a multiple of %d, gives %.0f: not a usable width"
+              .formatted(projFactor, embeddingDim, roundUp ? "up" : "down", multipleOf, width));
+    }
+    return (int) width;
+  }
+}

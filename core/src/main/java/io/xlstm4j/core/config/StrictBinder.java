@@ -1,0 +1,161 @@
+package io.xlstm4j.core.config;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.MapperFeature;
+import com.fasterxml.jackson.databind.PropertyNamingStrategies;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.core.InvalidInputException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/// Turns a tree of keys into a record: what is not said keeps its default, what is not known is an
+/// error that suggests the nearest key, what has the wrong type is an error that shows it.
+///
+/// Keys are the record components in snake_case.
+public final class StrictBinder {
+  private static final JsonMapper MAPPER =
+      JsonMapper.builder()
+          .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(SerializationFeature.INDENT_OUTPUT)
+          .enable(SerializationFeature.WRITE_ENUMS_USING_TO_STRING)
+          .enable(DeserializationFeature.READ_ENUMS_USING_TO_STRING)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+          .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+          .build();
+
+  private StrictBinder() {}
+
+  /// Parses JSON; one object and nothing after it.
+  ///
+  /// @param source the name of the file, for messages
+  /// @throws InvalidInputException if it is not one JSON object
+  public static ObjectNode parse(String json, String source) {
+    JsonNode tree;
+    try {
+      tree = MAPPER.readTree(json);
+    } catch (JsonProcessingException e) {
+      throw new InvalidInputException(source + ": not JSON: " + place(e), e);
+    }
+    if (!(tree instanceof ObjectNode object)) {
+      throw new InvalidInputException(source + ": expected a JSON object at the top");
+    }
+    return object;
+  }
+
+  /// The tree of a record, keys in the order of its components.
+  public static ObjectNode toTree(Object record) {
+    return MAPPER.valueToTree(record);
+  }
+
+  /// Readable JSON of a tree.
+  public static String toJson(JsonNode tree) {
+    try {
+      return MAPPER.writeValueAsString(tree) + "\n";
+    } catch (JsonProcessingException e) {
+      throw new AssertionError("a tree can always be written", e);
+    }
+  }
+
+  /// Lays `said` over `defaults`, neither of which is changed.
+  ///
+  /// @param defaults a whole tree; says which keys there are and of which type
+  /// @param said the keys that somebody wrote
+  /// @param source the name of the file, for messages
+  /// @throws InvalidInputException for an unknown key or a wrong type
+  public static ObjectNode merge(ObjectNode defaults, ObjectNode said, String source) {
+    ObjectNode merged = defaults.deepCopy();
+    overlay(merged, said, "", source);
+    return merged;
+  }
+
+  /// Makes the record of a whole tree.
+  ///
+  /// @throws InvalidInputException if the record refuses a value, in the record's own words
+  public static <T> T toRecord(ObjectNode tree, Class<T> type, String source) {
+    try {
+      return MAPPER.treeToValue(tree, type);
+    } catch (JsonProcessingException e) {
+      for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+        if (cause instanceof IllegalArgumentException && cause.getMessage() != null) {
+          throw new InvalidInputException(source + ": " + cause.getMessage(), e);
+        }
+      }
+      throw new InvalidInputException(source + ": " + place(e), e);
+    }
+  }
+
+  private static void overlay(ObjectNode base, ObjectNode said, String path, String source) {
+    for (Map.Entry<String, JsonNode> entry : said.properties()) {
+      String key = entry.getKey();
+      JsonNode value = entry.getValue();
+      JsonNode known = base.get(key);
+      if (known == null) {
+        throw unknownKey(path + key, key, names(base), source);
+      }
+      if (known instanceof ObjectNode section && value instanceof ObjectNode lines) {
+        overlay(section, lines, path + key + ".", source);
+      } else {
+        base.set(key, checkedType(known, value, path + key, source));
+      }
+    }
+  }
+
+  private static JsonNode checkedType(JsonNode known, JsonNode value, String path, String source) {
+    String wanted = null;
+    if (known.isObject() && !value.isNull()) {
+      wanted = "a section of keys";
+    } else if (known.isBoolean() && !value.isBoolean()) {
+      wanted = "true or false";
+    } else if (known.isIntegralNumber() && !value.isIntegralNumber()) {
+      wanted = "a whole number";
+    } else if (known.isFloatingPointNumber() && !value.isNumber()) {
+      wanted = "a number";
+    } else if (known.isTextual() && !value.isTextual() && !value.isNull()) {
+      wanted = "a word";
+    } else if (known.isArray() && !value.isArray()) {
+      wanted = "a list";
+    } else if (known.isIntegralNumber() && !value.canConvertToInt() && !value.canConvertToLong()) {
+      wanted = "a smaller number";
+    }
+    if (wanted != null) {
+      throw new InvalidInputException(
+          source + ": " + path + " must be " + wanted + ", but is " + shown(value));
+    }
+    return value;
+  }
+
+  private static String shown(JsonNode value) {
+    String text = value.toString();
+    return text.length() <= 60 ? text : text.substring(0, 57) + "...";
+  }
+
+  private static InvalidInputException unknownKey(
+      String path, String key, List<String> known, String source) {
+    return new InvalidInputException(
+        source + ": unknown key " + path + "; " + Nearest.suggestion(key, known));
+  }
+
+  private static List<String> names(ObjectNode node) {
+    var names = new ArrayList<String>();
+    node.fieldNames().forEachRemaining(names::add);
+    return names;
+  }
+
+  /// Jackson's message without its second line, which names Java classes.
+  private static String place(JsonProcessingException e) {
+    String message = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+    var at = e.getLocation();
+    return at == null || at.getLineNr() < 1
+        ? message
+        : message + " (line " + at.getLineNr() + ", column " + at.getColumnNr() + ")";
+  }
+}
