@@ -67,7 +67,7 @@ public final class PaperConfigKeys {
 
   /// Lays the keys somebody wrote over `defaults`.
   ///
-  /// @throws InvalidInputException as [StrictBinder#bind]
+  /// @throws InvalidInputException as `StrictBinder.merge` and `toRecord`
   public static PaperModelConfig bind(ObjectNode said, PaperModelConfig defaults, String source) {
     ObjectNode keys = said.deepCopy();
     dropInert(keys, source);
