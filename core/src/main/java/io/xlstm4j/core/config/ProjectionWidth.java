@@ -15,7 +15,7 @@ final class ProjectionWidth {
   static int of(double projFactor, int embeddingDim, boolean roundUp, int multipleOf) {
     double multiples = projFactor * embeddingDim / multipleOf;
     double width = (roundUp ? Math.ceil(multiples) : Math.floor(multiples)) * multipleOf;
-    if (width < 1 || width > Integer.MAX_VALUE / 4) {
+    if (width < 1 || width > (1 << 29)) {
       throw new IllegalArgumentException(
           "projFactor (%s) times embeddingDim (%d), rounded %s to a multiple of %d, gives %.0f: not a usable width"
               .formatted(projFactor, embeddingDim, roundUp ? "up" : "down", multipleOf, width));

@@ -1,0 +1,58 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.arange;
+
+import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.jspecify.annotations.Nullable;
+
+/// Which positions of a batch `(B, S)` hold tokens, and where documents start.
+///
+/// A position past its row's length leaves the state as it was; its output means nothing. At a
+/// document start the state is that of a fresh row. Either way a row's results are those of the row
+/// alone.
+///
+/// @param valid `(B, S)` booleans, true for the first `length` positions of a row; null for all
+/// @param starts `(B, S)` booleans, true at the first token of a document; null for none
+public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
+  /// Every position is a token, no document starts.
+  public static final SequenceLayout FULL = new SequenceLayout(null, null);
+
+  /// Rows of the given lengths, padded behind.
+  ///
+  /// @param lengths `(B)` integers in `[0, S]`
+  public static SequenceLayout ofLengths(Tensor lengths, long sequenceLength) {
+    Tensor positions =
+        arange(new Scalar(sequenceLength), new TensorOptions(lengths.device())).unsqueeze(0);
+    return new SequenceLayout(positions.lt(lengths.unsqueeze(1)), null);
+  }
+
+  /// Rows that are all tokens, with documents starting where `starts` is true.
+  public static SequenceLayout ofStarts(Tensor starts) {
+    return new SequenceLayout(null, starts);
+  }
+
+  /// The positions `[from, from + length)`.
+  SequenceLayout narrow(long from, long length) {
+    return new SequenceLayout(
+        valid == null ? null : valid.narrow(1, from, length),
+        starts == null ? null : starts.narrow(1, from, length));
+  }
+
+  /// Which document of the batch row a position is in, counted from the one the row entered with:
+  /// `(B, S)` int64.
+  static Tensor documents(Tensor starts) {
+    return starts.cumsum(1);
+  }
+
+  /// @throws IllegalArgumentException if a mask does not have the shape of the batch
+  void check(long batch, long length) {
+    if (valid != null) {
+      Ops.expectShape("valid", valid, "(B, S)", batch, length);
+    }
+    if (starts != null) {
+      Ops.expectShape("starts", starts, "(B, S)", batch, length);
+    }
+  }
+}

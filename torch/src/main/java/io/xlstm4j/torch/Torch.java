@@ -1,0 +1,55 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.InvalidInputException;
+import org.bytedeco.javacpp.Loader;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.global.torch;
+
+/// The native library itself: loading, devices, threads, seeds.
+public final class Torch {
+  static {
+    // JavaCPP prints that the newest published openblas is one version older; keep it in the log.
+    if (System.getProperty("org.bytedeco.javacpp.logger") == null) {
+      System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
+    }
+  }
+
+  private Torch() {}
+
+  /// Loads libtorch once; one to two seconds the first time in a process.
+  public static void load() {
+    Loader.load(torch.class);
+  }
+
+  /// The device of that name: `cpu`, `cuda`, `cuda:1`.
+  ///
+  /// @throws InvalidInputException if there is no such kind or this machine has none of it
+  public static Device device(String name) {
+    load();
+    if (!name.matches("cpu|cuda(:[0-9]{1,2})?")) {
+      throw new InvalidInputException("device " + name + " is unknown; use cpu, cuda or cuda:N");
+    }
+    if (name.startsWith("cuda") && !torch.hasCUDA()) {
+      throw new InvalidInputException(
+          "device " + name + " is not here; use cpu, or build with -Pcuda on a machine with a GPU");
+    }
+    return new Device(name);
+  }
+
+  /// Seeds every random generator of libtorch: initialisation and dropout.
+  public static void seed(long seed) {
+    load();
+    torch.manual_seed(seed);
+  }
+
+  /// How many threads one operation may use.
+  public static int threads() {
+    load();
+    return torch.get_num_threads();
+  }
+
+  public static void threads(int count) {
+    load();
+    torch.set_num_threads(count);
+  }
+}
