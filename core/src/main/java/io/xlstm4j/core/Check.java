@@ -66,4 +66,11 @@ public final class Check {
           "%s (%d) times %s (%d) is too large for the %s".formatted(aName, a, bName, b, what));
     }
   }
+
+  /// Requires some text.
+  public static void notBlank(String name, String value) {
+    if (value.isBlank()) {
+      throw new IllegalArgumentException(name + " (\"" + value + "\") must not be blank");
+    }
+  }
 }

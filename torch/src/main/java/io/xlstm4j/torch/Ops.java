@@ -16,6 +16,7 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarTypeOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
+import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -45,6 +46,16 @@ final class Ops {
         new ScalarTypeOptional(like.scalar_type()),
         new LayoutOptional(),
         new DeviceOptional(like.device()),
+        new BoolOptional());
+  }
+
+  /// Zeros of the type and device of a model's parameters.
+  static Tensor zerosOf(Parameters parameters, long... shape) {
+    return zeros(
+        shape,
+        new ScalarTypeOptional(parameters.type()),
+        new LayoutOptional(),
+        new DeviceOptional(parameters.device()),
         new BoolOptional());
   }
 
@@ -122,5 +133,12 @@ final class Ops {
             new DeviceOptional(like.device()),
             new BoolOptional())
         .tril();
+  }
+
+  /// `0, 1, ... count-1` as int64, on the device of `like`.
+  static Tensor range(long count, Tensor like) {
+    return torch
+        .arange(number((double) count), new TensorOptions(like.device()))
+        .to(ScalarType.Long);
   }
 }

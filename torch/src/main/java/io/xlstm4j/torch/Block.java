@@ -1,0 +1,43 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.BlockConfig;
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.MlstmBlockConfig;
+import io.xlstm4j.core.config.SlstmBlockConfig;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// A residual block of the paper family.
+sealed interface Block permits MlstmBlock, SlstmBlock {
+  static Block create(
+      Parameters.Prefix at,
+      BlockConfig config,
+      BlockStackConfig stack,
+      int index,
+      Dropout.Mode mode) {
+    return switch (config) { // no default: a new kind must not compile until it is handled here
+      case MlstmBlockConfig mlstm -> new MlstmBlock(at, mlstm, stack, mode);
+      case SlstmBlockConfig slstm -> new SlstmBlock(at, slstm, stack, index, mode);
+    };
+  }
+
+  /// @param x `(B, S, D)`
+  /// @param last this block's state; read, never written
+  Output forward(Tensor x, BlockState last, SequenceLayout layout);
+
+  /// The state before the first token, of the type and device of `like`.
+  BlockState zeroState(long batch, Tensor like);
+
+  /// @param x `(B, S, D)`
+  /// @param state after the last token
+  record Output(Tensor x, BlockState state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      var tensors = new ArrayList<Tensor>();
+      tensors.add(x);
+      tensors.addAll(state.tensors());
+      return tensors;
+    }
+  }
+}

@@ -1,0 +1,103 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.BlockConfig;
+import io.xlstm4j.core.config.BlockStackConfig;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// An `[m:s]` stack of residual mLSTM and sLSTM blocks (spec section 4), with the state of every
+/// block going in and out.
+public final class BlockStack {
+  private final List<Block> blocks;
+  private final Norms.@Nullable LayerNorm postBlocksNorm;
+  private final Parameters parameters;
+  private final Dropout.Mode mode;
+  private final int embeddingDim;
+
+  /// Builds the stack with freshly initialised parameters under the prefix.
+  public BlockStack(Parameters.Prefix at, BlockStackConfig config) {
+    this(at, config, new Dropout.Mode());
+  }
+
+  BlockStack(Parameters.Prefix at, BlockStackConfig config, Dropout.Mode mode) {
+    this.parameters = at.store();
+    this.mode = mode;
+    this.embeddingDim = config.embeddingDim();
+    var built = new ArrayList<Block>();
+    for (BlockConfig block : config.blocks()) {
+      int index = built.size();
+      built.add(Block.create(at.at("blocks." + index), block, config, index, mode));
+    }
+    blocks = List.copyOf(built);
+    postBlocksNorm =
+        config.addPostBlocksNorm()
+            ? Norms.LayerNorm.create(at.at("post_blocks_norm"), config.embeddingDim())
+            : null;
+  }
+
+  /// @param x `(B, S, D)`
+  /// @param state after the last token
+  public record Output(Tensor x, State state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      var tensors = new ArrayList<Tensor>(state.tensors());
+      tensors.add(x);
+      return tensors;
+    }
+  }
+
+  /// The states of all blocks, first to last.
+  public record State(List<BlockState> blocks) implements Scopes.Tensors {
+    public State {
+      blocks = List.copyOf(blocks);
+    }
+
+    @Override
+    public List<Tensor> tensors() {
+      return blocks.stream().flatMap(block -> block.tensors().stream()).toList();
+    }
+
+    /// The same numbers, cut off from the graph that made them: what truncated back-propagation
+    /// carries on.
+    public State detached() {
+      return new State(
+          blocks.stream()
+              .map(block -> block.with(block.tensors().stream().map(Tensor::detach).toList()))
+              .toList());
+    }
+  }
+
+  /// Whether dropout is on. Off at first.
+  public void training(boolean on) {
+    mode.training(on);
+  }
+
+  /// The state before the first token.
+  public State initialState(long batch) {
+    Tensor like =
+        Ops.zerosOf(parameters, 1); // states live where, and as wide as, the parameters do
+    return new State(blocks.stream().map(block -> block.zeroState(batch, like)).toList());
+  }
+
+  /// Runs a sequence of any length.
+  ///
+  /// @param x `(B, S, D)`
+  /// @param last the state before the first token; read, never written
+  public Output forward(Tensor x, State last, SequenceLayout layout) {
+    Ops.expectShape("x", x, "(B, S, D)", -1, -1, embeddingDim);
+    layout.check(x.size(0), x.size(1));
+    Tensor y = x;
+    var states = new ArrayList<BlockState>();
+    for (int i = 0; i < blocks.size(); i++) {
+      Block block = blocks.get(i);
+      BlockState entering = last.blocks.get(i);
+      Tensor input = y;
+      Block.Output output = Scopes.scoped(() -> block.forward(input, entering, layout));
+      y = output.x();
+      states.add(output.state());
+    }
+    return new Output(postBlocksNorm == null ? y : postBlocksNorm.forward(y), new State(states));
+  }
+}

@@ -1,0 +1,23 @@
+package io.xlstm4j.torch;
+
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// What one block remembers of a batch of rows: the tail of its convolution and its cell's state.
+///
+/// The first axis of every tensor is the batch, so rows can be taken out and put together.
+public sealed interface BlockState extends Scopes.Tensors
+    permits MlstmBlock.State, SlstmBlock.State {
+  /// The tensors by name, in a fixed order.
+  List<Named> named();
+
+  /// A state of the same kind with other tensors, in the order of [#named].
+  BlockState with(List<Tensor> tensors);
+
+  @Override
+  default List<Tensor> tensors() {
+    return named().stream().map(Named::tensor).toList();
+  }
+
+  record Named(String name, Tensor tensor) {}
+}

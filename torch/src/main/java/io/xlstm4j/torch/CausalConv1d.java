@@ -1,0 +1,97 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.CausalConv1dConfig;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
+
+/// A convolution over time that sees the current and the K-1 earlier tokens (spec 1.3): `y_t = b +
+/// Σ_lag w[K-1-lag] x_{t-lag}`.
+///
+/// Its state is the last K-1 inputs `(B, K-1, C)`, zeros before the first token.
+final class CausalConv1d {
+  private final CausalConv1dConfig config;
+  private final Tensor weight; // (C, 1, K), or (C, C, K) if channels mix
+  private final @Nullable Tensor bias; // (C)
+
+  CausalConv1d(Parameters.Prefix at, CausalConv1dConfig config) {
+    this.config = config;
+    int channels = config.featureDim();
+    int fanIn = config.kernelSize() * (config.channelMixing() ? channels : 1);
+    Init init = Init.uniform(1 / Math.sqrt((double) fanIn));
+    weight =
+        at.create(
+            "weight", init, channels, config.channelMixing() ? channels : 1, config.kernelSize());
+    bias = config.causalConvBias() ? at.create("bias", init, channels) : null;
+  }
+
+  record Output(Tensor y, Tensor tail) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      return List.of(y, tail);
+    }
+  }
+
+  Tensor zeroTail(long batch, Tensor like) {
+    return Ops.zerosLike(like, batch, config.kernelSize() - 1, config.featureDim());
+  }
+
+  /// @param x `(B, S, C)`
+  /// @param tail the K-1 inputs before `x`; read, never written
+  Output forward(Tensor x, Tensor tail, SequenceLayout layout) {
+    long length = x.size(1);
+    int taps = config.kernelSize();
+    Tensor known = Ops.concat(1, tail, x); // (B, K-1+S, C)
+    @Nullable Tensor documents =
+        layout.starts() == null ? null : documentsWithTail(layout.starts(), tail.size(1));
+    @Nullable Tensor y = null;
+    for (int lag = 0; lag < taps; lag++) {
+      Tensor earlier = known.narrow(1, taps - 1 - lag, length); // x_{t-lag}
+      if (documents != null && lag > 0) { // what belongs to an earlier document counts as zero
+        Tensor same =
+            documents.narrow(1, taps - 1 - lag, length).eq(documents.narrow(1, taps - 1, length));
+        earlier = earlier.mul(Ops.column(same));
+      }
+      Tensor w = weight.select(2, taps - 1 - lag); // (C, 1) or (C, C)
+      Tensor part =
+          config.channelMixing() ? Ops.project(earlier, w, null) : earlier.mul(w.squeeze(1));
+      y = y == null ? part : y.add(part);
+    }
+    if (y == null) {
+      throw new AssertionError("a convolution has at least one tap");
+    }
+    return new Output(bias == null ? y : y.add(bias), tailAfter(known, documents, layout));
+  }
+
+  /// The last K-1 inputs of each row's tokens, those of earlier documents as zeros.
+  private Tensor tailAfter(Tensor known, @Nullable Tensor documents, SequenceLayout layout) {
+    long kept = config.kernelSize() - 1L;
+    long length = known.size(1) - kept;
+    if (layout.valid() == null && documents == null) {
+      return known.narrow(1, length, kept);
+    }
+    Tensor tail;
+    @Nullable Tensor tailDocuments;
+    if (layout.valid() == null) {
+      tail = known.narrow(1, length, kept);
+      tailDocuments = documents == null ? null : documents.narrow(1, length, kept);
+    } else {
+      Tensor lengths = layout.valid().sum(1L).unsqueeze(1); // (B, 1)
+      Tensor at = lengths.add(Ops.range(kept, known)); // (B, K-1)
+      tail = known.gather(1, Ops.column(at).expand(at.size(0), kept, known.size(2)));
+      tailDocuments = documents == null ? null : documents.gather(1, at);
+    }
+    if (tailDocuments == null || kept == 0) {
+      return tail;
+    }
+    Tensor current = tailDocuments.narrow(1, kept - 1, 1); // the document of the last token
+    return tail.mul(Ops.column(tailDocuments.eq(current).to(tail.scalar_type())));
+  }
+
+  private static Tensor documentsWithTail(Tensor starts, long tailLength) {
+    Tensor documents = SequenceLayout.documents(starts); // (B, S); the tail is in document 0
+    Tensor before = Ops.zerosLike(documents, documents.size(0), tailLength).to(ScalarType.Long);
+    return Ops.concat(1, before, documents);
+  }
+}

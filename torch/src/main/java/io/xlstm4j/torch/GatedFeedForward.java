@@ -1,0 +1,46 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.FeedForwardConfig;
+import io.xlstm4j.core.config.FeedForwardConfig.Activation;
+import org.bytedeco.pytorch.Tensor;
+
+/// The feed-forward of an sLSTM block: `dropout((act(gate) * up) W_down)`, gate half first (spec
+/// 3.3).
+final class GatedFeedForward {
+  private final Activation activation;
+  private final Linear projUp;
+  private final Linear projDown;
+  private final Dropout dropout;
+
+  GatedFeedForward(
+      Parameters.Prefix at, FeedForwardConfig config, int dim, int numBlocks, Dropout dropout) {
+    this.activation = config.actFn();
+    this.dropout = dropout;
+    int up = config.upDim(dim);
+    var bias = config.bias() ? Init.constant(0) : null;
+    projUp = Linear.create(at.at("proj_up"), dim, 2L * up, Init.small(dim), bias);
+    projDown = Linear.create(at.at("proj_down"), up, dim, Init.wang(dim, numBlocks), bias);
+  }
+
+  Tensor forward(Tensor x) {
+    Tensor both = projUp.forward(x); // (B, S, 2 U)
+    long up = both.size(-1) / 2;
+    Tensor gate = activate(activation, both.narrow(-1, 0, up));
+    return dropout.forward(projDown.forward(gate.mul(both.narrow(-1, up, up))));
+  }
+
+  static Tensor activate(Activation activation, Tensor x) {
+    return switch (activation) {
+      case GELU -> org.bytedeco.pytorch.global.torch.gelu(x); // exact, by erf
+      case RELU -> x.relu();
+      case RELU_SQUARED -> x.relu().square();
+      case SIGMOID -> x.sigmoid();
+      case SWISH -> silu(x);
+      case SELU -> org.bytedeco.pytorch.global.torch.selu(x);
+    };
+  }
+
+  static Tensor silu(Tensor x) {
+    return org.bytedeco.pytorch.global.torch.silu(x);
+  }
+}

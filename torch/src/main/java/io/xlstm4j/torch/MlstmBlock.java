@@ -1,0 +1,47 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.MlstmBlockConfig;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// `x + mlstm(norm(x))`.
+final class MlstmBlock implements Block {
+  private final Norms.LayerNorm xlstmNorm;
+  private final MlstmLayer xlstm;
+
+  MlstmBlock(
+      Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Dropout.Mode mode) {
+    xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), stack.embeddingDim());
+    xlstm =
+        new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, new Dropout(stack.dropout(), mode));
+  }
+
+  /// @param conv the last K-1 inputs of the convolution `(B, K-1, I)`
+  public record State(Tensor conv, MlstmCell.State cell) implements BlockState {
+    @Override
+    public List<Named> named() {
+      return List.of(
+          new Named("conv", conv),
+          new Named("c", cell.c()),
+          new Named("n", cell.n()),
+          new Named("m", cell.m()));
+    }
+
+    @Override
+    public State with(List<Tensor> t) {
+      return new State(t.get(0), new MlstmCell.State(t.get(1), t.get(2), t.get(3)));
+    }
+  }
+
+  @Override
+  public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
+    Output layer = xlstm.forward(xlstmNorm.forward(x), (State) last, layout);
+    return new Output(x.add(layer.x()), layer.state());
+  }
+
+  @Override
+  public State zeroState(long batch, Tensor like) {
+    return xlstm.zeroState(batch, like);
+  }
+}

@@ -1,0 +1,71 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.FeedForwardConfig;
+import io.xlstm4j.core.config.SlstmBlockConfig;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// `x + slstm(norm(x))`, then `x + ffn(norm(x))` where there is a feed-forward.
+final class SlstmBlock implements Block {
+  private final Norms.LayerNorm xlstmNorm;
+  private final SlstmLayer xlstm;
+  private final @Nullable FeedForward feedForward;
+
+  private record FeedForward(Norms.LayerNorm norm, GatedFeedForward ffn) {}
+
+  SlstmBlock(
+      Parameters.Prefix at,
+      SlstmBlockConfig config,
+      BlockStackConfig stack,
+      int index,
+      Dropout.Mode mode) {
+    int dim = stack.embeddingDim();
+    xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), dim);
+    xlstm =
+        new SlstmLayer(
+            at.at("xlstm"), config.slstm(), stack, index, new Dropout(stack.dropout(), mode));
+    FeedForwardConfig ffn = config.feedforward();
+    feedForward =
+        ffn == null
+            ? null
+            : new FeedForward(
+                Norms.LayerNorm.create(at.at("ffn_norm"), dim),
+                new GatedFeedForward(
+                    at.at("ffn"), ffn, dim, stack.numBlocks(), new Dropout(ffn.dropout(), mode)));
+  }
+
+  /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`
+  public record State(Tensor conv, SlstmCell.State cell) implements BlockState {
+    @Override
+    public List<Named> named() {
+      return List.of(
+          new Named("conv", conv),
+          new Named("y", cell.y()),
+          new Named("c", cell.c()),
+          new Named("n", cell.n()),
+          new Named("m", cell.m()));
+    }
+
+    @Override
+    public State with(List<Tensor> t) {
+      return new State(t.get(0), new SlstmCell.State(t.get(1), t.get(2), t.get(3), t.get(4)));
+    }
+  }
+
+  @Override
+  public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
+    Output layer = xlstm.forward(xlstmNorm.forward(x), (State) last, layout);
+    Tensor y = x.add(layer.x());
+    if (feedForward != null) {
+      y = y.add(feedForward.ffn.forward(feedForward.norm.forward(y)));
+    }
+    return new Output(y, layer.state());
+  }
+
+  @Override
+  public State zeroState(long batch, Tensor like) {
+    return xlstm.zeroState(batch, like);
+  }
+}

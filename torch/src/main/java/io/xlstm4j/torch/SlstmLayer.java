@@ -1,0 +1,112 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.silu;
+
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.CausalConv1dConfig;
+import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
+import io.xlstm4j.core.config.SlstmLayerConfig;
+import io.xlstm4j.core.config.SlstmLayerConfig.RecurrentWeightInit;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/// The sLSTM layer of the paper family (spec 1.3; paper figure 10).
+///
+/// The stored gate names are swapped, as in every official checkpoint: the module `fgate` feeds the
+/// input gate and `igate` the forget gate. Kernel and bias are by slot and not swapped.
+final class SlstmLayer {
+  private final int numHeads;
+  private final SlstmCell cell;
+  private final @Nullable CausalConv1d conv1d;
+  private final HeadwiseLinear inputGate;
+  private final HeadwiseLinear forgetGate;
+  private final HeadwiseLinear zgate;
+  private final HeadwiseLinear ogate;
+  private final Tensor recurrentKernel; // (NH, DHin, 4 DHout)
+  private final Tensor bias; // (NH 4 DH), in order (head, gate, unit)
+  private final Norms.MultiHeadLayerNorm groupNorm;
+  private final Dropout dropout;
+
+  SlstmLayer(
+      Parameters.Prefix at,
+      SlstmLayerConfig config,
+      BlockStackConfig stack,
+      int blockIndex,
+      Dropout dropout) {
+    int dim = stack.embeddingDim();
+    numHeads = config.numHeads();
+    int headDim = dim / numHeads;
+    conv1d =
+        config.conv1dKernelSize() == 0
+            ? null
+            : new CausalConv1d(
+                at.at("conv1d.conv"), CausalConv1dConfig.of(dim, config.conv1dKernelSize()));
+    var headwise = LinearHeadwiseExpandConfig.of(dim, numHeads, false);
+    inputGate = HeadwiseLinear.create(at.at("fgate"), headwise, Init.small(dim)); // swapped
+    forgetGate = HeadwiseLinear.create(at.at("igate"), headwise, Init.small(dim)); // swapped
+    zgate = HeadwiseLinear.create(at.at("zgate"), headwise, Init.small(dim));
+    ogate = HeadwiseLinear.create(at.at("ogate"), headwise, Init.small(dim));
+    Init kernel =
+        config.recurrentWeightInit() == RecurrentWeightInit.ZEROS
+            ? Init.constant(0)
+            : Init.uniform(1 / Math.sqrt((double) dim));
+    var cellAt = at.at("slstm_cell");
+    recurrentKernel =
+        cellAt.create(SlstmKernelLayout.KERNEL, kernel, numHeads, headDim, 4L * headDim);
+    bias =
+        cellAt.create(
+            SlstmKernelLayout.BIAS,
+            Init.slstmBias(config.biasInit(), numHeads, headDim, blockIndex, stack.numBlocks()),
+            4L * dim);
+    groupNorm =
+        config.groupNormWeight()
+            ? Norms.MultiHeadLayerNorm.create(at.at("group_norm"), dim)
+            : new Norms.MultiHeadLayerNorm(null);
+    cell =
+        new SlstmCell(
+            config.function(),
+            config.gradientRecurrentCut(),
+            config.gradientRecurrentClipval(),
+            config.forwardClipval());
+    this.dropout = dropout;
+  }
+
+  /// @param x `(B, S, D)`, normed
+  Block.Output forward(Tensor x, SlstmBlock.State last, SequenceLayout layout) {
+    Tensor xc = x;
+    Tensor tail = last.conv();
+    if (conv1d != null) {
+      CausalConv1d.Output conv = conv1d.forward(x, tail, layout);
+      xc = silu(conv.y());
+      tail = conv.tail();
+    }
+    Tensor wx = // (B, S, 4, NH, DH)
+        Ops.stackAll(
+                List.of(
+                    inputGate.forward(xc),
+                    forgetGate.forward(xc),
+                    zgate.forward(x),
+                    ogate.forward(x)),
+                2)
+            .view(x.size(0), x.size(1), 4, numHeads, -1);
+    long headDim = wx.size(-1);
+    SlstmCell.Output y =
+        cell.forward(
+            Ops.atLeastFloat32(wx),
+            Ops.atLeastFloat32(recurrentKernel).view(numHeads, headDim, 4, headDim),
+            Ops.atLeastFloat32(bias).view(numHeads, 4, headDim),
+            last.cell(),
+            layout);
+    Tensor out = groupNorm.forward(dropout.forward(y.y().to(x.scalar_type())));
+    return new Block.Output(out, new SlstmBlock.State(tail, y.state()));
+  }
+
+  SlstmBlock.State zeroState(long batch, Tensor like) {
+    long headDim = recurrentKernel.size(1);
+    long dim = numHeads * headDim;
+    Tensor tail =
+        conv1d == null ? Ops.zerosLike(like, batch, 0, dim) : conv1d.zeroTail(batch, like);
+    return new SlstmBlock.State(tail, SlstmCell.State.zero(batch, numHeads, headDim, like));
+  }
+}
