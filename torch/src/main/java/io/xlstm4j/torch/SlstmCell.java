@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
 /// The sLSTM cell: scalar memory, exponential input gate, a recurrence that mixes the units of one
 /// head (spec 1; Beck et al. 2024, arXiv:2405.04517, eq. 8-17).
 ///
-/// Gates stand in the order i, f, z, o. The stabilizer m is detached; the gradient is exact all the
-/// same (spec 1.6).
+/// Gates stand in the order i, f, z, o. The stabilizer m stays in the graph: outputs do not depend
+/// on it (spec 1.6), but the returned c and n do, and so gradients into a final state are exact
+/// too.
 ///
 /// On libtorch operations: the reference the fused kernels are held to, and the form for GPUs.
 ///
@@ -135,7 +136,7 @@ public record SlstmCell(
     Tensor z = raw.select(2, 2).tanh();
     Tensor o = raw.select(2, 3).sigmoid();
     Tensor fresh = last.n.eq(Ops.number(0));
-    Tensor m = where(fresh, iPre, maximum(iPre, logF)).detach(); // eq. 15
+    Tensor m = where(fresh, iPre, maximum(iPre, logF)); // eq. 15
     Tensor i = iPre.sub(m).exp().clamp_max(Ops.number(1)); // eq. 16
     Tensor f = logF.sub(m).exp().clamp_max(Ops.number(1)); // eq. 17
     Tensor c = f.mul(last.c).add(i.mul(z)); // eq. 8

@@ -1,0 +1,193 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.embedding;
+
+import io.xlstm4j.core.LanguageModel;
+import io.xlstm4j.core.ModelState;
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.PaperModelConfig;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/// A language model of the paper family: embedding, block stack, head (spec section 4).
+///
+/// Owns its parameters; [#close] frees them. Forward passes only read them, so several threads may
+/// run one model, each in its own scope, as long as none trains it.
+public final class XlstmLanguageModel implements LanguageModel {
+  /// Tokens that one call of [#prefill] hands to the blocks at once, which bounds its memory.
+  private static final int PREFILL_LENGTH = 1024;
+
+  private static final String STACK = "xlstm_block_stack";
+  static final String EMBEDDING = "token_embedding.weight";
+  static final String HEAD = "lm_head.weight";
+
+  private final PaperModelConfig config;
+  private final Parameters parameters;
+  private final Tensor tokenEmbedding; // (V, D)
+  private final Tensor lmHead; // (V, D); the embedding itself if tied
+  private final BlockStack blockStack;
+  private final Dropout embeddingDropout;
+
+  /// A model with freshly initialised parameters, drawn from the seed set by [Torch#seed].
+  ///
+  /// @param type what the parameters are stored in; float32 to train
+  public XlstmLanguageModel(PaperModelConfig config, Device device, ScalarType type) {
+    this.config = config;
+    BlockStackConfig stack = config.blockStack();
+    var mode = new Dropout.Mode();
+    parameters = new Parameters(device, type);
+    int dim = stack.embeddingDim();
+    blockStack = new BlockStack(parameters.at(STACK), stack, mode);
+    tokenEmbedding =
+        parameters.at("token_embedding").create("weight", Init.small(dim), config.vocabSize(), dim);
+    lmHead =
+        config.tieWeights()
+            ? tokenEmbedding
+            : parameters.at("lm_head").create("weight", Init.small(dim), config.vocabSize(), dim);
+    embeddingDropout = new Dropout(config.addEmbeddingDropout() ? stack.dropout() : 0, mode);
+  }
+
+  /// A float32 model on the CPU.
+  public XlstmLanguageModel(PaperModelConfig config) {
+    this(config, Torch.device("cpu"), ScalarType.Float);
+  }
+
+  /// @param logits `(B, S, V)`
+  /// @param state after the last token
+  public record Output(Tensor logits, BlockStack.State state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      var tensors = new ArrayList<Tensor>(state.tensors());
+      tensors.add(logits);
+      return tensors;
+    }
+  }
+
+  public PaperModelConfig config() {
+    return config;
+  }
+
+  public Parameters parameters() {
+    return parameters;
+  }
+
+  /// Whether dropout is on. Off at first.
+  public void training(boolean on) {
+    blockStack.training(on);
+  }
+
+  /// The state before the first token of a batch of rows.
+  public BlockStack.State initialState(long batch) {
+    return blockStack.initialState(batch);
+  }
+
+  /// Logits at every position, from fresh rows of full length.
+  ///
+  /// @param ids `(B, S)` int64
+  /// @return `(B, S, V)`, owned by the caller's scope
+  public Tensor forward(Tensor ids) {
+    return forward(ids, initialState(ids.size(0)), SequenceLayout.FULL).logits();
+  }
+
+  /// Logits at every position, and the state after the last.
+  ///
+  /// @param ids `(B, S)` int64, on any device
+  /// @param last the state before the first token; read, never written
+  public Output forward(Tensor ids, BlockStack.State last, SequenceLayout layout) {
+    BlockStack.Output blocks = hidden(ids, last, layout);
+    return new Output(logits(blocks.x()), blocks.state());
+  }
+
+  private BlockStack.Output hidden(Tensor ids, BlockStack.State last, SequenceLayout layout) {
+    Tensor x = embedding(tokenEmbedding, ids.to(parameters.device(), ScalarType.Long));
+    return blockStack.forward(embeddingDropout.forward(x), last, layout); // (B, S, D)
+  }
+
+  private Tensor logits(Tensor hidden) {
+    return Ops.project(hidden, lmHead, null);
+  }
+
+  /// Whether the optimizer's weight decay applies to a parameter: to every weight that is no norm,
+  /// and to the embedding only if the configuration says so (spec section 4).
+  public boolean decays(String parameterName) {
+    return parameterName.equals(EMBEDDING)
+        ? config.weightDecayOnEmbedding()
+        : parameterName.contains("weight") && !parameterName.contains("norm");
+  }
+
+  @Override
+  public int vocabSize() {
+    return config.vocabSize();
+  }
+
+  @Override
+  public ModelState initialState() {
+    try (var _ = new PointerScope()) {
+      return RowStates.split(initialState(1), new long[] {0}).getFirst();
+    }
+  }
+
+  @Override
+  public Prediction prefill(int[] ids, ModelState state) {
+    if (ids.length == 0) {
+      throw new IllegalArgumentException("prefill needs at least one token id");
+    }
+    ModelState current = state;
+    for (int from = 0; ; from += PREFILL_LENGTH) {
+      int[] part = Arrays.copyOfRange(ids, from, Math.min(ids.length, from + PREFILL_LENGTH));
+      Prediction prediction = advance(part, part.length, List.of(current)).getFirst();
+      if (from + part.length == ids.length) {
+        return prediction;
+      }
+      current = prediction.state();
+    }
+  }
+
+  @Override
+  public List<Prediction> step(int[] ids, List<ModelState> states) {
+    if (ids.length != states.size() || ids.length == 0) {
+      throw new IllegalArgumentException(
+          "ids (%d) and states (%d) must be equally many, at least one"
+              .formatted(ids.length, states.size()));
+    }
+    return advance(ids, 1, states);
+  }
+
+  /// Reads `length` tokens in each row and predicts after the last.
+  private List<Prediction> advance(int[] ids, int length, List<ModelState> states) {
+    for (int id : ids) {
+      if (id < 0 || id >= config.vocabSize()) {
+        throw new IllegalArgumentException(
+            "token id (%d) must be in [0, vocabSize (%d))".formatted(id, config.vocabSize()));
+      }
+    }
+    int rows = states.size();
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard()) {
+      BlockStack.State last = RowStates.join(initialState(rows), states);
+      BlockStack.Output output = hidden(Tensors.of(ids, rows, length), last, SequenceLayout.FULL);
+      float[] logits = Tensors.floats(logits(output.x().select(1, length - 1)));
+      long[] positions = states.stream().mapToLong(s -> s.position() + length).toArray();
+      List<ModelState> next = RowStates.split(output.state(), positions);
+      var predictions = new ArrayList<Prediction>(rows);
+      for (int row = 0; row < rows; row++) {
+        int from = row * config.vocabSize();
+        predictions.add(
+            new Prediction(
+                Arrays.copyOfRange(logits, from, from + config.vocabSize()), next.get(row)));
+      }
+      return predictions;
+    }
+  }
+
+  @Override
+  public void close() {
+    parameters.close();
+  }
+}
