@@ -33,6 +33,13 @@ public final class Check {
     }
   }
 
+  /// Requires `value <= most`.
+  public static void atMost(String name, long value, long most) {
+    if (value > most) {
+      throw new IllegalArgumentException(name + " (" + value + ") must be at most " + most);
+    }
+  }
+
   /// Requires `low <= value < high`.
   public static void inHalfOpenRange(String name, double value, double low, double high) {
     if (!(value >= low && value < high)) {

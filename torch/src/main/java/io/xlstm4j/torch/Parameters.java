@@ -1,5 +1,7 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.empty;
+
 import io.xlstm4j.core.Check;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -7,7 +9,9 @@ import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// The parameters of a model by checkpoint name, and their owner.
@@ -18,11 +22,25 @@ public final class Parameters implements AutoCloseable {
   private final SequencedMap<String, Tensor> byName = new LinkedHashMap<>();
   private final Device device;
   private final ScalarType type;
+  private final Start start;
   private boolean closed;
+
+  /// What new parameters hold.
+  enum Start {
+    /// the numbers their initialisation draws
+    INITIALIZED,
+    /// anything: they are about to be loaded
+    EMPTY
+  }
 
   /// @param type what the parameters are stored in, for example float32
   public Parameters(Device device, ScalarType type) {
+    this(device, type, Start.INITIALIZED);
+  }
+
+  Parameters(Device device, ScalarType type, Start start) {
     Torch.load();
+    this.start = start;
     this.device = new Device(device.type(), device.index());
     this.device.retainReference();
     this.type = type;
@@ -75,8 +93,12 @@ public final class Parameters implements AutoCloseable {
 
   private Tensor create(String name, Init init, long... shape) {
     try (var _ = new PointerScope()) {
-      Tensor value = init.create(shape).to(device, type).set_requires_grad(true);
-      Tensor parameter = Scopes.keep(new Tensor(value));
+      Tensor value =
+          switch (start) {
+            case INITIALIZED -> init.create(shape).to(device, type);
+            case EMPTY -> empty(shape, new TensorOptions(type).device(new DeviceOptional(device)), null);
+          };
+      Tensor parameter = Scopes.keep(new Tensor(value.set_requires_grad(true)));
       if (byName.putIfAbsent(name, parameter) != null) {
         Scopes.release(parameter);
         throw new IllegalStateException("two modules ask for the parameter " + name);

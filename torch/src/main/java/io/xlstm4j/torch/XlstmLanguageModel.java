@@ -38,10 +38,14 @@ public final class XlstmLanguageModel implements LanguageModel {
   ///
   /// @param type what the parameters are stored in; float32 to train
   public XlstmLanguageModel(PaperModelConfig config, Device device, ScalarType type) {
+    this(config, new Parameters(device, type));
+  }
+
+  XlstmLanguageModel(PaperModelConfig config, Parameters parameters) {
     this.config = config;
+    this.parameters = parameters;
     BlockStackConfig stack = config.blockStack();
     var mode = new Dropout.Mode();
-    parameters = new Parameters(device, type);
     int dim = stack.embeddingDim();
     blockStack = new BlockStack(parameters.at(STACK), stack, mode);
     tokenEmbedding =

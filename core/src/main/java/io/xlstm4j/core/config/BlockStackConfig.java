@@ -30,9 +30,12 @@ public record BlockStackConfig(
     boolean addPostBlocksNorm,
     boolean bias,
     double dropout) {
+  /// Far more than any model has; a larger number is a damaged file.
+  private static final int MAX_BLOCKS = 4096;
 
   public BlockStackConfig {
     Check.positive("numBlocks", numBlocks);
+    Check.atMost("numBlocks", numBlocks, MAX_BLOCKS);
     Check.positive("embeddingDim", embeddingDim);
     Check.positive("contextLength", contextLength);
     Check.inHalfOpenRange("dropout", dropout, 0, 1);

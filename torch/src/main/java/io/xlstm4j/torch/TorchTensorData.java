@@ -1,0 +1,34 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.TensorData;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
+/// A tensor as the safetensors writer takes it, without a copy where it is contiguous on the CPU.
+public final class TorchTensorData {
+  private TorchTensorData() {}
+
+  /// @return the tensor's bytes, valid as long as the caller's scope is open
+  /// @throws IllegalArgumentException if safetensors has no such type
+  public static TensorData of(String name, Tensor x) {
+    Tensor flat = Tensors.onCpu(x, x.scalar_type());
+    DType type = type(x.scalar_type());
+    return new TensorData(
+        name, type, Ops.shape(x), Tensors.memory(flat, flat.numel() * type.bytes()));
+  }
+
+  private static DType type(ScalarType type) {
+    return switch (type) {
+      case Double -> DType.F64;
+      case Float -> DType.F32;
+      case BFloat16 -> DType.BF16;
+      case Half -> DType.F16;
+      case Long -> DType.I64;
+      case Int -> DType.I32;
+      case Byte -> DType.U8;
+      default ->
+          throw new IllegalArgumentException("safetensors has no place for the type " + type);
+    };
+  }
+}
