@@ -2,6 +2,8 @@ package io.xlstm4j.core;
 
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.DirectoryNotEmptyException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 
@@ -40,6 +42,8 @@ public final class OneLine {
     return switch (e) {
       case NoSuchFileException _ -> "no such file or folder";
       case AccessDeniedException _ -> "permission denied";
+      case FileAlreadyExistsException _ -> "a file or folder of that name is there";
+      case DirectoryNotEmptyException _ -> "the folder is not empty";
       case FileSystemException f when f.getReason() != null -> of(f.getReason());
       default -> {
         String message = e.getMessage();

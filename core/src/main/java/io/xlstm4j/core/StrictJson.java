@@ -55,6 +55,36 @@ public final class StrictJson {
     }
   }
 
+  /// `text` as a JSON string in quotes, with the fewest escapes that JSON allows.
+  ///
+  /// @throws IllegalArgumentException if `text` has an unpaired surrogate
+  public static String quote(String text) {
+    if (!StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
+      throw new IllegalArgumentException("unpaired surrogate in " + OneLine.quote(text));
+    }
+    var json = new StringBuilder(text.length() + 2).append('"');
+    for (int at = 0; at < text.length(); at++) {
+      char c = text.charAt(at);
+      switch (c) {
+        case '"' -> json.append("\\\"");
+        case '\\' -> json.append("\\\\");
+        case '\b' -> json.append("\\b");
+        case '\f' -> json.append("\\f");
+        case '\n' -> json.append("\\n");
+        case '\r' -> json.append("\\r");
+        case '\t' -> json.append("\\t");
+        default -> {
+          if (c < ' ') {
+            json.append("\\u%04x".formatted((int) c));
+          } else {
+            json.append(c);
+          }
+        }
+      }
+    }
+    return json.append('"').toString();
+  }
+
   /// Requires an object to start here.
   public void beginObject(String what) {
     require(next(), JsonToken.START_OBJECT, what, "an object");

@@ -2,11 +2,12 @@ package io.xlstm4j.core.safetensors;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 
-/// Copies of tensor data as Java arrays.
+/// Tensor data to Java arrays and back.
 final class Elements {
   private static final ValueLayout.OfDouble F64 =
       ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -86,6 +87,66 @@ final class Elements {
       case F64, F32, BF16, F16 -> throw wrongKind(where, info, "integer");
     }
     return out;
+  }
+
+  static MemorySegment segment(DType dtype, float[] values) {
+    MemorySegment out = allocate((long) dtype.bytes() * values.length);
+    switch (dtype) {
+      case F32 -> MemorySegment.copy(values, 0, out, F32, 0, values.length);
+      case F64 -> {
+        for (int i = 0; i < values.length; i++) {
+          out.set(F64, 8L * i, values[i]);
+        }
+      }
+      case BF16 -> {
+        for (int i = 0; i < values.length; i++) {
+          out.set(I16, 2L * i, BFloat16.fromFloat(values[i]));
+        }
+      }
+      case F16 -> {
+        for (int i = 0; i < values.length; i++) {
+          out.set(I16, 2L * i, Float.floatToFloat16(values[i]));
+        }
+      }
+      case I64, I32, U8 ->
+          throw new IllegalArgumentException("dtype (" + dtype + ") must be a floating-point type");
+    }
+    return out;
+  }
+
+  static MemorySegment segment(double[] values) {
+    MemorySegment out = allocate(8L * values.length);
+    MemorySegment.copy(values, 0, out, F64, 0, values.length);
+    return out;
+  }
+
+  static MemorySegment segment(DType dtype, long[] values) {
+    MemorySegment out = allocate((long) dtype.bytes() * values.length);
+    for (int i = 0; i < values.length; i++) {
+      long value = values[i];
+      switch (dtype) {
+        case I64 -> out.set(I64, 8L * i, value);
+        case I32 ->
+            out.set(I32, 4L * i, (int) fitting(dtype, value, Integer.MIN_VALUE, Integer.MAX_VALUE));
+        case U8 -> out.set(ValueLayout.JAVA_BYTE, i, (byte) fitting(dtype, value, 0, 255));
+        case F64, F32, BF16, F16 ->
+            throw new IllegalArgumentException("dtype (" + dtype + ") must be an integer type");
+      }
+    }
+    return out;
+  }
+
+  @SuppressWarnings("MustBeClosedChecker") // freed with the last reference to the segment
+  private static MemorySegment allocate(long bytes) {
+    return Arena.ofAuto().allocate(bytes, 8);
+  }
+
+  private static long fitting(DType dtype, long value, long low, long high) {
+    if (value < low || value > high) {
+      throw new IllegalArgumentException(
+          "value (%d) must fit into %s, from %d to %d".formatted(value, dtype, low, high));
+    }
+    return value;
   }
 
   private static int arrayLength(String where, TensorInfo info) {

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -21,7 +22,7 @@ class SafetensorsFileTest {
   @Test
   void reads_every_element_type_of_a_file_written_by_python() {
     try (var file = SafetensorsFile.open(REFERENCE)) {
-      assertThat(file.metadata()).containsExactly(java.util.Map.entry("format", "pt"));
+      assertThat(file.metadata()).containsExactly(Map.entry("format", "pt"));
       assertThat(file.tensors().keySet())
           .containsExactly(
               "i64",
