@@ -1,7 +1,6 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
@@ -33,9 +32,7 @@ public final class Checkpoint {
   /// @return the model, owned by the caller
   /// @throws InvalidInputException if anything about the folder is wrong
   public static XlstmLanguageModel open(Path folder, Device device) {
-    CheckpointFolder.recover(folder);
     CheckpointConfig config = CheckpointConfig.read(folder);
-    CheckpointFolder.verify(folder);
     try (TensorSource source = TensorSource.openFolder(folder)) {
       return switch (config.model()) {
         case PaperModelConfig paper -> load(paper, source, folder.toString(), device);

@@ -95,7 +95,7 @@ final class Ops {
 
   /// `float32` for the half types, else `x` itself: gates and states are never narrower.
   static Tensor atLeastFloat32(Tensor x) {
-    ScalarType type = x.scalar_type();
+    ScalarType type = x.scalar_type().intern(); // the presets make a new object each time
     return type == ScalarType.BFloat16 || type == ScalarType.Half ? x.to(ScalarType.Float) : x;
   }
 

@@ -96,7 +96,8 @@ public final class Parameters implements AutoCloseable {
       Tensor value =
           switch (start) {
             case INITIALIZED -> init.create(shape).to(device, type);
-            case EMPTY -> empty(shape, new TensorOptions(type).device(new DeviceOptional(device)), null);
+            case EMPTY ->
+                empty(shape, new TensorOptions(type).device(new DeviceOptional(device)), null);
           };
       Tensor parameter = Scopes.keep(new Tensor(value.set_requires_grad(true)));
       if (byName.putIfAbsent(name, parameter) != null) {

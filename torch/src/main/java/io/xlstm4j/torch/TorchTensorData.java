@@ -19,7 +19,7 @@ public final class TorchTensorData {
   }
 
   private static DType type(ScalarType type) {
-    return switch (type) {
+    return switch (type.intern()) { // the presets make a new object each time
       case Double -> DType.F64;
       case Float -> DType.F32;
       case BFloat16 -> DType.BF16;
