@@ -3,6 +3,7 @@ package io.xlstm4j.torch;
 import io.xlstm4j.core.config.FeedForwardConfig;
 import io.xlstm4j.core.config.FeedForwardConfig.Activation;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
 
 /// The feed-forward of an sLSTM block: `dropout((act(gate) * up) W_down)`, gate half first (spec
 /// 3.3).
@@ -29,18 +30,14 @@ final class GatedFeedForward {
     return dropout.forward(projDown.forward(gate.mul(both.narrow(-1, up, up))));
   }
 
-  static Tensor activate(Activation activation, Tensor x) {
+  private static Tensor activate(Activation activation, Tensor x) {
     return switch (activation) {
-      case GELU -> org.bytedeco.pytorch.global.torch.gelu(x); // exact, by erf
+      case GELU -> torch.gelu(x); // exact, by erf
       case RELU -> x.relu();
       case RELU_SQUARED -> x.relu().square();
       case SIGMOID -> x.sigmoid();
-      case SWISH -> silu(x);
-      case SELU -> org.bytedeco.pytorch.global.torch.selu(x);
+      case SWISH -> torch.silu(x);
+      case SELU -> torch.selu(x);
     };
-  }
-
-  static Tensor silu(Tensor x) {
-    return org.bytedeco.pytorch.global.torch.silu(x);
   }
 }

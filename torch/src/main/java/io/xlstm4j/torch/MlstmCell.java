@@ -144,6 +144,21 @@ public final class MlstmCell {
         hs.size() == 1 ? hs.getFirst() : Ops.concat(2, hs.toArray(Tensor[]::new)), state);
   }
 
+  /// The form that is cheapest for the length: the recurrence for one token, else chunks.
+  static Output forward(
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor iPre,
+      Tensor fPre,
+      State initial,
+      SequenceLayout layout,
+      int chunkLength) {
+    return q.size(2) == 1
+        ? recurrent(q, k, v, iPre, fPre, initial, layout)
+        : chunkwise(q, k, v, iPre, fPre, initial, layout, chunkLength);
+  }
+
   /// One chunk. Row l of `logD` says how much of each token j is left at l, `entry` how much of the
   /// entering state; the row of the last token is the update of the state.
   private static Output chunk(

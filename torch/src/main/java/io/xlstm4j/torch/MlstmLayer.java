@@ -86,7 +86,9 @@ final class MlstmLayer {
     Tensor gates = Ops.concat(-1, q, k, v); // (B, S, 3 I), k unscaled
     Tensor iPre = gate(igate, gates); // (B, NH, S)
     Tensor fPre = gate(fgate, gates);
-    MlstmCell.Output cell = cell(heads(q), heads(k), heads(v), iPre, fPre, last.cell(), layout);
+    MlstmCell.Output cell =
+        MlstmCell.forward(
+            heads(q), heads(k), heads(v), iPre, fPre, last.cell(), layout, CHUNK_LENGTH);
     Tensor h = outnorm.forward(cell.h().to(x.scalar_type()).transpose(1, 2)); // (B, S, I)
     Tensor y = h.add(learnableSkip.mul(xc)).mul(silu(outputGate));
     return new Block.Output(
@@ -100,19 +102,6 @@ final class MlstmLayer {
     long headDim = inner / numHeads;
     return new MlstmBlock.State(
         tail, MlstmCell.State.zero(batch, numHeads, headDim, headDim, like));
-  }
-
-  private static MlstmCell.Output cell(
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Tensor iPre,
-      Tensor fPre,
-      MlstmCell.State last,
-      SequenceLayout layout) {
-    return q.size(2) == 1
-        ? MlstmCell.recurrent(q, k, v, iPre, fPre, last, layout)
-        : MlstmCell.chunkwise(q, k, v, iPre, fPre, last, layout, CHUNK_LENGTH);
   }
 
   private Tensor gate(Linear projection, Tensor input) {

@@ -1,0 +1,167 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.silu;
+
+import io.xlstm4j.core.Check;
+import io.xlstm4j.core.config.CausalConv1dConfig;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// An mLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
+/// width, state in and out (paper figure 11, one residual around all).
+///
+/// Owns its parameters; [#close] frees them.
+public final class Mlstm implements AutoCloseable {
+  private static final double PROJ_FACTOR = 2.0;
+  private static final int KERNEL_SIZE = 4;
+  private static final int CHUNK_LENGTH = 64;
+
+  private final Parameters parameters;
+  private final int inputDim;
+  private final int numHeads;
+  private final int headDim;
+  private final Norms.LayerNorm norm;
+  private final Linear projMemory;
+  private final Linear projGate;
+  private final CausalConv1d conv;
+  private final Linear qProj;
+  private final Linear kProj;
+  private final Linear vProj;
+  private final Linear inputGate;
+  private final Linear forgetGate;
+  private final Norms.MultiHeadLayerNorm headNorm;
+  private final Linear learnableSkip;
+  private final Linear projDown;
+
+  /// A layer on the CPU in float32, projection factor 2 and 4 taps of convolution.
+  ///
+  /// @param inputDim D, the width of inputs and outputs
+  /// @param headDim DH, the width of one head
+  /// @param numHeads NH; the hidden width is NH x DH, whatever D is
+  public Mlstm(int inputDim, int headDim, int numHeads) {
+    this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, Parameters.onCpu());
+  }
+
+  /// @param projFactor width of the memory branch as a multiple of the input width
+  /// @param kernelSize taps of the causal convolution, at least 1
+  /// @param parameters an empty store, which decides device and type; this layer closes it
+  public Mlstm(
+      int inputDim,
+      int headDim,
+      int numHeads,
+      double projFactor,
+      int kernelSize,
+      Parameters parameters) {
+    Check.positive("inputDim", inputDim);
+    Check.positive("headDim", headDim);
+    Check.positive("numHeads", numHeads);
+    Check.positive("projFactor", projFactor);
+    this.parameters = parameters;
+    this.inputDim = inputDim;
+    this.numHeads = numHeads;
+    this.headDim = headDim;
+    int hidden = numHeads * headDim;
+    int memory = (int) Math.max(1, Math.round(projFactor * inputDim));
+    var at = parameters.at("mlstm");
+    norm = Norms.LayerNorm.create(at.at("norm"), inputDim);
+    projMemory = Linear.create(at.at("proj_memory"), inputDim, memory, Init.small(inputDim), null);
+    projGate = Linear.create(at.at("proj_gate"), inputDim, hidden, Init.small(inputDim), null);
+    conv = new CausalConv1d(at.at("conv1d"), CausalConv1dConfig.of(memory, kernelSize));
+    qProj = Linear.create(at.at("q_proj"), memory, hidden, Init.small(memory), null);
+    kProj = Linear.create(at.at("k_proj"), memory, hidden, Init.small(memory), null);
+    vProj = Linear.create(at.at("v_proj"), memory, hidden, Init.small(memory), null);
+    inputGate = Linear.create(at.at("igate"), memory, numHeads, Init.constant(0), Init.normal(0.1));
+    forgetGate =
+        Linear.create(at.at("fgate"), memory, numHeads, Init.constant(0), Init.linspace(3, 6));
+    headNorm = Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
+    learnableSkip =
+        Linear.create(at.at("learnable_skip"), memory, hidden, Init.small(memory), null);
+    projDown = Linear.create(at.at("proj_down"), hidden, inputDim, Init.wang(inputDim, 1), null);
+  }
+
+  /// @param conv the last inputs of the convolution `(B, kernelSize-1, memory width)`
+  /// @param cell the state of the cell
+  public record State(Tensor conv, MlstmCell.State cell) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      return List.of(conv, cell.c(), cell.n(), cell.m());
+    }
+  }
+
+  /// @param output of the input's shape
+  /// @param state after the last element
+  public record Output(Tensor output, State state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      return List.of(output, state.conv, state.cell.c(), state.cell.n(), state.cell.m());
+    }
+  }
+
+  /// The weights by name, for an optimizer or a checkpoint.
+  public Parameters parameters() {
+    return parameters;
+  }
+
+  /// The state before the first element of `batch` rows.
+  public State initialState(long batch) {
+    Tensor like = Ops.zerosOf(parameters, 1);
+    return new State(
+        conv.zeroTail(batch, like), MlstmCell.State.zero(batch, numHeads, headDim, headDim, like));
+  }
+
+  /// Advances every row by one element.
+  ///
+  /// @param input `(B, D)`
+  /// @param state the state before it; read, never written
+  public Output step(Tensor input, State state) {
+    Ops.expectShape("input", input, "(B, D)", -1, inputDim);
+    Output next = forward(input.unsqueeze(1), state);
+    return new Output(next.output.squeeze(1), next.state);
+  }
+
+  /// Runs a sequence.
+  ///
+  /// @param sequence `(B, S, D)`
+  /// @param state the state before it; read, never written
+  public Output forward(Tensor sequence, State state) {
+    return forward(sequence, state, SequenceLayout.FULL);
+  }
+
+  /// Runs a sequence whose rows may be padded or hold several documents.
+  public Output forward(Tensor sequence, State state, SequenceLayout layout) {
+    Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
+    return Scopes.scoped(() -> run(sequence, state, layout));
+  }
+
+  private Output run(Tensor sequence, State last, SequenceLayout layout) {
+    Tensor x = norm.forward(sequence);
+    Tensor memory = projMemory.forward(x); // (B, S, memory width)
+    CausalConv1d.Output convolved = conv.forward(memory, last.conv, layout);
+    Tensor xc = silu(convolved.y());
+    MlstmCell.Output cell =
+        MlstmCell.forward(
+            heads(qProj.forward(xc)),
+            heads(kProj.forward(xc)),
+            heads(vProj.forward(memory)),
+            Ops.atLeastFloat32(inputGate.forward(xc)).transpose(1, 2), // (B, NH, S)
+            Ops.atLeastFloat32(forgetGate.forward(xc)).transpose(1, 2),
+            last.cell,
+            layout,
+            CHUNK_LENGTH);
+    Tensor h = headNorm.forward(cell.h().to(x.scalar_type()).transpose(1, 2)); // (B, S, NH DH)
+    Tensor gated = h.add(learnableSkip.forward(xc)).mul(silu(projGate.forward(x)));
+    return new Output(
+        sequence.add(projDown.forward(gated)), new State(convolved.tail(), cell.state()));
+  }
+
+  /// `(B, S, NH DH)` to `(B, NH, S, DH)`.
+  private Tensor heads(Tensor x) {
+    return Ops.atLeastFloat32(x).view(x.size(0), x.size(1), numHeads, headDim).transpose(1, 2);
+  }
+
+  /// Frees the parameters. Closing twice is harmless.
+  @Override
+  public void close() {
+    parameters.close();
+  }
+}

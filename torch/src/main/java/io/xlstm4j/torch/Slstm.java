@@ -1,0 +1,173 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.gelu;
+import static org.bytedeco.pytorch.global.torch.silu;
+
+import io.xlstm4j.core.Check;
+import io.xlstm4j.core.config.CausalConv1dConfig;
+import io.xlstm4j.core.config.SlstmLayerConfig.BiasInit;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// An sLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
+/// width, state in and out (paper figure 10, one residual around all).
+///
+/// Owns its parameters; [#close] frees them.
+public final class Slstm implements AutoCloseable {
+  private static final double PROJ_FACTOR = 4.0 / 3.0;
+  private static final int KERNEL_SIZE = 4;
+
+  private final Parameters parameters;
+  private final int inputDim;
+  private final int numHeads;
+  private final int headDim;
+  private final Norms.LayerNorm norm;
+  private final CausalConv1d conv;
+  private final Linear inputGate;
+  private final Linear forgetGate;
+  private final Linear zGate;
+  private final Linear outputGate;
+  private final Tensor recurrentKernel; // (NH, DH, 4, DH)
+  private final Tensor bias; // (NH, 4, DH)
+  private final Norms.MultiHeadLayerNorm headNorm;
+  private final Linear projUp;
+  private final Linear projDown;
+
+  /// A layer on the CPU in float32, projection factor 4/3 and 4 taps of convolution.
+  ///
+  /// @param inputDim D, the width of inputs and outputs
+  /// @param headDim DH, the width of one head
+  /// @param numHeads NH; the hidden width is NH x DH, whatever D is
+  public Slstm(int inputDim, int headDim, int numHeads) {
+    this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, Parameters.onCpu());
+  }
+
+  /// @param projFactor width of each half of the feed-forward as a multiple of the hidden width
+  /// @param kernelSize taps of the causal convolution, at least 1
+  /// @param parameters an empty store, which decides device and type; this layer closes it
+  public Slstm(
+      int inputDim,
+      int headDim,
+      int numHeads,
+      double projFactor,
+      int kernelSize,
+      Parameters parameters) {
+    Check.positive("inputDim", inputDim);
+    Check.positive("headDim", headDim);
+    Check.positive("numHeads", numHeads);
+    Check.positive("projFactor", projFactor);
+    this.parameters = parameters;
+    this.inputDim = inputDim;
+    this.numHeads = numHeads;
+    this.headDim = headDim;
+    long hidden = (long) numHeads * headDim;
+    long up = Math.max(1, Math.round(projFactor * hidden));
+    var at = parameters.at("slstm");
+    norm = Norms.LayerNorm.create(at.at("norm"), inputDim);
+    conv = new CausalConv1d(at.at("conv1d"), CausalConv1dConfig.of(inputDim, kernelSize));
+    inputGate = Linear.create(at.at("igate"), inputDim, hidden, Init.small(inputDim), null);
+    forgetGate = Linear.create(at.at("fgate"), inputDim, hidden, Init.small(inputDim), null);
+    zGate = Linear.create(at.at("zgate"), inputDim, hidden, Init.small(inputDim), null);
+    outputGate = Linear.create(at.at("ogate"), inputDim, hidden, Init.small(inputDim), null);
+    recurrentKernel =
+        at.create("recurrent_kernel", Init.constant(0), numHeads, headDim, 4, headDim);
+    bias =
+        at.create(
+            "bias",
+            Init.slstmBias(BiasInit.POWERLAW_BLOCKDEPENDENT, numHeads, headDim, 0, 1),
+            numHeads,
+            4,
+            headDim);
+    headNorm = Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
+    projUp = Linear.create(at.at("proj_up"), hidden, 2 * up, Init.small(hidden), null);
+    projDown = Linear.create(at.at("proj_down"), up, inputDim, Init.wang(inputDim, 1), null);
+  }
+
+  /// @param conv the last inputs of the convolution `(B, kernelSize-1, D)`
+  /// @param cell the state of the cell, parts `(B, NH, DH)`
+  public record State(Tensor conv, SlstmCell.State cell) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      return List.of(conv, cell.y(), cell.c(), cell.n(), cell.m());
+    }
+  }
+
+  /// @param output of the input's shape
+  /// @param state after the last element
+  public record Output(Tensor output, State state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      return List.of(
+          output, state.conv, state.cell.y(), state.cell.c(), state.cell.n(), state.cell.m());
+    }
+  }
+
+  /// The weights by name, for an optimizer or a checkpoint.
+  public Parameters parameters() {
+    return parameters;
+  }
+
+  /// The state before the first element of `batch` rows.
+  public State initialState(long batch) {
+    Tensor like = Ops.zerosOf(parameters, 1);
+    return new State(
+        conv.zeroTail(batch, like), SlstmCell.State.zero(batch, numHeads, headDim, like));
+  }
+
+  /// Advances every row by one element.
+  ///
+  /// @param input `(B, D)`
+  /// @param state the state before it; read, never written
+  public Output step(Tensor input, State state) {
+    Ops.expectShape("input", input, "(B, D)", -1, inputDim);
+    Output next = forward(input.unsqueeze(1), state);
+    return new Output(next.output.squeeze(1), next.state);
+  }
+
+  /// Runs a sequence.
+  ///
+  /// @param sequence `(B, S, D)`
+  /// @param state the state before it; read, never written
+  public Output forward(Tensor sequence, State state) {
+    return forward(sequence, state, SequenceLayout.FULL);
+  }
+
+  /// Runs a sequence whose rows may be padded or hold several documents.
+  public Output forward(Tensor sequence, State state, SequenceLayout layout) {
+    Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
+    return Scopes.scoped(() -> run(sequence, state, layout));
+  }
+
+  private Output run(Tensor sequence, State last, SequenceLayout layout) {
+    Tensor x = norm.forward(sequence);
+    CausalConv1d.Output convolved = conv.forward(x, last.conv, layout);
+    Tensor xc = silu(convolved.y());
+    Tensor wx = // (B, S, 4, NH, DH)
+        Ops.stackAll(
+                List.of(
+                    inputGate.forward(xc),
+                    forgetGate.forward(xc),
+                    zGate.forward(x),
+                    outputGate.forward(x)),
+                2)
+            .view(x.size(0), x.size(1), 4, numHeads, headDim);
+    SlstmCell.Output y =
+        SlstmCell.PAPER.forward(
+            Ops.atLeastFloat32(wx),
+            Ops.atLeastFloat32(recurrentKernel),
+            Ops.atLeastFloat32(bias),
+            last.cell,
+            layout);
+    Tensor up = projUp.forward(headNorm.forward(y.y().to(x.scalar_type()))); // (B, S, 2 U)
+    long half = up.size(-1) / 2;
+    Tensor gated = gelu(up.narrow(-1, 0, half)).mul(up.narrow(-1, half, half));
+    return new Output(
+        sequence.add(projDown.forward(gated)), new State(convolved.tail(), y.state()));
+  }
+
+  /// Frees the parameters. Closing twice is harmless.
+  @Override
+  public void close() {
+    parameters.close();
+  }
+}
