@@ -1,0 +1,51 @@
+package io.xlstm4j.text;
+
+import java.util.Arrays;
+
+/// Token ids for one step, (rows, length), row-major in flat arrays. The arrays are not copied.
+///
+/// @param rows B, texts side by side
+/// @param length S, tokens of each
+/// @param inputs the ids read
+/// @param targets the ids to predict, each the one after its input; `IGNORED` where there is none
+/// @param starts true where the input is the end-of-text id: a document begins there, from a fresh
+///   state
+public record Batch(int rows, int length, int[] inputs, int[] targets, boolean[] starts) {
+  /// The target of padding; it takes no part in a loss.
+  public static final int IGNORED = -1;
+
+  public Batch {
+    if (rows < 1 || length < 1) {
+      throw new IllegalArgumentException(
+          "rows (%d) and length (%d) must be positive".formatted(rows, length));
+    }
+    int size = Math.multiplyExact(rows, length);
+    if (inputs.length != size || targets.length != size || starts.length != size) {
+      throw new IllegalArgumentException(
+          "inputs (%d), targets (%d) and starts (%d) must have rows (%d) x length (%d) elements"
+              .formatted(inputs.length, targets.length, starts.length, rows, length));
+    }
+  }
+
+  /// All padding, to be overwritten where there are tokens.
+  static Batch padding(int rows, int length, int endOfText) {
+    int size = Math.multiplyExact(rows, length);
+    int[] inputs = new int[size];
+    int[] targets = new int[size];
+    boolean[] starts = new boolean[size];
+    Arrays.fill(inputs, endOfText);
+    Arrays.fill(targets, IGNORED);
+    Arrays.fill(starts, true);
+    return new Batch(rows, length, inputs, targets, starts);
+  }
+
+  /// Reads the inputs [from, to) and their targets into the front of a row.
+  void fill(int row, TokenFile tokens, long from, long to) {
+    int at = row * length;
+    for (long position = from; position < to; position++, at++) {
+      inputs[at] = tokens.get(position);
+      targets[at] = tokens.get(position + 1);
+      starts[at] = inputs[at] == tokens.endOfText();
+    }
+  }
+}

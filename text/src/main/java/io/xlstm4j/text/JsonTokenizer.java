@@ -1,0 +1,384 @@
+package io.xlstm4j.text;
+
+import ai.djl.huggingface.tokenizers.jni.LibUtils;
+import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.jspecify.annotations.Nullable;
+
+/// Any `tokenizer.json`, through the library that defines the format.
+///
+/// The native object is called directly, not through the library's own Java classes: those copy
+/// eight arrays for each text where we need one, and ask the network where they run.
+final class JsonTokenizer implements Tokenizer {
+  /// How vocabularies name the token that ends a text, best first.
+  private static final List<String> END_NAMES =
+      List.of(END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS>");
+
+  private static final int CACHED_WORDS = 1 << 17;
+  private static final int LONGEST_CACHED_WORD = 32;
+
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final String fingerprint;
+  private final String[] tokens; // by id; holes are empty
+  private final int endOfText;
+  private final byte @Nullable [][] bytes; // by id, if the decoder only joins bytes
+  private final boolean cachesWords;
+  private final Map<String, int[]> idsOfWord = new ConcurrentHashMap<>();
+
+  private final ReadWriteLock lock = new ReentrantReadWriteLock(); // closing waits for users
+  private final long encoder;
+  private final long decoder; // 0 if bytes are enough
+  private boolean closed;
+
+  static JsonTokenizer open(Path file) {
+    byte[] content;
+    try {
+      content = Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new InvalidTextException(file + ": cannot read the tokenizer: " + Reason.of(e), e);
+    }
+    JsonNode root;
+    try {
+      root = JSON.readTree(content);
+    } catch (JsonProcessingException e) {
+      throw new InvalidTextException(
+          file + ": not JSON: " + e.getOriginalMessage().lines().findFirst().orElse(""), e);
+    } catch (IOException e) {
+      throw new InvalidTextException(file + ": not JSON: " + Reason.of(e), e);
+    }
+    JsonNode vocab = root.path("model").path("vocab");
+    if (!(root instanceof ObjectNode object) || vocab.isMissingNode()) {
+      throw new InvalidTextException(
+          file + ": has no model.vocab; a tokenizer.json of Hugging Face has one");
+    }
+    return new JsonTokenizer(file, object, Fingerprint.of(content));
+  }
+
+  private JsonTokenizer(Path file, ObjectNode root, String fingerprint) {
+    this.fingerprint = fingerprint;
+    Map<Integer, String> byId = new TreeMap<>();
+    Map<String, Integer> specials = new HashMap<>();
+    readVocabulary(root, byId);
+    for (JsonNode token : root.path("added_tokens")) {
+      byId.put(token.path("id").asInt(), token.path("content").asText());
+      if (token.path("special").asBoolean()) {
+        specials.put(token.path("content").asText(), token.path("id").asInt());
+      }
+    }
+    int size = byId.keySet().stream().mapToInt(id -> id + 1).max().orElse(0);
+    tokens = new String[size];
+    Arrays.fill(tokens, "");
+    byId.forEach((id, token) -> tokens[id] = token);
+    endOfText = findEnd(file, byId);
+    specials.put(tokens[endOfText], endOfText);
+
+    boolean joinsBytes = root.path("decoder").path("type").asText().equals("ByteLevel");
+    if (joinsBytes) {
+      bytes = new byte[size][];
+      for (int id = 0; id < size; id++) {
+        bytes[id] = ByteLetters.bytesOf(tokens[id]);
+      }
+    } else {
+      bytes = null;
+    }
+    ObjectNode plain = withoutSpecials(root, specials.keySet());
+    cachesWords = isPlainByteLevel(plain);
+    encoder = create(file, plain);
+    try {
+      decoder = joinsBytes ? 0 : create(file, root);
+    } catch (RuntimeException e) {
+      TokenizersLibrary.LIB.deleteTokenizer(encoder);
+      throw e;
+    }
+  }
+
+  @Override
+  public String name() {
+    return Tokenizers.FILE_NAME;
+  }
+
+  @Override
+  public String fingerprint() {
+    return fingerprint;
+  }
+
+  @Override
+  public int vocabSize() {
+    return tokens.length;
+  }
+
+  @Override
+  public int endOfText() {
+    return endOfText;
+  }
+
+  @Override
+  public int[] encode(String text) {
+    String wellFormed = WellFormed.of(text);
+    lock.readLock().lock();
+    try {
+      checkOpen();
+      return cachesWords && isAscii(wellFormed)
+          ? encodeWords(wellFormed)
+          : encodeNatively(wellFormed);
+    } finally {
+      lock.readLock().unlock();
+    }
+  }
+
+  @Override
+  public List<int[]> encodeAll(List<String> texts) {
+    return texts.parallelStream().map(this::encode).toList();
+  }
+
+  @Override
+  public String decode(int[] ids) {
+    if (bytes != null) {
+      return Utf8StreamDecoder.decode(this::bytesOf, ids);
+    }
+    long[] wide = new long[ids.length];
+    for (int i = 0; i < ids.length; i++) {
+      wide[i] = Objects.checkIndex(ids[i], tokens.length);
+    }
+    lock.readLock().lock();
+    try {
+      checkOpen();
+      return wide.length == 0 ? "" : TokenizersLibrary.LIB.decode(decoder, wide, false);
+    } finally {
+      lock.readLock().unlock();
+    }
+  }
+
+  @Override
+  public StreamDecoder streamDecoder() {
+    return bytes != null
+        ? new Utf8StreamDecoder(this::bytesOf)
+        : new WindowStreamDecoder(this::decode, this::isByteToken);
+  }
+
+  @Override
+  public void close() {
+    lock.writeLock().lock();
+    try {
+      if (!closed) {
+        closed = true;
+        TokenizersLibrary.LIB.deleteTokenizer(encoder);
+        if (decoder != 0) {
+          TokenizersLibrary.LIB.deleteTokenizer(decoder);
+        }
+      }
+    } finally {
+      lock.writeLock().unlock();
+    }
+  }
+
+  private void checkOpen() {
+    if (closed) { // the native object is gone: a call would crash the process
+      throw new IllegalStateException("the tokenizer is closed");
+    }
+  }
+
+  private byte[] bytesOf(int id) {
+    return Objects.requireNonNull(bytes)[Objects.checkIndex(id, tokens.length)];
+  }
+
+  private boolean isByteToken(int id) {
+    String token = tokens[Objects.checkIndex(id, tokens.length)];
+    return token.length() == 6 && token.startsWith("<0x") && token.endsWith(">");
+  }
+
+  private int[] encodeNatively(String text) {
+    long encoding = TokenizersLibrary.LIB.encode(encoder, text, false);
+    try {
+      long[] wide = TokenizersLibrary.LIB.getTokenIds(encoding);
+      int[] ids = new int[wide.length];
+      for (int i = 0; i < ids.length; i++) {
+        ids[i] = (int) wide[i];
+      }
+      return ids;
+    } finally {
+      TokenizersLibrary.LIB.deleteEncoding(encoding);
+    }
+  }
+
+  /// The same ids word by word, so that a word's second time costs a look-up.
+  private int[] encodeWords(String text) {
+    var ids = new IntList(text.length() / 3);
+    for (int start = 0; start < text.length(); ) {
+      int end = Words.end(text, start);
+      String word = text.substring(start, end);
+      int @Nullable [] known = idsOfWord.get(word);
+      if (known == null) {
+        known = encodeNatively(word);
+        if (word.length() <= LONGEST_CACHED_WORD && idsOfWord.size() < CACHED_WORDS) {
+          idsOfWord.put(word, known);
+        }
+      }
+      ids.addAll(known);
+      start = end;
+    }
+    return ids.toArray();
+  }
+
+  /// Whether every word is encoded by itself, and the words are those of `Words`.
+  private static boolean isPlainByteLevel(ObjectNode root) {
+    JsonNode model = root.path("model");
+    JsonNode words = root.path("pre_tokenizer");
+    return model.path("type").asText().equals("BPE")
+        && model.path("dropout").asDouble() == 0
+        && isAbsent(model.path("continuing_subword_prefix"))
+        && isAbsent(model.path("end_of_word_suffix"))
+        && isAbsent(root.path("normalizer"))
+        && root.path("added_tokens").isEmpty()
+        && words.path("type").asText().equals("ByteLevel")
+        && !words.path("add_prefix_space").asBoolean(true)
+        && words.path("use_regex").asBoolean(true);
+  }
+
+  private static boolean isAbsent(JsonNode node) {
+    return node.isMissingNode() || node.isNull() || node.equals(TextNode.valueOf(""));
+  }
+
+  /// Beyond ASCII, which characters are letters depends on the Unicode version of the library.
+  private static boolean isAscii(String text) {
+    for (int i = 0; i < text.length(); i++) {
+      if (text.charAt(i) >= 0x80) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static void readVocabulary(ObjectNode root, Map<Integer, String> byId) {
+    JsonNode vocab = root.path("model").path("vocab");
+    if (vocab.isArray()) { // Unigram: a list of pieces with their scores
+      for (int id = 0; id < vocab.size(); id++) {
+        byId.put(id, vocab.path(id).path(0).asText());
+      }
+    } else {
+      for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
+        byId.put(entry.getValue().asInt(), entry.getKey());
+      }
+    }
+  }
+
+  private static int findEnd(Path file, Map<Integer, String> byId) {
+    for (String name : END_NAMES) {
+      for (Map.Entry<Integer, String> token : byId.entrySet()) {
+        if (token.getValue().equals(name)) {
+          return token.getKey();
+        }
+      }
+    }
+    throw new InvalidTextException(
+        file + ": no token ends a text; one of these is needed: " + String.join(" ", END_NAMES));
+  }
+
+  /// A tokenizer that cannot find special tokens in text, and neither cuts nor pads.
+  private static ObjectNode withoutSpecials(ObjectNode root, Set<String> specials) {
+    ObjectNode plain = root.deepCopy();
+    plain.putNull("truncation");
+    plain.putNull("padding");
+    plain.putNull("post_processor");
+    ObjectNode model = (ObjectNode) plain.path("model");
+    ArrayNode added = plain.putArray("added_tokens");
+    for (JsonNode token : root.path("added_tokens")) {
+      String content = token.path("content").asText();
+      if (!specials.contains(content)) {
+        added.add(token);
+      } else if (!hasPiece(model, content)) {
+        // the ids of added tokens follow from their order, so this one stays, under another name
+        added.add(((ObjectNode) token.deepCopy()).put("content", unwritable(content)));
+      }
+    }
+    switch (model.path("type").asText()) {
+      // these two take a piece of text as it is, if it is in the vocabulary
+      case "Unigram" -> {
+        for (JsonNode piece : model.path("vocab")) {
+          if (specials.contains(piece.path(0).asText())) {
+            ((ArrayNode) piece).set(0, unwritable(piece.path(0).asText()));
+          }
+        }
+      }
+      case "WordLevel", "WordPiece" -> {
+        String unknown = model.path("unk_token").asText();
+        ObjectNode renamed = JSON.createObjectNode();
+        for (Map.Entry<String, JsonNode> entry : model.path("vocab").properties()) {
+          String piece = entry.getKey();
+          boolean rename = specials.contains(piece) && !piece.equals(unknown);
+          renamed.set(rename ? unwritable(piece) : piece, entry.getValue());
+        }
+        model.set("vocab", renamed);
+      }
+      default -> {} // BPE reaches a token only by merges, and no merges lead to special ones
+    }
+    return plain;
+  }
+
+  private static boolean hasPiece(JsonNode model, String content) {
+    JsonNode vocab = model.path("vocab");
+    if (!vocab.isArray()) {
+      return vocab.has(content);
+    }
+    for (JsonNode piece : vocab) {
+      if (piece.path(0).asText().equals(content)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// A name that text does not contain: noncharacters are never interchanged.
+  private static String unwritable(String content) {
+    return "\uFDD0" + content + "\uFDD1";
+  }
+
+  private static long create(Path file, ObjectNode root) {
+    try {
+      return Native.library().createTokenizerFromString(JSON.writeValueAsString(root));
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException(e);
+    } catch (RuntimeException e) {
+      throw new InvalidTextException(file + ": not a usable tokenizer: " + e.getMessage(), e);
+    }
+  }
+
+  /// Loads the native library once, from the jar and nowhere else.
+  private static final class Native {
+    private static final String FLAVOR = "RUST_FLAVOR";
+    private static final String OFFLINE = "ai.djl.offline";
+
+    static {
+      if (System.getProperty(FLAVOR) == null) {
+        System.setProperty(FLAVOR, "cpu"); // no search for CUDA
+      }
+      if (System.getProperty(OFFLINE) == null) {
+        System.setProperty(OFFLINE, "true");
+      }
+      LibUtils.checkStatus();
+    }
+
+    static TokenizersLibrary library() {
+      return TokenizersLibrary.LIB;
+    }
+  }
+}
