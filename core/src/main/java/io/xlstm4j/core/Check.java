@@ -40,6 +40,14 @@ public final class Check {
     }
   }
 
+  /// Requires `low <= value <= high`.
+  public static void inClosedRange(String name, double value, double low, double high) {
+    if (!(value >= low && value <= high)) {
+      throw new IllegalArgumentException(
+          name + " (" + value + ") must be in [" + low + ", " + high + "]");
+    }
+  }
+
   /// Requires `low <= value < high`.
   public static void inHalfOpenRange(String name, double value, double low, double high) {
     if (!(value >= low && value < high)) {

@@ -1,0 +1,89 @@
+package io.xlstm4j.train;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.core.Check;
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.PaperConfigKeys;
+import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.core.config.StrictBinder;
+import java.util.List;
+
+/// Everything that decides a run. In YAML: sections `model`, `data`, `training`, `samples`, and
+/// `device`.
+///
+/// @param model its `vocab_size` follows from the tokenizer and is not a key of a run
+/// @param device `cpu`, `cuda` or `cuda:N`
+public record RunConfig(
+    PaperModelConfig model,
+    DataConfig data,
+    TrainingConfig training,
+    SamplesConfig samples,
+    String device) {
+  /// The run of `./xlstm train` without arguments: a small `[3:1]` model on WordNet.
+  public static final RunConfig DEFAULT =
+      new RunConfig(
+          PaperModelConfig.of(1, BlockStackConfig.of(4, 192, List.of(1))),
+          new DataConfig("wordnet", DataConfig.TRAINED, 4096, true),
+          new TrainingConfig(
+              600, 16, 4e-3, 0.05, 60, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 100, 16_384, 100),
+          new SamplesConfig(
+              List.of("hedgehog (noun):", "run quickly (verb):", "blue (adjective):"),
+              40,
+              0.7,
+              0.9),
+          "cpu");
+
+  private static final String VOCAB_SIZE = "vocab_size";
+
+  public RunConfig {
+    Check.notBlank("device", device);
+  }
+
+  /// Lays the keys somebody wrote over these.
+  ///
+  /// @param said sections and keys; not changed
+  /// @param source the name of the file, for messages
+  /// @throws InvalidInputException for an unknown key, a wrong type or a refused value
+  public RunConfig with(ObjectNode said, String source) {
+    ObjectNode rest = said.deepCopy();
+    ObjectNode modelKeys = said.objectNode();
+    if (rest.has("model")) {
+      if (!(rest.get("model") instanceof ObjectNode section)) {
+        throw new InvalidInputException(source + ": model must be a section of keys");
+      }
+      modelKeys = section;
+      rest.remove("model");
+    }
+    if (modelKeys.has(VOCAB_SIZE)) {
+      throw new InvalidInputException(
+          source + ": model.vocab_size follows from the tokenizer; leave it out");
+    }
+    ObjectNode defaults = toTree();
+    defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
+    ObjectNode merged = StrictBinder.merge(defaults, rest, source);
+    return new RunConfig(
+        PaperConfigKeys.bind(modelKeys, model, source + ": model"),
+        section(merged, "data", DataConfig.class, source),
+        section(merged, "training", TrainingConfig.class, source),
+        section(merged, "samples", SamplesConfig.class, source),
+        merged.get("device").asText());
+  }
+
+  private static <T> T section(ObjectNode tree, String name, Class<T> type, String source) {
+    return StrictBinder.toRecord((ObjectNode) tree.get(name), type, source + ": " + name);
+  }
+
+  /// Every key with its value, as [#with] takes them.
+  public ObjectNode toTree() {
+    ObjectNode modelKeys = PaperConfigKeys.toTree(model);
+    modelKeys.remove(VOCAB_SIZE);
+    ObjectNode tree = modelKeys.objectNode();
+    tree.set("model", modelKeys);
+    tree.set("data", StrictBinder.toTree(data));
+    tree.set("training", StrictBinder.toTree(training));
+    tree.set("samples", StrictBinder.toTree(samples));
+    tree.put("device", device);
+    return tree;
+  }
+}
