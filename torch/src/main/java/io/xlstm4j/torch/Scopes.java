@@ -18,6 +18,33 @@ public final class Scopes {
     List<Tensor> tensors();
   }
 
+  /// Owns a value across scopes, such as the state that goes from one step to the next.
+  public static final class Holder<T extends Tensors> implements AutoCloseable {
+    private T value;
+
+    public Holder(T value) {
+      this.value = value;
+      value.tensors().forEach(Scopes::keep);
+    }
+
+    public T get() {
+      return value;
+    }
+
+    /// Takes over a new value and lets go of the old one.
+    public void set(T next) {
+      next.tensors().forEach(Scopes::keep);
+      value.tensors().forEach(Scopes::release);
+      value = next;
+    }
+
+    /// Lets go. To be called once.
+    @Override
+    public void close() {
+      value.tensors().forEach(Scopes::release);
+    }
+  }
+
   /// Runs `body`, frees every handle it made, and gives the result to the caller's scope. Autograd
   /// keeps its own references, so a graph built inside stays whole.
   public static <T extends Tensors> T scoped(Supplier<T> body) {

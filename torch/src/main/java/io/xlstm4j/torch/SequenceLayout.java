@@ -2,9 +2,11 @@ package io.xlstm4j.torch;
 
 import static org.bytedeco.pytorch.global.torch.arange;
 
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// Which positions of a batch `(B, S)` hold tokens, and where documents start.
@@ -31,6 +33,13 @@ public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
   /// Rows that are all tokens, with documents starting where `starts` is true.
   public static SequenceLayout ofStarts(Tensor starts) {
     return new SequenceLayout(null, starts);
+  }
+
+  /// The same masks on another device.
+  SequenceLayout on(Device device) {
+    return new SequenceLayout(
+        valid == null ? null : valid.to(device, ScalarType.Bool),
+        starts == null ? null : starts.to(device, ScalarType.Bool));
   }
 
   /// The positions `[from, from + length)`.

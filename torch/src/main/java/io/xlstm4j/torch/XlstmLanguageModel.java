@@ -101,7 +101,7 @@ public final class XlstmLanguageModel implements LanguageModel {
 
   /// Logits at every position, and the state after the last.
   ///
-  /// @param ids `(B, S)` int64, on any device
+  /// @param ids `(B, S)` int64, on any device, as are the masks of `layout`
   /// @param last the state before the first token; read, never written
   public Output forward(Tensor ids, BlockStack.State last, SequenceLayout layout) {
     BlockStack.Output blocks = hidden(ids, last, layout);
@@ -110,7 +110,8 @@ public final class XlstmLanguageModel implements LanguageModel {
 
   private BlockStack.Output hidden(Tensor ids, BlockStack.State last, SequenceLayout layout) {
     Tensor x = embedding(tokenEmbedding, ids.to(parameters.device(), ScalarType.Long));
-    return blockStack.forward(embeddingDropout.forward(x), last, layout); // (B, S, D)
+    return blockStack.forward(
+        embeddingDropout.forward(x), last, layout.on(parameters.device())); // (B, S, D)
   }
 
   private Tensor logits(Tensor hidden) {

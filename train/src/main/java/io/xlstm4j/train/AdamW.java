@@ -94,8 +94,7 @@ final class AdamW implements AutoCloseable {
     }
     slot.mean.mul_(new Scalar(beta1)).add_(gradient, new Scalar(1 - beta1));
     slot.square.mul_(new Scalar(beta2)).addcmul_(gradient, gradient, new Scalar(1 - beta2));
-    Tensor denominator =
-        slot.square.sqrt().div_(new Scalar(correction2)).add_(new Scalar(epsilon));
+    Tensor denominator = slot.square.sqrt().div_(new Scalar(correction2)).add_(new Scalar(epsilon));
     slot.parameter.addcdiv_(slot.mean, denominator, new Scalar(-learningRate / correction1));
   }
 
@@ -113,11 +112,10 @@ final class AdamW implements AutoCloseable {
   /// The moments, to be saved; valid as long as the caller's scope is open.
   List<TensorData> state() {
     var tensors = new ArrayList<TensorData>();
-    slots.forEach(
-        (name, slot) -> {
-          tensors.add(TorchTensorData.of("mean." + name, slot.mean));
-          tensors.add(TorchTensorData.of("square." + name, slot.square));
-        });
+    slots.forEach((name, slot) -> {
+      tensors.add(TorchTensorData.of("mean." + name, slot.mean));
+      tensors.add(TorchTensorData.of("square." + name, slot.square));
+    });
     return tensors;
   }
 

@@ -7,11 +7,10 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param corpus `wordnet`, a folder with `train.txt` and `valid.txt`, a text file, or a glob
 /// @param tokenizer `bpe` (trained on the corpus), `bytes`, `gpt2`, or the path of a
-///     `tokenizer.json`
+///   `tokenizer.json`
 /// @param vocabSize tokens of a trained BPE; nothing else reads it
 /// @param resetAtDocuments whether every document starts from a fresh state, as a prompt does
-public record DataConfig(
-    String corpus, String tokenizer, int vocabSize, boolean resetAtDocuments) {
+public record DataConfig(String corpus, String tokenizer, int vocabSize, boolean resetAtDocuments) {
   public static final String TRAINED = "bpe";
 
   public DataConfig {

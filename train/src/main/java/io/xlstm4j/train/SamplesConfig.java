@@ -19,6 +19,6 @@ public record SamplesConfig(List<String> prompts, int maxTokens, double temperat
   }
 
   SamplerConfig sampler(long seed) {
-    return SamplerConfig.greedy().withTemperature(temperature).withTopP(topP).withSeed(seed);
+    return new SamplerConfig(temperature, 0, topP, 0, 1, seed);
   }
 }
