@@ -12,7 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -31,6 +31,8 @@ final class JsonTokenizer implements Tokenizer {
   /// How vocabularies name the token that ends a text, best first.
   private static final List<String> END_NAMES =
       List.of(END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS>");
+
+  private static final int LARGEST_ID = (1 << 24) - 1; // ten times the largest vocabularies
 
   private static final int CACHED_WORDS = 1 << 17;
   private static final int LONGEST_CACHED_WORD = 32;
@@ -66,7 +68,7 @@ final class JsonTokenizer implements Tokenizer {
       throw new InvalidTextException(file + ": not JSON: " + Reason.of(e), e);
     }
     JsonNode vocab = root.path("model").path("vocab");
-    if (!(root instanceof ObjectNode object) || vocab.isMissingNode()) {
+    if (!(root instanceof ObjectNode object) || !vocab.isContainerNode()) {
       throw new InvalidTextException(
           file + ": has no model.vocab; a tokenizer.json of Hugging Face has one");
     }
@@ -75,13 +77,11 @@ final class JsonTokenizer implements Tokenizer {
 
   private JsonTokenizer(Path file, ObjectNode root, String fingerprint) {
     this.fingerprint = fingerprint;
-    Map<Integer, String> byId = new TreeMap<>();
-    Map<String, Integer> specials = new HashMap<>();
-    readVocabulary(root, byId);
+    Map<Integer, String> byId = readVocabulary(file, root);
+    Set<String> specials = new HashSet<>();
     for (JsonNode token : root.path("added_tokens")) {
-      byId.put(token.path("id").asInt(), token.path("content").asText());
       if (token.path("special").asBoolean()) {
-        specials.put(token.path("content").asText(), token.path("id").asInt());
+        specials.add(token.path("content").asText());
       }
     }
     int size = byId.keySet().stream().mapToInt(id -> id + 1).max().orElse(0);
@@ -89,7 +89,7 @@ final class JsonTokenizer implements Tokenizer {
     Arrays.fill(tokens, "");
     byId.forEach((id, token) -> tokens[id] = token);
     endOfText = findEnd(file, byId);
-    specials.put(tokens[endOfText], endOfText);
+    specials.add(tokens[endOfText]);
 
     boolean joinsBytes = root.path("decoder").path("type").asText().equals("ByteLevel");
     if (joinsBytes) {
@@ -100,7 +100,7 @@ final class JsonTokenizer implements Tokenizer {
     } else {
       bytes = null;
     }
-    ObjectNode plain = withoutSpecials(root, specials.keySet());
+    ObjectNode plain = withoutSpecials(root, specials);
     cachesWords = isPlainByteLevel(plain);
     encoder = create(file, plain);
     try {
@@ -268,17 +268,32 @@ final class JsonTokenizer implements Tokenizer {
     return true;
   }
 
-  private static void readVocabulary(ObjectNode root, Map<Integer, String> byId) {
+  private static Map<Integer, String> readVocabulary(Path file, ObjectNode root) {
+    Map<Integer, String> byId = new TreeMap<>();
     JsonNode vocab = root.path("model").path("vocab");
     if (vocab.isArray()) { // Unigram: a list of pieces with their scores
-      for (int id = 0; id < vocab.size(); id++) {
-        byId.put(id, vocab.path(id).path(0).asText());
+      for (JsonNode piece : vocab) {
+        byId.put(byId.size(), piece.path(0).asText());
       }
     } else {
       for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
-        byId.put(entry.getValue().asInt(), entry.getKey());
+        byId.put(checkedId(file, entry.getKey(), entry.getValue()), entry.getKey());
       }
     }
+    for (JsonNode token : root.path("added_tokens")) {
+      String content = token.path("content").asText();
+      byId.put(checkedId(file, content, token.path("id")), content);
+    }
+    return byId;
+  }
+
+  private static int checkedId(Path file, String token, JsonNode id) {
+    if (!id.isInt() || id.asInt() < 0 || id.asInt() > LARGEST_ID) {
+      throw new InvalidTextException(
+          "%s: token %s has the id %s; an id is a whole number from 0 to %d"
+              .formatted(file, token, id.isMissingNode() ? "(none)" : id, LARGEST_ID));
+    }
+    return id.asInt();
   }
 
   private static int findEnd(Path file, Map<Integer, String> byId) {
