@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -36,6 +37,9 @@ final class JsonTokenizer implements Tokenizer {
 
   private static final int CACHED_WORDS = 1 << 17;
   private static final int LONGEST_CACHED_WORD = 32;
+
+  private static final Map<String, String> LOAD_SETTINGS =
+      Map.of("RUST_FLAVOR", "cpu", "ai.djl.offline", "true");
 
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -315,51 +319,52 @@ final class JsonTokenizer implements Tokenizer {
     plain.putNull("padding");
     plain.putNull("post_processor");
     ObjectNode model = (ObjectNode) plain.path("model");
+    Set<String> pieces = piecesOf(model);
     ArrayNode added = plain.putArray("added_tokens");
     for (JsonNode token : root.path("added_tokens")) {
       String content = token.path("content").asText();
       if (!specials.contains(content)) {
         added.add(token);
-      } else if (!hasPiece(model, content)) {
+      } else if (!pieces.contains(content)) {
         // the ids of added tokens follow from their order, so this one stays, under another name
         added.add(((ObjectNode) token.deepCopy()).put("content", unwritable(content)));
       }
     }
-    switch (model.path("type").asText()) {
-      // these two take a piece of text as it is, if it is in the vocabulary
-      case "Unigram" -> {
-        for (JsonNode piece : model.path("vocab")) {
-          if (specials.contains(piece.path(0).asText())) {
-            ((ArrayNode) piece).set(0, unwritable(piece.path(0).asText()));
-          }
-        }
-      }
-      case "WordLevel", "WordPiece" -> {
-        String unknown = model.path("unk_token").asText();
-        ObjectNode renamed = JSON.createObjectNode();
-        for (Map.Entry<String, JsonNode> entry : model.path("vocab").properties()) {
-          String piece = entry.getKey();
-          boolean rename = specials.contains(piece) && !piece.equals(unknown);
-          renamed.set(rename ? unwritable(piece) : piece, entry.getValue());
-        }
-        model.set("vocab", renamed);
-      }
-      default -> {} // BPE reaches a token only by merges, and no merges lead to special ones
-    }
+    hideSpecials(model, specials);
     return plain;
   }
 
-  private static boolean hasPiece(JsonNode model, String content) {
+  /// Some models take a piece of text for a token as it is; BPE does so only if it ignores merges.
+  private static void hideSpecials(ObjectNode model, Set<String> specials) {
     JsonNode vocab = model.path("vocab");
-    if (!vocab.isArray()) {
-      return vocab.has(content);
-    }
-    for (JsonNode piece : vocab) {
-      if (piece.path(0).asText().equals(content)) {
-        return true;
+    if (vocab.isArray()) {
+      for (JsonNode piece : vocab) {
+        if (specials.contains(piece.path(0).asText())) {
+          ((ArrayNode) piece).set(0, unwritable(piece.path(0).asText()));
+        }
       }
+    } else if (!model.path("type").asText().equals("BPE")
+        || model.path("ignore_merges").asBoolean()) {
+      String unknown = model.path("unk_token").asText(); // the model looks it up by name
+      ObjectNode renamed = JSON.createObjectNode();
+      for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
+        String piece = entry.getKey();
+        boolean hide = specials.contains(piece) && !piece.equals(unknown);
+        renamed.set(hide ? unwritable(piece) : piece, entry.getValue());
+      }
+      model.set("vocab", renamed);
     }
-    return false;
+  }
+
+  private static Set<String> piecesOf(JsonNode model) {
+    Set<String> pieces = new HashSet<>();
+    JsonNode vocab = model.path("vocab");
+    if (vocab.isArray()) {
+      vocab.forEach(piece -> pieces.add(piece.path(0).asText()));
+    } else {
+      vocab.fieldNames().forEachRemaining(pieces::add);
+    }
+    return pieces;
   }
 
   /// A name that text does not contain: noncharacters are never interchanged.
@@ -368,32 +373,32 @@ final class JsonTokenizer implements Tokenizer {
   }
 
   private static long create(Path file, ObjectNode root) {
+    loadLibrary();
     try {
-      return Native.library().createTokenizerFromString(JSON.writeValueAsString(root));
+      return TokenizersLibrary.LIB.createTokenizerFromString(JSON.writeValueAsString(root));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     } catch (RuntimeException e) {
-      throw new InvalidTextException(file + ": not a usable tokenizer: " + e.getMessage(), e);
+      String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+      throw new InvalidTextException(file + ": not a usable tokenizer: " + reason, e);
     }
   }
 
-  /// Loads the native library once, from the jar and nowhere else.
-  private static final class Native {
-    private static final String FLAVOR = "RUST_FLAVOR";
-    private static final String OFFLINE = "ai.djl.offline";
-
-    static {
-      if (System.getProperty(FLAVOR) == null) {
-        System.setProperty(FLAVOR, "cpu"); // no search for CUDA
+  /// Loads the native library from the jar, with no look for CUDA and none at the network.
+  private static synchronized void loadLibrary() {
+    List<String> ours = new ArrayList<>();
+    LOAD_SETTINGS.forEach((key, value) -> {
+      if (System.getProperty(key) == null) {
+        System.setProperty(key, value);
+        ours.add(key);
       }
-      if (System.getProperty(OFFLINE) == null) {
-        System.setProperty(OFFLINE, "true");
-      }
+    });
+    try {
       LibUtils.checkStatus();
-    }
-
-    static TokenizersLibrary library() {
-      return TokenizersLibrary.LIB;
+    } catch (RuntimeException e) {
+      throw new IllegalStateException("cannot load the tokenizer library: " + e.getMessage(), e);
+    } finally {
+      ours.forEach(System::clearProperty); // the program may use that library for other things
     }
   }
 }
