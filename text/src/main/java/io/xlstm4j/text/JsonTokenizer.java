@@ -384,7 +384,7 @@ final class JsonTokenizer implements Tokenizer {
     }
   }
 
-  /// Loads the native library from the jar, with no look for CUDA and none at the network.
+  /// Loads the native library for the CPU from the jar, with no look at the network.
   private static synchronized void loadLibrary() {
     List<String> ours = new ArrayList<>();
     LOAD_SETTINGS.forEach((key, value) -> {
