@@ -22,7 +22,11 @@ final class AtomicFile {
     Path absolute = target.toAbsolutePath();
     Path unfinished =
         absolute.resolveSibling(
-            absolute.getFileName() + ".unfinished-" + ProcessHandle.current().pid());
+            absolute.getFileName()
+                + ".unfinished-"
+                + ProcessHandle.current().pid()
+                + "-"
+                + Thread.currentThread().threadId());
     try {
       Path folder = absolute.getParent();
       if (folder != null) {

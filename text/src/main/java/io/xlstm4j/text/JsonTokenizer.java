@@ -11,8 +11,9 @@ import com.fasterxml.jackson.databind.node.TextNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -32,8 +33,13 @@ final class JsonTokenizer implements Tokenizer {
   private static final List<String> END_NAMES =
       List.of(END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS>");
 
+  private static final int LARGEST_ID = (1 << 24) - 1; // ten times the largest vocabularies
+
   private static final int CACHED_WORDS = 1 << 17;
   private static final int LONGEST_CACHED_WORD = 32;
+
+  private static final Map<String, String> LOAD_SETTINGS =
+      Map.of("RUST_FLAVOR", "cpu", "ai.djl.offline", "true");
 
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -66,7 +72,7 @@ final class JsonTokenizer implements Tokenizer {
       throw new InvalidTextException(file + ": not JSON: " + Reason.of(e), e);
     }
     JsonNode vocab = root.path("model").path("vocab");
-    if (!(root instanceof ObjectNode object) || vocab.isMissingNode()) {
+    if (!(root instanceof ObjectNode object) || !vocab.isContainerNode()) {
       throw new InvalidTextException(
           file + ": has no model.vocab; a tokenizer.json of Hugging Face has one");
     }
@@ -75,13 +81,11 @@ final class JsonTokenizer implements Tokenizer {
 
   private JsonTokenizer(Path file, ObjectNode root, String fingerprint) {
     this.fingerprint = fingerprint;
-    Map<Integer, String> byId = new TreeMap<>();
-    Map<String, Integer> specials = new HashMap<>();
-    readVocabulary(root, byId);
+    Map<Integer, String> byId = readVocabulary(file, root);
+    Set<String> specials = new HashSet<>();
     for (JsonNode token : root.path("added_tokens")) {
-      byId.put(token.path("id").asInt(), token.path("content").asText());
       if (token.path("special").asBoolean()) {
-        specials.put(token.path("content").asText(), token.path("id").asInt());
+        specials.add(token.path("content").asText());
       }
     }
     int size = byId.keySet().stream().mapToInt(id -> id + 1).max().orElse(0);
@@ -89,7 +93,7 @@ final class JsonTokenizer implements Tokenizer {
     Arrays.fill(tokens, "");
     byId.forEach((id, token) -> tokens[id] = token);
     endOfText = findEnd(file, byId);
-    specials.put(tokens[endOfText], endOfText);
+    specials.add(tokens[endOfText]);
 
     boolean joinsBytes = root.path("decoder").path("type").asText().equals("ByteLevel");
     if (joinsBytes) {
@@ -100,7 +104,7 @@ final class JsonTokenizer implements Tokenizer {
     } else {
       bytes = null;
     }
-    ObjectNode plain = withoutSpecials(root, specials.keySet());
+    ObjectNode plain = withoutSpecials(root, specials);
     cachesWords = isPlainByteLevel(plain);
     encoder = create(file, plain);
     try {
@@ -268,17 +272,32 @@ final class JsonTokenizer implements Tokenizer {
     return true;
   }
 
-  private static void readVocabulary(ObjectNode root, Map<Integer, String> byId) {
+  private static Map<Integer, String> readVocabulary(Path file, ObjectNode root) {
+    Map<Integer, String> byId = new TreeMap<>();
     JsonNode vocab = root.path("model").path("vocab");
     if (vocab.isArray()) { // Unigram: a list of pieces with their scores
-      for (int id = 0; id < vocab.size(); id++) {
-        byId.put(id, vocab.path(id).path(0).asText());
+      for (JsonNode piece : vocab) {
+        byId.put(byId.size(), piece.path(0).asText());
       }
     } else {
       for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
-        byId.put(entry.getValue().asInt(), entry.getKey());
+        byId.put(checkedId(file, entry.getKey(), entry.getValue()), entry.getKey());
       }
     }
+    for (JsonNode token : root.path("added_tokens")) {
+      String content = token.path("content").asText();
+      byId.put(checkedId(file, content, token.path("id")), content);
+    }
+    return byId;
+  }
+
+  private static int checkedId(Path file, String token, JsonNode id) {
+    if (!id.isInt() || id.asInt() < 0 || id.asInt() > LARGEST_ID) {
+      throw new InvalidTextException(
+          "%s: token %s has the id %s; an id is a whole number from 0 to %d"
+              .formatted(file, token, id.isMissingNode() ? "(none)" : id, LARGEST_ID));
+    }
+    return id.asInt();
   }
 
   private static int findEnd(Path file, Map<Integer, String> byId) {
@@ -300,51 +319,52 @@ final class JsonTokenizer implements Tokenizer {
     plain.putNull("padding");
     plain.putNull("post_processor");
     ObjectNode model = (ObjectNode) plain.path("model");
+    Set<String> pieces = piecesOf(model);
     ArrayNode added = plain.putArray("added_tokens");
     for (JsonNode token : root.path("added_tokens")) {
       String content = token.path("content").asText();
       if (!specials.contains(content)) {
         added.add(token);
-      } else if (!hasPiece(model, content)) {
+      } else if (!pieces.contains(content)) {
         // the ids of added tokens follow from their order, so this one stays, under another name
         added.add(((ObjectNode) token.deepCopy()).put("content", unwritable(content)));
       }
     }
-    switch (model.path("type").asText()) {
-      // these two take a piece of text as it is, if it is in the vocabulary
-      case "Unigram" -> {
-        for (JsonNode piece : model.path("vocab")) {
-          if (specials.contains(piece.path(0).asText())) {
-            ((ArrayNode) piece).set(0, unwritable(piece.path(0).asText()));
-          }
-        }
-      }
-      case "WordLevel", "WordPiece" -> {
-        String unknown = model.path("unk_token").asText();
-        ObjectNode renamed = JSON.createObjectNode();
-        for (Map.Entry<String, JsonNode> entry : model.path("vocab").properties()) {
-          String piece = entry.getKey();
-          boolean rename = specials.contains(piece) && !piece.equals(unknown);
-          renamed.set(rename ? unwritable(piece) : piece, entry.getValue());
-        }
-        model.set("vocab", renamed);
-      }
-      default -> {} // BPE reaches a token only by merges, and no merges lead to special ones
-    }
+    hideSpecials(model, specials);
     return plain;
   }
 
-  private static boolean hasPiece(JsonNode model, String content) {
+  /// Some models take a piece of text for a token as it is; BPE does so only if it ignores merges.
+  private static void hideSpecials(ObjectNode model, Set<String> specials) {
     JsonNode vocab = model.path("vocab");
-    if (!vocab.isArray()) {
-      return vocab.has(content);
-    }
-    for (JsonNode piece : vocab) {
-      if (piece.path(0).asText().equals(content)) {
-        return true;
+    if (vocab.isArray()) {
+      for (JsonNode piece : vocab) {
+        if (specials.contains(piece.path(0).asText())) {
+          ((ArrayNode) piece).set(0, unwritable(piece.path(0).asText()));
+        }
       }
+    } else if (!model.path("type").asText().equals("BPE")
+        || model.path("ignore_merges").asBoolean()) {
+      String unknown = model.path("unk_token").asText(); // the model looks it up by name
+      ObjectNode renamed = JSON.createObjectNode();
+      for (Map.Entry<String, JsonNode> entry : vocab.properties()) {
+        String piece = entry.getKey();
+        boolean hide = specials.contains(piece) && !piece.equals(unknown);
+        renamed.set(hide ? unwritable(piece) : piece, entry.getValue());
+      }
+      model.set("vocab", renamed);
     }
-    return false;
+  }
+
+  private static Set<String> piecesOf(JsonNode model) {
+    Set<String> pieces = new HashSet<>();
+    JsonNode vocab = model.path("vocab");
+    if (vocab.isArray()) {
+      vocab.forEach(piece -> pieces.add(piece.path(0).asText()));
+    } else {
+      vocab.fieldNames().forEachRemaining(pieces::add);
+    }
+    return pieces;
   }
 
   /// A name that text does not contain: noncharacters are never interchanged.
@@ -353,32 +373,32 @@ final class JsonTokenizer implements Tokenizer {
   }
 
   private static long create(Path file, ObjectNode root) {
+    loadLibrary();
     try {
-      return Native.library().createTokenizerFromString(JSON.writeValueAsString(root));
+      return TokenizersLibrary.LIB.createTokenizerFromString(JSON.writeValueAsString(root));
     } catch (JsonProcessingException e) {
       throw new IllegalStateException(e);
     } catch (RuntimeException e) {
-      throw new InvalidTextException(file + ": not a usable tokenizer: " + e.getMessage(), e);
+      String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+      throw new InvalidTextException(file + ": not a usable tokenizer: " + reason, e);
     }
   }
 
-  /// Loads the native library once, from the jar and nowhere else.
-  private static final class Native {
-    private static final String FLAVOR = "RUST_FLAVOR";
-    private static final String OFFLINE = "ai.djl.offline";
-
-    static {
-      if (System.getProperty(FLAVOR) == null) {
-        System.setProperty(FLAVOR, "cpu"); // no search for CUDA
+  /// Loads the native library for the CPU from the jar, with no look at the network.
+  private static synchronized void loadLibrary() {
+    List<String> ours = new ArrayList<>();
+    LOAD_SETTINGS.forEach((key, value) -> {
+      if (System.getProperty(key) == null) {
+        System.setProperty(key, value);
+        ours.add(key);
       }
-      if (System.getProperty(OFFLINE) == null) {
-        System.setProperty(OFFLINE, "true");
-      }
+    });
+    try {
       LibUtils.checkStatus();
-    }
-
-    static TokenizersLibrary library() {
-      return TokenizersLibrary.LIB;
+    } catch (RuntimeException e) {
+      throw new IllegalStateException("cannot load the tokenizer library: " + e.getMessage(), e);
+    } finally {
+      ours.forEach(System::clearProperty); // the program may use that library for other things
     }
   }
 }

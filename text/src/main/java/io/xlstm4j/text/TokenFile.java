@@ -162,10 +162,11 @@ public final class TokenFile implements AutoCloseable {
   /// @throws InvalidTextException if the corpus is invalid, or if `path` is some other file
   /// @throws java.io.UncheckedIOException if the file cannot be written
   public static TokenFile openOrBuild(Corpus corpus, Split split, Tokenizer tokenizer, Path path) {
+    String fingerprint = fingerprint(corpus, split, tokenizer);
     if (Files.exists(path)) {
       try {
         TokenFile file = openOurs(path);
-        if (file.fingerprint().equals(fingerprint(corpus, split, tokenizer))) {
+        if (file.fingerprint().equals(fingerprint)) {
           return file;
         }
         file.close();

@@ -11,6 +11,8 @@ import java.util.function.IntPredicate;
 /// of a character in the making, with the whole run of byte tokens, as one bad byte spoils the run;
 /// and text that ends in U+FFFD, as it may yet become a character.
 final class WindowStreamDecoder implements StreamDecoder {
+  private static final int MAX_HELD = 64; // no character has that many tokens
+
   private final Function<int[], String> decode;
   private final IntPredicate isByte;
 
@@ -32,7 +34,8 @@ final class WindowStreamDecoder implements StreamDecoder {
     }
     int[] ids = window.toArray();
     String text = decode.apply(ids);
-    if (text.length() <= shownText.length() || text.endsWith("\uFFFD")) {
+    boolean mayChange = text.endsWith("\uFFFD") && ids.length - shown < MAX_HELD;
+    if (text.length() <= shownText.length() || mayChange) {
       return "";
     }
     String fresh = difference(text);

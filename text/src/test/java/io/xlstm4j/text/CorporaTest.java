@@ -1,0 +1,234 @@
+package io.xlstm4j.text;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CorporaTest {
+  @TempDir private Path folder;
+
+  @Test
+  void a_folder_gives_its_two_files() throws Exception {
+    Files.writeString(folder.resolve("train.txt"), "one\n<|endoftext|>\ntwo\n<|endoftext|>\n");
+    Files.writeString(folder.resolve("valid.txt"), "three");
+    Corpus corpus = Corpora.open(folder.toString());
+    assertThat(documents(corpus, Split.TRAIN)).containsExactly("one", "two");
+    assertThat(documents(corpus, Split.VALIDATION)).containsExactly("three");
+  }
+
+  @Test
+  void a_folder_without_its_files_is_refused() throws Exception {
+    assertInvalid(folder.toString(), "the folder has no train.txt");
+    Files.writeString(folder.resolve("train.txt"), "a");
+    assertInvalid(folder.toString(), "the folder has no valid.txt");
+    Files.writeString(folder.resolve("valid.txt"), "");
+    Corpus corpus = Corpora.open(folder.toString());
+    assertThatThrownBy(() -> corpus.documents(Split.VALIDATION))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessage(folder.resolve("valid.txt") + ": there is no text in the file");
+  }
+
+  @Test
+  void a_file_is_split_into_all_of_its_documents() throws Exception {
+    List<String> all = IntStream.range(0, 1000).mapToObj(i -> "document " + i).toList();
+    Path file = write("text.txt", String.join("<|endoftext|>", all));
+    Corpus corpus = Corpora.open(file.toString());
+    List<String> validation = documents(corpus, Split.VALIDATION);
+    List<String> both = new ArrayList<>(documents(corpus, Split.TRAIN));
+    assertThat(validation).hasSizeBetween(25, 80).doesNotContainAnyElementsOf(both);
+    both.addAll(validation);
+    assertThat(both).containsExactlyInAnyOrderElementsOf(all);
+    assertThat(documents(corpus, Split.VALIDATION)).as("again").isEqualTo(validation);
+  }
+
+  @Test
+  void a_document_stays_on_its_side_when_others_come() throws Exception {
+    List<String> few = IntStream.range(0, 500).mapToObj(i -> "document " + i).toList();
+    List<String> more = IntStream.range(0, 900).mapToObj(i -> "document " + (899 - i)).toList();
+    Corpus small = Corpora.open(write("few.txt", String.join("<|endoftext|>", few)).toString());
+    Corpus large = Corpora.open(write("more.txt", String.join("<|endoftext|>", more)).toString());
+    assertThat(documents(large, Split.VALIDATION)).containsAll(documents(small, Split.VALIDATION));
+  }
+
+  @Test
+  void two_documents_make_two_sides_whatever_they_hash_to() throws Exception {
+    for (int i = 0; i < 300; i++) {
+      Path file = write("two.txt", "first " + i + "<|endoftext|>second " + i);
+      Corpus corpus = Corpora.open(file.toString());
+      assertThat(documents(corpus, Split.TRAIN)).hasSize(1);
+      assertThat(documents(corpus, Split.VALIDATION)).hasSize(1);
+    }
+  }
+
+  @Test
+  void two_equal_documents_make_two_sides() throws Exception {
+    for (int i = 0; i < 100; i++) { // both hash alike, to either side
+      Path file = write("equal.txt", "equal " + i + "<|endoftext|>equal " + i);
+      Corpus corpus = Corpora.open(file.toString());
+      assertThat(documents(corpus, Split.TRAIN)).containsExactly("equal " + i);
+      assertThat(documents(corpus, Split.VALIDATION)).containsExactly("equal " + i);
+    }
+  }
+
+  @Test
+  void one_document_or_none_is_refused() throws Exception {
+    Corpus one = Corpora.open(write("one.txt", "only").toString());
+    assertThatThrownBy(() -> one.documents(Split.TRAIN))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessageContaining("one.txt: there is only one document; at least two");
+    Corpus none = Corpora.open(write("none.txt", "").toString());
+    assertThatThrownBy(() -> none.documents(Split.TRAIN))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessageContaining("none.txt: there is no text");
+  }
+
+  @Test
+  void a_file_without_separators_is_given_back_by_its_documents() throws Exception {
+    var text = new StringBuilder();
+    for (int i = 0; i < 40; i++) {
+      text.append("paragraph ").append(i).append(" é".repeat(700)).append("\n\n");
+    }
+    Corpus corpus = Corpora.open(write("book.txt", text.toString()).toString());
+    int length = 0;
+    for (Split split : Split.values()) {
+      for (String document : documents(corpus, split)) {
+        assertThat(text).contains(document);
+        length += document.length();
+      }
+    }
+    assertThat(length).isEqualTo(text.length());
+  }
+
+  @Test
+  void a_glob_gives_each_file_as_a_document_in_sorted_order() throws Exception {
+    write("src/B.java", "class B {}\n");
+    write("src/a/A.java", "class A {}\n");
+    write("src/a/deep/er/C.java", "one<|endoftext|>two");
+    write("src/a/notes.txt", "no");
+    write("src/a/empty.java", "");
+    Corpus corpus = Corpora.open(folder + "/src/**/*.java");
+    List<String> all = new ArrayList<>(documents(corpus, Split.TRAIN));
+    all.addAll(documents(corpus, Split.VALIDATION));
+    assertThat(all).containsExactlyInAnyOrder("class B {}\n", "class A {}\n", "one", "two");
+    assertThat(documents(corpus, Split.TRAIN))
+        .isSubsetOf("class B {}\n", "class A {}\n", "one", "two");
+  }
+
+  @Test
+  void a_glob_reads_files_in_the_order_of_their_paths() throws Exception {
+    for (int i = 0; i < 60; i++) {
+      write("files/%02d.txt".formatted(59 - i), "file %02d".formatted(59 - i));
+    }
+    assertThat(documents(Corpora.open(folder + "/files/*.txt"), Split.TRAIN)).isSorted();
+  }
+
+  @Test
+  void a_glob_may_use_question_marks_classes_and_groups() throws Exception {
+    write("a1.txt", "1");
+    write("a2.md", "2");
+    write("b3.txt", "3");
+    write("a10.txt", "4");
+    assertThat(all(folder + "/[ab]?.{txt,md}")).containsExactlyInAnyOrder("1", "2", "3");
+    assertThat(all(folder + "/a*.txt")).containsExactlyInAnyOrder("1", "4");
+  }
+
+  @Test
+  void what_is_not_there_is_refused() {
+    assertInvalid("nowhere.txt", "corpus nowhere.txt: no such file or folder; give wordnet");
+    assertInvalid("", "no such file or folder");
+    assertInvalid(folder + "/*.none", "no file fits the glob");
+    assertInvalid(folder + "/none/*.txt", "no such file or folder");
+    assertInvalid(folder + "/[a", "not a glob");
+  }
+
+  @Test
+  void a_file_of_another_encoding_is_named_by_the_glob() throws Exception {
+    write("a.txt", "good");
+    Files.write(folder.resolve("b.txt"), new byte[] {'b', (byte) 0xFF});
+    assertThatThrownBy(() -> all(folder + "/*.txt"))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessageStartingWith(folder.resolve("b.txt") + ": not UTF-8: byte 0xFF at offset 1");
+  }
+
+  @Test
+  void the_fingerprint_is_that_of_the_content() throws Exception {
+    Path one = write("one.txt", "a<|endoftext|>b");
+    Path copy = write("copy.txt", "a<|endoftext|>b");
+    Path other = write("other.txt", "a<|endoftext|>c");
+    String fingerprint = Corpora.open(one.toString()).fingerprint();
+    assertThat(Corpora.open(copy.toString()).fingerprint()).isEqualTo(fingerprint);
+    assertThat(Corpora.open(other.toString()).fingerprint()).isNotEqualTo(fingerprint);
+    assertThat(Corpora.open("wordnet").fingerprint()).isNotEqualTo(fingerprint);
+  }
+
+  @Test
+  void a_separator_beyond_the_first_read_is_seen() throws Exception {
+    for (int before : new int[] {(1 << 18) - 5, (1 << 18), (1 << 19) + 1}) {
+      String long1 = "x".repeat(before);
+      assertThat(all(write("far.txt", long1 + "<<|endoftext|>b").toString()))
+          .containsExactlyInAnyOrder(long1 + "<", "b");
+    }
+  }
+
+  @Test
+  void wordnet_has_all_of_its_entries() {
+    Corpus corpus = Corpora.open("wordnet");
+    List<String> train = documents(corpus, Split.TRAIN);
+    List<String> validation = documents(corpus, Split.VALIDATION);
+    assertThat(train.size() + validation.size()).isEqualTo(117_791);
+    assertThat(validation.size() / 117_791.0).isBetween(0.045, 0.055);
+    long bytes =
+        Stream.of(train, validation)
+            .flatMap(List::stream)
+            .mapToLong(text -> text.length() + 1)
+            .sum();
+    assertThat(bytes).as("with a line end each").isBetween(12_300_000L, 12_350_000L);
+    assertThat(train)
+        .startsWith(
+            "entity (noun): that which is perceived or known or inferred to have its own distinct"
+                + " existence (living or nonliving)")
+        .contains(
+            "able (adj): (usually followed by `to') having the necessary means or skill or"
+                + " know-how or authority to do something; \"able to swim\"; \"she was able to program"
+                + " her computer\"; \"we were at last able to buy a car\"; \"able to get a grant for"
+                + " the project\"");
+    assertThat(train)
+        .allMatch(text -> text.matches("[^_|]*[^ ] \\((noun|verb|adj|adv)\\): .*[^ ]"));
+    assertThat(train).noneMatch(text -> text.matches("[^:]*\\((a|p|ip)\\)[,:].*"));
+  }
+
+  private List<String> all(String spec) {
+    Corpus corpus = Corpora.open(spec);
+    List<String> all = new ArrayList<>(documents(corpus, Split.TRAIN));
+    all.addAll(documents(corpus, Split.VALIDATION));
+    return all;
+  }
+
+  private static List<String> documents(Corpus corpus, Split split) {
+    try (Stream<String> documents = corpus.documents(split)) {
+      return documents.toList();
+    }
+  }
+
+  private static void assertInvalid(String spec, String message) {
+    assertThatThrownBy(() -> Corpora.open(spec))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessageContaining(message)
+        .message()
+        .doesNotContain("\n");
+  }
+
+  private Path write(String name, String text) throws Exception {
+    Path file = folder.resolve(name);
+    Files.createDirectories(file.getParent());
+    return Files.writeString(file, text);
+  }
+}
