@@ -29,11 +29,17 @@ public final class Torch {
     if (!name.matches("cpu|cuda(:[0-9]{1,2})?")) {
       throw new InvalidInputException("device " + name + " is unknown; use cpu, cuda or cuda:N");
     }
-    if (name.startsWith("cuda") && !torch.hasCUDA()) {
+    if (name.startsWith("cuda") && !hasCuda()) {
       throw new InvalidInputException(
           "device " + name + " is not here; use cpu, or build with -Pcuda on a machine with a GPU");
     }
     return new Device(name);
+  }
+
+  /// Whether this libtorch can use a GPU of this machine.
+  public static boolean hasCuda() {
+    load();
+    return torch.hasCUDA();
   }
 
   /// Seeds every random generator of libtorch: initialisation and dropout.

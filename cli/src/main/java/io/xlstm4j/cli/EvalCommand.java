@@ -1,0 +1,101 @@
+package io.xlstm4j.cli;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.text.Corpora;
+import io.xlstm4j.text.Split;
+import io.xlstm4j.text.TokenFile;
+import io.xlstm4j.train.Evaluation;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/// `eval`: how well a model predicts a corpus.
+@Command(
+    name = "eval",
+    description = "Measure a model on a corpus: loss, perplexity, bits per byte.",
+    mixinStandardHelpOptions = true,
+    sortOptions = false)
+final class EvalCommand implements Callable<Integer> {
+  private static final int LANES = 16;
+
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--model", required = true, paramLabel = "DIR", description = "checkpoint folder")
+  private Path model;
+
+  @Option(
+      names = "--data",
+      required = true,
+      paramLabel = "CORPUS",
+      description = "wordnet, a folder with train.txt and valid.txt, a text file, or a glob")
+  private String data;
+
+  @Option(
+      names = "--split",
+      paramLabel = "NAME",
+      defaultValue = "VALIDATION",
+      description = "TRAIN or VALIDATION; default ${DEFAULT-VALUE}")
+  private Split split;
+
+  @Option(
+      names = "--max-tokens",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "read about so many tokens; default all")
+  private long maxTokens;
+
+  @Option(
+      names = "--carry-state",
+      description = "carry the state over document ends instead of starting each afresh")
+  private boolean carryState;
+
+  @Option(
+      names = "--device",
+      paramLabel = "NAME",
+      defaultValue = "cpu",
+      description = "cpu, cuda or cuda:N; default ${DEFAULT-VALUE}")
+  private String device;
+
+  @Override
+  public Integer call() {
+    try (var loaded = LoadedModel.open(model, device)) {
+      Path folder = Files.createTempDirectory("xlstm-eval");
+      Path file = folder.resolve("eval.tokens");
+      try {
+        TokenFile.build(Corpora.open(data), split, loaded.tokenizer(), file);
+        try (var tokens = TokenFile.open(file)) {
+          print(
+              Evaluation.run(
+                  loaded.model(),
+                  tokens,
+                  LANES,
+                  loaded.model().config().blockStack().contextLength(),
+                  maxTokens,
+                  !carryState));
+        }
+      } finally {
+        Files.deleteIfExists(file);
+        Files.deleteIfExists(folder);
+      }
+    } catch (IOException e) {
+      throw new InvalidInputException("no temporary folder can be made: " + e.getMessage(), e);
+    }
+    return ExitCode.OK;
+  }
+
+  private void print(Evaluation.Result result) {
+    var out = spec.commandLine().getOut();
+    out.printf(Locale.ROOT, "loss           %.4f nats per token%n", result.loss());
+    out.printf(Locale.ROOT, "perplexity     %.3f%n", result.perplexity());
+    out.printf(Locale.ROOT, "bits per byte  %.4f%n", result.bitsPerByte());
+    out.printf(Locale.ROOT, "tokens         %,d%n", result.tokens());
+    out.flush();
+  }
+}

@@ -1,0 +1,39 @@
+package io.xlstm4j.cli;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.text.Tokenizer;
+import io.xlstm4j.text.Tokenizers;
+import io.xlstm4j.torch.Checkpoint;
+import io.xlstm4j.torch.Torch;
+import io.xlstm4j.torch.XlstmLanguageModel;
+import java.nio.file.Path;
+
+/// A checkpoint's model with its tokenizer, which fit each other.
+record LoadedModel(XlstmLanguageModel model, Tokenizer tokenizer) implements AutoCloseable {
+
+  /// @throws InvalidInputException if the folder is no good checkpoint, or the tokenizer knows ids
+  ///   that the model does not
+  static LoadedModel open(Path folder, String device) {
+    CheckpointConfig config = CheckpointConfig.read(folder);
+    Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer());
+    try {
+      if (tokenizer.vocabSize() > config.model().vocabSize()) {
+        throw new InvalidInputException(
+            "%s: the tokenizer (%s) has %d ids, but vocab_size of config.json is %d; they belong to different models"
+                .formatted(
+                    folder, tokenizer.name(), tokenizer.vocabSize(), config.model().vocabSize()));
+      }
+      return new LoadedModel(Checkpoint.open(folder, Torch.device(device)), tokenizer);
+    } catch (RuntimeException e) {
+      tokenizer.close();
+      throw e;
+    }
+  }
+
+  @Override
+  public void close() {
+    model.close();
+    tokenizer.close();
+  }
+}

@@ -1,0 +1,127 @@
+package io.xlstm4j.cli;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.train.RunConfig;
+import io.xlstm4j.train.RunConfigFile;
+import io.xlstm4j.train.Trainer;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/// `train`: a run from its configuration to its folder.
+@Command(
+    name = "train",
+    description = "Train a language model; without arguments, a small one on WordNet.",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    footer = {
+      "",
+      "Every key of the configuration can be given as key=value, for example",
+      "  xlstm train training.steps=2000 model.num_blocks=6 'model.slstm_at=[1, 3]'",
+      "The folder holds the best model, metrics.csv, loss.png, samples.md, and in",
+      "training/ the state that --resume goes on from. Ctrl-C saves that state."
+    })
+final class TrainCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(names = "--config", paramLabel = "FILE", description = "run configuration, YAML")
+  private @Nullable Path config;
+
+  @Option(
+      names = "--data",
+      paramLabel = "CORPUS",
+      description = "wordnet, a folder with train.txt and valid.txt, a text file, or a glob")
+  private @Nullable String data;
+
+  @Option(
+      names = "--out",
+      paramLabel = "DIR",
+      description = "folder of the run; default runs/ and the corpus's name")
+  private @Nullable Path out;
+
+  @Option(names = "--steps", paramLabel = "N", description = "optimizer steps")
+  private @Nullable Integer steps;
+
+  @Option(names = "--device", paramLabel = "NAME", description = "cpu, cuda or cuda:N")
+  private @Nullable String device;
+
+  @Option(names = "--resume", description = "go on with the run in --out")
+  private boolean resume;
+
+  @Option(names = "--print-config", description = "print the configuration and do nothing")
+  private boolean printConfig;
+
+  @Parameters(paramLabel = "key=value", arity = "0..*", description = "configuration keys")
+  private List<String> overrides = List.of();
+
+  @Override
+  public Integer call() {
+    PrintWriter console = spec.commandLine().getOut();
+    ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
+    RunConfigFile.override(said, overrides);
+    if (data != null) {
+      section(said, "data").put("corpus", data);
+    }
+    if (steps != null) {
+      section(said, "training").put("steps", steps);
+    }
+    if (device != null) {
+      said.put("device", device);
+    }
+    String source = config == null ? "configuration" : config.toString();
+    if (printConfig) {
+      console.print(RunConfigFile.toYaml(RunConfig.DEFAULT.with(said, source)));
+      console.flush();
+      return ExitCode.OK;
+    }
+    var report = new TrainingReport(console, Terminal.isInteractive());
+    if (resume) {
+      if (out == null) {
+        throw new ParameterException(
+            spec.commandLine(), "--resume needs --out: the folder of the run to go on with");
+      }
+      try (var trainer = Trainer.resume(out, said, report)) {
+        return run(trainer, report);
+      }
+    }
+    RunConfig run = RunConfig.DEFAULT.with(said, source);
+    Path folder = out == null ? freshFolder(run.data().corpus()) : out;
+    try (var trainer = Trainer.start(run, folder, report)) {
+      return run(trainer, report);
+    }
+  }
+
+  private static int run(Trainer trainer, TrainingReport report) {
+    try (var interrupt = new Interrupt()) {
+      report.onFinished(trainer.run(interrupt::requested));
+    }
+    return ExitCode.OK;
+  }
+
+  private static ObjectNode section(ObjectNode tree, String name) {
+    return tree.get(name) instanceof ObjectNode section ? section : tree.putObject(name);
+  }
+
+  /// `runs/wordnet`, or `runs/wordnet-2` and so on if that is taken.
+  private static Path freshFolder(String corpus) {
+    String name = corpus.replaceAll(".*[/\\\\]", "").toLowerCase(Locale.ROOT);
+    name = name.replaceAll("[^a-z0-9._-]+", "-").replaceAll("^[-.]+|[-.]+$", "");
+    Path runs = Path.of("runs");
+    Path folder = runs.resolve(name.isEmpty() ? "run" : name);
+    for (int number = 2; Files.exists(folder); number++) {
+      folder = runs.resolve((name.isEmpty() ? "run" : name) + "-" + number);
+    }
+    return folder;
+  }
+}
