@@ -18,18 +18,20 @@ public final class OneLine {
   public static String of(Object text) {
     String all = String.valueOf(text);
     var line = new StringBuilder();
-    for (int at = 0; at < all.length() && line.length() < LIMIT; at++) {
-      char c = all.charAt(at);
-      if (Character.isISOControl(c) || c == '\u2028' || c == '\u2029' || Character.isSurrogate(c)) {
-        line.append(
-            at + 1 < all.length() && Character.isSurrogatePair(c, all.charAt(at + 1))
-                ? all.substring(at, ++at + 1)
-                : "\\u%04x".formatted((int) c));
-      } else {
-        line.append(c);
+    int at = 0;
+    while (at < all.length() && line.length() < LIMIT) {
+      int point = all.codePointAt(at); // an unpaired surrogate comes as itself
+      at += Character.charCount(point);
+      switch (Character.getType(point)) {
+        case Character.CONTROL,
+            Character.LINE_SEPARATOR,
+            Character.PARAGRAPH_SEPARATOR,
+            Character.SURROGATE ->
+            line.append("\\u%04x".formatted(point));
+        default -> line.appendCodePoint(point);
       }
     }
-    return all.length() > LIMIT ? line + "…" : line.toString();
+    return at < all.length() ? line + "…" : line.toString();
   }
 
   /// `name` in single quotes, fit for one line.
