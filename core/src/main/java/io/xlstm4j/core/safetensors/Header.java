@@ -20,6 +20,9 @@ import org.jspecify.annotations.Nullable;
 record Header(Map<String, TensorInfo> tensors, Map<String, String> metadata) {
   static final String METADATA = "__metadata__";
 
+  // As in PyTorch and NumPy. Without a limit a header of zeros would fill the heap.
+  private static final int MAX_RANK = 64;
+
   /// Parses and checks.
   ///
   /// @param where names the file in messages
@@ -65,8 +68,8 @@ record Header(Map<String, TensorInfo> tensors, Map<String, String> metadata) {
     for (@Nullable String key; (key = json.nextKey()) != null; ) {
       switch (key) {
         case "dtype" -> dtype = dtype(where, tensor, json.string(tensor + ": dtype"));
-        case "shape" -> shape = counts(json, tensor + ": shape");
-        case "data_offsets" -> offsets = counts(json, tensor + ": data_offsets");
+        case "shape" -> shape = counts(where, json, tensor + ": shape");
+        case "data_offsets" -> offsets = counts(where, json, tensor + ": data_offsets");
         default ->
             throw new InvalidInputException(
                 "%s: %s: unknown key %s; known are dtype, shape, data_offsets"
@@ -100,13 +103,14 @@ record Header(Map<String, TensorInfo> tensors, Map<String, String> metadata) {
             .formatted(where, tensor, OneLine.quote(name), List.of(DType.values())));
   }
 
-  private static long[] counts(StrictJson json, String what) {
-    long[] counts = new long[4];
+  private static long[] counts(String where, StrictJson json, String what) {
+    long[] counts = new long[MAX_RANK];
     int length = 0;
     json.beginArray(what);
     for (long count; (count = json.nextCount(what)) >= 0; ) {
-      if (length == counts.length) {
-        counts = Arrays.copyOf(counts, 2 * length);
+      if (length == MAX_RANK) {
+        throw new InvalidInputException(
+            "%s: %s has more than %d numbers".formatted(where, what, MAX_RANK));
       }
       counts[length++] = count;
     }

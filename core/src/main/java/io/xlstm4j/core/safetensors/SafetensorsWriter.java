@@ -137,10 +137,20 @@ public final class SafetensorsWriter {
           "the header would take %d bytes, but readers accept %d"
               .formatted(padded, SafetensorsFile.MAX_HEADER_BYTES));
     }
+    requireReadable(utf8, begin);
     var header = ByteBuffer.allocate(Long.BYTES + padded).order(ByteOrder.LITTLE_ENDIAN);
     header.putLong(padded).put(utf8);
     Arrays.fill(header.array(), header.position(), header.capacity(), (byte) ' ');
     return header.array();
+  }
+
+  /// What we write, we can read: our reader has limits of its own, as on the length of names.
+  private static void requireReadable(byte[] utf8, long dataBytes) {
+    try {
+      Header.parse("the new header", utf8, dataBytes);
+    } catch (InvalidInputException e) {
+      throw new IllegalArgumentException(e.getMessage(), e);
+    }
   }
 
   private static void copy(MemorySegment data, FileChannel channel, ByteBuffer chunk)

@@ -6,6 +6,7 @@ import io.xlstm4j.core.InvalidInputException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -146,10 +147,10 @@ class CheckpointCrashTest {
         Files.createDirectories(staging.resolve(file.getKey().substring(0, slash)));
       }
       if (ops != null) {
-        Files.writeString(path, "half");
+        Files.writeString(path, file.getValue().substring(1));
         ops.step("fill " + file.getKey());
       }
-      Files.writeString(path, file.getValue());
+      Files.writeString(path, file.getValue(), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     }
   }
 

@@ -48,7 +48,7 @@ final class CrashingOps implements FileOps {
     step("begin " + file.getFileName());
     DISK.write(file, Arrays.copyOf(bytes, bytes.length / 2));
     step("write " + file.getFileName());
-    Files.write(file, bytes, StandardOpenOption.TRUNCATE_EXISTING);
+    Files.write(file, bytes, StandardOpenOption.WRITE);
   }
 
   /// Only noted: waiting for the disk makes no difference to a process that dies, and takes time.

@@ -117,6 +117,11 @@ class HostileHeaderTest {
             0,
             "overflows"),
         arguments(
+            "a shape of a million sizes",
+            "{" + tensor("w", "U8", "[" + "1,".repeat(1_000_000) + "1]", "[0,1]") + "}",
+            1,
+            "tensor 'w': shape has more than 64 numbers"),
+        arguments(
             "an element count that fits, but not its bytes",
             "{" + tensor("w", "F64", "[1152921504606846976]", "[0,0]") + "}",
             0,

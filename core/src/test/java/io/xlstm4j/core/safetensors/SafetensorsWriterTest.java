@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -183,6 +184,10 @@ class SafetensorsWriterTest {
     assertThatThrownBy(() -> SafetensorsWriter.write(file, List.of(), Map.of("\ud800", "")))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("unpaired surrogate in '\\ud800'");
+    var deep = TensorData.of("w", DType.F32, LongStream.generate(() -> 1).limit(65).toArray(), 1);
+    assertThatThrownBy(() -> SafetensorsWriter.write(file, List.of(deep), Map.of()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("the new header: tensor 'w': shape has more than 64 numbers");
     assertThat(file).doesNotExist();
   }
 
