@@ -8,6 +8,7 @@ final class Terminal {
 
   /// Whether somebody is watching; false under a pipe, a file or a test.
   static boolean isInteractive() {
-    return System.console() instanceof Console console && console.isTerminal();
+    Console console = System.console();
+    return console != null && console.isTerminal();
   }
 }
