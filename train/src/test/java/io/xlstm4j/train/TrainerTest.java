@@ -1,0 +1,212 @@
+package io.xlstm4j.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.CheckpointFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TrainerTest {
+  @TempDir private Path folder;
+
+  private static final TrainingListener SILENT = new TrainingListener() {};
+
+  private Path train(String out, String... keys) throws IOException {
+    Path run = folder.resolve(out);
+    try (var trainer = Trainer.start(TinyRun.config(TinyRun.corpus(folder), keys), run, SILENT)) {
+      trainer.run(() -> false);
+    }
+    return run;
+  }
+
+  @Test
+  void a_run_leaves_a_verified_model_its_metrics_a_picture_and_samples() throws IOException {
+    Path run = train("run", "data.tokenizer=bpe", "data.vocab_size=280");
+
+    CheckpointFolder.verify(run);
+    CheckpointFolder.verify(run.resolve("training"));
+    assertThat(run.resolve("config.json")).isRegularFile();
+    assertThat(run.resolve("model.safetensors")).isRegularFile();
+    assertThat(run.resolve("tokenizer.json")).isRegularFile();
+    assertThat(run.resolve("run.yaml")).content().contains("batch_size: 4");
+    List<String> metrics = Files.readAllLines(run.resolve("metrics.csv"));
+    assertThat(metrics).hasSize(1 + 6 + 3); // header, steps, validations at 0, 3 and 6
+    assertThat(metrics.getFirst()).startsWith("step,tokens,loss,");
+    assertThat(metrics.getLast()).matches("6,576,,,,,\\d\\.\\d+,\\d\\.\\d+");
+    var picture = ImageIO.read(run.resolve("loss.png").toFile());
+    assertThat(picture.getWidth()).isEqualTo(960);
+    assertThat(run.resolve("samples.md"))
+        .content()
+        .contains("## Step 0", "## Step 3", "## Step 6", "> **the cat**");
+  }
+
+  @Test
+  void training_lowers_the_validation_loss() throws IOException {
+    var losses = new ArrayList<Double>();
+    var listener =
+        new TrainingListener() {
+          @Override
+          public void onValidation(int step, Evaluation.Result result) {
+            losses.add(result.loss());
+          }
+        };
+    var config =
+        TinyRun.config(TinyRun.corpus(folder), "training.steps=60", "training.learning_rate=0.01");
+    try (var trainer = Trainer.start(config, folder.resolve("run"), listener)) {
+      var result = trainer.run(() -> false);
+      assertThat(losses.getFirst()).isBetween(5.4, 5.7); // ln 257 = 5.55: nothing is known yet
+      assertThat(result.validation().loss()).isLessThan(2.2);
+      assertThat(result.validation().bitsPerByte()).isLessThan(4);
+    }
+  }
+
+  @Test
+  void a_run_that_stopped_and_went_on_ends_with_the_bytes_of_one_that_never_stopped()
+      throws IOException {
+    Path whole = train("whole");
+
+    Path cut = folder.resolve("cut");
+    var config = TinyRun.config(TinyRun.corpus(folder));
+    try (var trainer = Trainer.start(config, cut, SILENT)) {
+      var asked = new AtomicInteger();
+      var result = trainer.run(() -> asked.incrementAndGet() == 3);
+      assertThat(result.stopped()).isTrue();
+      assertThat(result.steps()).isEqualTo(3);
+    }
+    try (var trainer = Trainer.resume(cut, nothing(), SILENT)) {
+      assertThat(trainer.run(() -> false).steps()).isEqualTo(6);
+    }
+
+    assertThat(cut.resolve("training/model.safetensors"))
+        .hasSameBinaryContentAs(whole.resolve("training/model.safetensors"));
+    assertThat(cut.resolve("training/optimizer.safetensors"))
+        .hasSameBinaryContentAs(whole.resolve("training/optimizer.safetensors"));
+    assertThat(cut.resolve("samples.md")).hasSameTextualContentAs(whole.resolve("samples.md"));
+    assertThat(losses(cut)).isEqualTo(losses(whole));
+  }
+
+  @Test
+  void a_run_that_was_killed_goes_on_from_its_last_saved_state() throws IOException {
+    Path whole = train("whole");
+
+    Path killed = folder.resolve("killed");
+    var config = TinyRun.config(TinyRun.corpus(folder));
+    var dies =
+        new TrainingListener() {
+          @Override
+          public void onStep(Step step) {
+            if (step.number() == 5) {
+              throw new IllegalStateException("killed"); // one step after the state of step 4
+            }
+          }
+        };
+    try (var trainer = Trainer.start(config, killed, dies)) {
+      assertThatThrownBy(() -> trainer.run(() -> false)).hasMessage("killed");
+    }
+    try (var trainer = Trainer.resume(killed, nothing(), SILENT)) {
+      trainer.run(() -> false);
+    }
+
+    assertThat(killed.resolve("training/model.safetensors"))
+        .hasSameBinaryContentAs(whole.resolve("training/model.safetensors"));
+    assertThat(losses(killed)).isEqualTo(losses(whole));
+  }
+
+  @Test
+  void a_finished_run_goes_on_when_it_is_given_more_steps() throws IOException {
+    Path run = train("run");
+    ObjectNode more = RunConfigFile.parse("training: {steps: 8}", "test");
+    try (var trainer = Trainer.resume(run, more, SILENT)) {
+      assertThat(trainer.run(() -> false).steps()).isEqualTo(8);
+    }
+  }
+
+  @Test
+  void resuming_refuses_another_model_by_name_and_both_values() throws IOException {
+    Path run = train("run");
+    ObjectNode other = RunConfigFile.parse("model: {num_blocks: 3}", "test");
+    assertThatThrownBy(() -> Trainer.resume(run, other, SILENT))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "--resume: model.num_blocks was 2 in this run, now it is 3; start a new run for that");
+  }
+
+  @Test
+  void resuming_refuses_a_corpus_that_changed() throws IOException {
+    Path run = train("run");
+    Files.writeString(folder.resolve("tiny.txt"), "something else\n<|endoftext|>\nentirely\n");
+    assertThatThrownBy(() -> Trainer.resume(run, nothing(), SILENT))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining("corpus or tokenizer changed");
+  }
+
+  @Test
+  void resuming_refuses_a_damaged_state() throws IOException {
+    Path run = train("run");
+    Path weights = run.resolve("training/model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(weights, bytes);
+    assertThatThrownBy(() -> Trainer.resume(run, nothing(), SILENT))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining("model.safetensors")
+        .hasMessageContaining("SHA-256");
+  }
+
+  @Test
+  void a_folder_with_something_in_it_is_left_alone() throws IOException {
+    Path taken = Files.createDirectory(folder.resolve("taken"));
+    Files.writeString(taken.resolve("thesis.txt"), "precious");
+    var config = TinyRun.config(TinyRun.corpus(folder));
+    assertThatThrownBy(() -> Trainer.start(config, taken, SILENT))
+        .hasMessageContaining("not empty")
+        .hasMessageContaining("--resume");
+    assertThat(taken.resolve("thesis.txt")).hasContent("precious");
+  }
+
+  @Test
+  void a_run_that_cannot_begin_leaves_no_folder() throws IOException {
+    Path empty = Files.writeString(folder.resolve("empty.txt"), "");
+    Path run = folder.resolve("run");
+    assertThatThrownBy(() -> Trainer.start(TinyRun.config(empty), run, SILENT))
+        .hasMessageContaining("empty.txt");
+    assertThat(run).doesNotExist();
+  }
+
+  @Test
+  void a_loss_that_explodes_stops_the_run_and_says_what_to_do() throws IOException {
+    var config =
+        TinyRun.config(
+            TinyRun.corpus(folder),
+            "training.learning_rate=1e30",
+            "training.warmup_steps=0",
+            "training.clip_norm=0");
+    try (var trainer = Trainer.start(config, folder.resolve("run"), SILENT)) {
+      assertThatThrownBy(() -> trainer.run(() -> false))
+          .isInstanceOf(InvalidInputException.class)
+          .hasMessageContaining("the weights were not moved")
+          .hasMessageContaining("training.learning_rate (1.0E30)");
+    }
+  }
+
+  private static List<String> losses(Path run) throws IOException {
+    return Files.readAllLines(run.resolve("metrics.csv")).stream()
+        .map(line -> line.split(",", -1))
+        .map(cells -> cells[0] + " " + cells[2] + " " + cells[6]) // not the time it took
+        .toList();
+  }
+
+  private static ObjectNode nothing() {
+    return RunConfigFile.parse("", "test");
+  }
+}
