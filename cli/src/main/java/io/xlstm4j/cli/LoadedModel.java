@@ -1,6 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.text.Tokenizers;
@@ -15,6 +16,7 @@ record LoadedModel(XlstmLanguageModel model, Tokenizer tokenizer) implements Aut
   /// @throws InvalidInputException if the folder is no good checkpoint, or the tokenizer knows ids
   ///   that the model does not
   static LoadedModel open(Path folder, String device) {
+    CheckpointFolder.open(folder);
     CheckpointConfig config = CheckpointConfig.read(folder);
     Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer());
     try {

@@ -1,6 +1,7 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
@@ -27,11 +28,12 @@ public final class Checkpoint {
 
   private Checkpoint() {}
 
-  /// Opens a checkpoint folder, verifying its manifest if it has one.
+  /// Opens a checkpoint folder; sizes must be those of its manifest, if it has one.
   ///
   /// @return the model, owned by the caller
   /// @throws InvalidInputException if anything about the folder is wrong
   public static XlstmLanguageModel open(Path folder, Device device) {
+    CheckpointFolder.open(folder);
     CheckpointConfig config = CheckpointConfig.read(folder);
     try (TensorSource source = TensorSource.openFolder(folder)) {
       return switch (config.model()) {

@@ -1,0 +1,115 @@
+package io.xlstm4j.cli;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.io.PrintStream;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/// Who may import whom, and who may do what.
+class ArchitectureTest {
+  private static final String ROOT = "io.xlstm4j";
+
+  /// Every module, with those of ours that it may use.
+  private static final Map<String, List<String>> ALLOWED =
+      Map.of(
+          "core", List.of(),
+          "kernels", List.of(),
+          "text", List.of(),
+          "torch", List.of("core", "kernels"),
+          "train", List.of("torch", "text", "core"),
+          "cli", List.of("core", "kernels", "text", "torch", "train"));
+
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPackages(ROOT);
+
+  static Set<String> modules() {
+    return new TreeSet<>(ALLOWED.keySet());
+  }
+
+  @Test
+  void the_scan_saw_every_module_and_no_other() {
+    var seen = new TreeSet<String>();
+    for (JavaClass type : CLASSES) {
+      seen.add(type.getPackageName().substring(ROOT.length() + 1).replaceAll("\\..*", ""));
+    }
+    assertThat(seen).isEqualTo(modules());
+    assertThat(CLASSES.contain(Main.class)).isTrue();
+  }
+
+  @ParameterizedTest
+  @MethodSource("modules")
+  void a_module_uses_only_the_modules_it_may(String module) {
+    var packages = new ArrayList<String>();
+    packages.add(ROOT + "." + module + "..");
+    for (String other : ALLOWED.getOrDefault(module, List.of())) {
+      packages.add(ROOT + "." + other + "..");
+    }
+    classes()
+        .that()
+        .resideInAPackage(ROOT + "." + module + "..")
+        .should()
+        .onlyDependOnClassesThat(
+            DescribedPredicate.<JavaClass>not(JavaClass.Predicates.resideInAPackage(ROOT + ".."))
+                .or(JavaClass.Predicates.resideInAnyPackage(packages.toArray(String[]::new))))
+        .check(CLASSES);
+  }
+
+  @Test
+  void only_torch_and_train_touch_libtorch() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackages(ROOT + ".torch..", ROOT + ".train..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("org.bytedeco..")
+        .check(CLASSES);
+  }
+
+  @Test
+  void only_kernels_use_the_vector_api() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage(ROOT + ".kernels..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAPackage("jdk.incubator.vector..")
+        .allowEmptyShould(true)
+        .check(CLASSES);
+  }
+
+  @Test
+  void only_the_program_prints_exits_and_reads_flags() {
+    var others = noClasses().that().resideOutsideOfPackage(ROOT + ".cli..");
+    others.should().accessField(System.class, "out").check(CLASSES);
+    others.should().accessField(System.class, "err").check(CLASSES);
+    others.should().callMethod(System.class, "exit", int.class).check(CLASSES);
+    others.should().callMethod(Throwable.class, "printStackTrace").check(CLASSES);
+    others
+        .should()
+        .callMethod(Throwable.class, "printStackTrace", PrintStream.class)
+        .check(CLASSES);
+    others.should().dependOnClassesThat().resideInAPackage("picocli..").check(CLASSES);
+  }
+
+  @Test
+  void no_package_depends_on_itself_through_others() {
+    slices().matching(ROOT + ".(**)").should().beFreeOfCycles().check(CLASSES);
+  }
+}

@@ -1,0 +1,340 @@
+package io.xlstm4j.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/// The program from training to text, and what it says to wrong input.
+class ProgramTest {
+  @TempDir private static Path shared;
+  @TempDir private Path folder;
+
+  private static Path corpus;
+  private static Path model;
+  private static CommandLineRun training;
+
+  @BeforeAll
+  static void train_a_tiny_model() throws IOException {
+    corpus = shared.resolve("tiny.txt");
+    Files.writeString(corpus, "one two three\n<|endoftext|>\n".repeat(40) + "four five\n");
+    model = shared.resolve("model");
+    training = train(corpus, model);
+  }
+
+  private static CommandLineRun train(Path data, Path out, String... more) {
+    String[] tiny = {
+      "train",
+      "--data",
+      data.toString(),
+      "--out",
+      out.toString(),
+      "--steps",
+      "4",
+      "data.tokenizer=bytes",
+      "model.num_blocks=2",
+      "model.embedding_dim=32",
+      "model.context_length=16",
+      "training.batch_size=2",
+      "training.validate_every=2",
+      "samples.max_tokens=4"
+    };
+    String[] all = Arrays.copyOf(tiny, tiny.length + more.length);
+    System.arraycopy(more, 0, all, tiny.length, more.length);
+    return CommandLineRun.of(all);
+  }
+
+  /// A copy of the trained model's folder that a test may damage.
+  private Path copyOfModel() throws IOException {
+    Path copy = Files.createDirectory(folder.resolve("copy"));
+    for (String name : new String[] {"config.json", "model.safetensors", "manifest.json"}) {
+      Files.copy(model.resolve(name), copy.resolve(name), StandardCopyOption.REPLACE_EXISTING);
+    }
+    return copy;
+  }
+
+  private static void assertRefused(CommandLineRun run, int code, String... parts) {
+    assertThat(run.err()).contains(parts);
+    assertThat(run.code()).isEqualTo(code);
+    assertThat(run.err().lines().filter(line -> line.startsWith("xlstm: "))).hasSize(1);
+    assertThat(run.err()).doesNotContain("\tat ");
+    assertThat(run.err()).doesNotContain("not a mistake of yours");
+  }
+
+  @Test
+  void training_says_what_it_does_and_ends_with_the_next_command() {
+    assertThat(training.err()).isEmpty();
+    assertThat(training.code()).isZero();
+    assertThat(training.out())
+        .contains("parameters: 2 blocks", "step 0: validation loss", "step 4: validation loss")
+        .contains("done after step 4")
+        .contains("xlstm generate --model " + model);
+    assertThat(training.out()).doesNotContain("\r"); // no progress line where nobody watches
+  }
+
+  @Test
+  void generate_prints_the_prompt_and_goes_on() {
+    var run =
+        CommandLineRun.of(
+            "generate",
+            "--model",
+            model.toString(),
+            "--prompt",
+            "one",
+            "--max-tokens",
+            "5",
+            "--seed",
+            "1");
+    assertThat(run.code()).isZero();
+    assertThat(run.out()).startsWith("one").hasSizeGreaterThan(4);
+  }
+
+  @Test
+  void the_same_seed_gives_the_same_text() {
+    String[] command = {
+      "generate",
+      "--model",
+      model.toString(),
+      "--prompt",
+      "one",
+      "--max-tokens",
+      "20",
+      "--seed",
+      "7"
+    };
+    assertThat(CommandLineRun.of(command).out()).isEqualTo(CommandLineRun.of(command).out());
+  }
+
+  @Test
+  void several_prompts_are_printed_with_their_numbers() {
+    var run =
+        CommandLineRun.of(
+            "generate",
+            "--model",
+            model.toString(),
+            "--prompt",
+            "one",
+            "--prompt",
+            "four",
+            "--max-tokens",
+            "3");
+    assertThat(run.out()).contains("[1/2] one", "[2/2] four");
+  }
+
+  @Test
+  void eval_gives_loss_perplexity_and_bits_per_byte() {
+    var run = CommandLineRun.of("eval", "--model", model.toString(), "--data", corpus.toString());
+    assertThat(run.err()).isEmpty();
+    assertThat(run.out()).containsPattern("loss +\\d\\.\\d{4} nats per token");
+    assertThat(run.out()).containsPattern("perplexity +\\d+\\.\\d");
+    assertThat(run.out()).containsPattern("bits per byte +\\d\\.\\d{4}");
+  }
+
+  @Test
+  void inspect_shows_the_model_without_loading_it() {
+    var run = CommandLineRun.of("inspect", model.toString(), "--tensors");
+    assertThat(run.code()).isZero();
+    assertThat(run.out())
+        .contains("paper xLSTM", "1 mLSTM, 1 sLSTM at [1]", "F32")
+        .contains("[257, 32]", "token_embedding.weight");
+  }
+
+  @Test
+  void doctor_finds_the_cells_sound() {
+    var run = CommandLineRun.of("doctor");
+    assertThat(run.code()).isZero();
+    assertThat(run.out()).contains("libtorch  loaded", "mLSTM chunkwise", "all is well");
+  }
+
+  @Test
+  void print_config_is_a_configuration_again() throws IOException {
+    var first = CommandLineRun.of("train", "--print-config", "training.steps=9");
+    Path file = Files.writeString(folder.resolve("run.yaml"), first.out());
+    var second = CommandLineRun.of("train", "--print-config", "--config", file.toString());
+    assertThat(second.out()).isEqualTo(first.out()).contains("steps: 9");
+  }
+
+  @Test
+  void resume_goes_on() {
+    var run = CommandLineRun.of("train", "--resume", "--out", model.toString(), "--steps", "6");
+    assertThat(run.err()).isEmpty();
+    assertThat(run.out()).contains("going on after step 4", "done after step 6");
+  }
+
+  // wrong usage: 2
+
+  @Test
+  void an_unknown_command_suggests_the_nearest() {
+    var run = CommandLineRun.of("trian");
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.err()).contains("trian", "train");
+  }
+
+  @Test
+  void a_missing_option_is_named() {
+    assertRefused(CommandLineRun.of("generate"), 2, "--model");
+  }
+
+  @Test
+  void resume_without_a_folder_says_what_it_needs() {
+    assertRefused(CommandLineRun.of("train", "--resume"), 2, "--resume needs --out");
+  }
+
+  @Test
+  void a_temperature_below_zero_is_refused() {
+    assertRefused(
+        CommandLineRun.of("generate", "--model", model.toString(), "--temperature", "-1"),
+        2,
+        "temperature (-1.0) must not be negative");
+  }
+
+  // wrong input: 1
+
+  @Test
+  void a_folder_without_a_checkpoint_is_named() {
+    assertRefused(
+        CommandLineRun.of("generate", "--model", folder.toString()),
+        1,
+        "config.json",
+        "checkpoint");
+  }
+
+  @Test
+  void a_missing_weights_file_is_named() throws IOException {
+    Path copy = copyOfModel();
+    Files.delete(copy.resolve("model.safetensors"));
+    assertRefused(
+        CommandLineRun.of("generate", "--model", copy.toString()), 1, "model.safetensors");
+  }
+
+  @Test
+  void a_truncated_weights_file_is_found_by_its_manifest() throws IOException {
+    Path copy = copyOfModel();
+    Path weights = copy.resolve("model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    Files.write(weights, Arrays.copyOf(bytes, bytes.length - 100));
+    assertRefused(
+        CommandLineRun.of("generate", "--model", copy.toString()),
+        1,
+        "model.safetensors",
+        Integer.toString(bytes.length),
+        Integer.toString(bytes.length - 100));
+  }
+
+  @Test
+  void a_truncated_weights_file_is_found_without_a_manifest_too() throws IOException {
+    Path copy = copyOfModel();
+    Files.delete(copy.resolve("manifest.json"));
+    Path weights = copy.resolve("model.safetensors");
+    byte[] bytes = Files.readAllBytes(weights);
+    Files.write(weights, Arrays.copyOf(bytes, bytes.length - 100));
+    assertRefused(CommandLineRun.of("inspect", copy.toString()), 1, "model.safetensors");
+  }
+
+  @Test
+  void weights_of_another_model_are_refused_with_both_shapes() throws IOException {
+    Path copy = copyOfModel();
+    Files.delete(copy.resolve("manifest.json"));
+    String config = Files.readString(copy.resolve("config.json"));
+    Files.writeString(
+        copy.resolve("config.json"),
+        config.replace("\"embedding_dim\" : 32", "\"embedding_dim\" : 64"));
+    assertRefused(
+        CommandLineRun.of("generate", "--model", copy.toString()),
+        1,
+        "config.json asks for",
+        "64]",
+        "32]");
+  }
+
+  @Test
+  void heads_that_do_not_divide_are_refused_with_both_numbers() throws IOException {
+    Path copy = copyOfModel();
+    Files.delete(copy.resolve("manifest.json"));
+    String config = Files.readString(copy.resolve("config.json"));
+    Files.writeString(
+        copy.resolve("config.json"), config.replace("\"num_heads\" : 4", "\"num_heads\" : 5"));
+    assertRefused(
+        CommandLineRun.of("generate", "--model", copy.toString()), 1, "numHeads (5) must divide");
+  }
+
+  @Test
+  void a_tokenizer_with_more_ids_than_the_model_is_refused_with_both_numbers() throws IOException {
+    Path copy = copyOfModel();
+    Files.delete(copy.resolve("manifest.json"));
+    String config = Files.readString(copy.resolve("config.json"));
+    Files.writeString(
+        copy.resolve("config.json"),
+        config.replace("\"tokenizer\" : \"bytes\"", "\"tokenizer\" : \"gpt2\""));
+    assertRefused(
+        CommandLineRun.of("generate", "--model", copy.toString()),
+        1,
+        "50257",
+        "257",
+        "different models");
+  }
+
+  @Test
+  void an_unknown_key_suggests_the_nearest() {
+    assertRefused(
+        CommandLineRun.of("train", "training.stepz=3"), 1, "training.stepz", "did you mean steps?");
+  }
+
+  @Test
+  void an_override_without_a_value_is_refused() {
+    assertRefused(CommandLineRun.of("train", "steps"), 1, "\"steps\" must be key=value");
+  }
+
+  @Test
+  void a_missing_configuration_file_is_named() {
+    assertRefused(CommandLineRun.of("train", "--config", "nowhere.yaml"), 1, "nowhere.yaml");
+  }
+
+  @Test
+  void an_empty_corpus_is_refused_and_nothing_is_left() throws IOException {
+    Path empty = Files.writeString(folder.resolve("empty.txt"), "");
+    Path out = folder.resolve("out");
+    assertRefused(train(empty, out), 1, "empty.txt");
+    assertThat(out).doesNotExist();
+  }
+
+  @Test
+  void a_corpus_that_is_not_utf8_is_refused_with_the_place() throws IOException {
+    Path latin = folder.resolve("latin.txt");
+    Files.write(latin, new byte[] {'n', 'a', (byte) 0xEF, 'v', 'e', '\n'});
+    assertRefused(train(latin, folder.resolve("out")), 1, "latin.txt", "UTF-8", "2");
+  }
+
+  @Test
+  void an_output_path_that_is_a_file_is_refused() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "mine");
+    assertRefused(train(corpus, file), 1, file.toString(), "is a file");
+    assertThat(file).hasContent("mine");
+  }
+
+  @Test
+  void an_output_folder_that_is_not_empty_is_refused() {
+    assertRefused(train(corpus, model), 1, model.toString(), "not empty", "--resume");
+  }
+
+  @Test
+  void an_unknown_device_is_refused() {
+    assertRefused(
+        train(corpus, folder.resolve("out"), "device=tpu"),
+        1,
+        "device tpu is unknown; use cpu, cuda");
+  }
+
+  @Test
+  void verbose_shows_the_stack() {
+    var run = CommandLineRun.of("--verbose", "train", "--config", "nowhere.yaml");
+    assertThat(run.code()).isEqualTo(1);
+    assertThat(run.err()).contains("nowhere.yaml", "\tat ");
+  }
+}
