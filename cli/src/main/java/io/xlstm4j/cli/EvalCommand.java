@@ -14,6 +14,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /// `eval`: how well a model predicts a corpus.
@@ -65,6 +66,10 @@ final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    if (maxTokens < 0) {
+      throw new ParameterException(
+          spec.commandLine(), "--max-tokens (" + maxTokens + ") must not be negative");
+    }
     try (var loaded = LoadedModel.open(model, device)) {
       Path folder = Files.createTempDirectory("xlstm-eval");
       Path file = folder.resolve("eval.tokens");

@@ -137,8 +137,8 @@ public record SlstmCell(
     Tensor o = raw.select(2, 3).sigmoid();
     Tensor fresh = last.n.eq(Ops.number(0));
     Tensor m = where(fresh, iPre, maximum(iPre, logF)); // eq. 15
-    Tensor i = iPre.sub(m).exp().clamp_max(Ops.number(1)); // eq. 16
-    Tensor f = logF.sub(m).exp().clamp_max(Ops.number(1)); // eq. 17
+    Tensor i = iPre.sub(m).clamp_max(Ops.number(0)).exp(); // eq. 16, bounded before
+    Tensor f = logF.sub(m).clamp_max(Ops.number(0)).exp(); // eq. 17, it overflows
     Tensor c = f.mul(last.c).add(i.mul(z)); // eq. 8
     Tensor n = f.mul(last.n).add(i); // eq. 9
     return new State(clipped(o.mul(c).div(n)), c, n, m); // eq. 10

@@ -10,7 +10,7 @@ record LearningRate(double peak, double finalFraction, int warmupSteps, int step
   static LearningRate of(TrainingConfig config) {
     return new LearningRate(
         config.learningRate(),
-        config.finalLearningRate(),
+        config.finalLearningRateFraction(),
         Math.min(config.warmupSteps(), config.steps()),
         config.steps());
   }

@@ -10,7 +10,7 @@ final class ResumeRules {
       Set.of(
           "training.steps",
           "training.learning_rate",
-          "training.final_learning_rate",
+          "training.final_learning_rate_fraction",
           "training.clip_norm",
           "training.validate_every",
           "training.validation_tokens",

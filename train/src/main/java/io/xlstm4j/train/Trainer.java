@@ -147,9 +147,9 @@ public final class Trainer implements AutoCloseable {
         state.step());
     if (state.step() == 0) {
       validate();
+      save(); // so that a run can be resumed however early it dies
     }
     boolean stopped = false;
-    int saved = -1;
     while (state.step() < training.steps() && !stopped) {
       step();
       boolean last = state.step() == training.steps();
@@ -159,11 +159,7 @@ public final class Trainer implements AutoCloseable {
       stopped = stopRequested.getAsBoolean() && !last;
       if (last || stopped || state.step() % training.saveEvery() == 0) {
         save();
-        saved = state.step();
       }
-    }
-    if (saved < 0) {
-      save(); // a resumed run with nothing left to do
     }
     return new Result(folder.path(), state.step(), stopped, finalValidation(stopped));
   }

@@ -51,7 +51,7 @@ public final class PaperConfigKeys {
 
   private static final List<String> INERT_BLOCK_KEYS = List.of("_num_blocks", "_block_idx");
 
-  /// A bytes model with every default.
+  /// A model with every default; whoever binds a file also requires the sizes.
   public static final PaperModelConfig DEFAULT =
       PaperModelConfig.of(256, BlockStackConfig.of(1, 128, List.of()));
 

@@ -88,6 +88,9 @@ public final class StrictBinder {
         if (cause instanceof IllegalArgumentException && cause.getMessage() != null) {
           throw new InvalidInputException(source + ": " + cause.getMessage(), e);
         }
+        if (cause instanceof NullPointerException) {
+          throw new InvalidInputException(source + ": a null stands where a value must", e);
+        }
       }
       throw new InvalidInputException(source + ": " + place(e), e);
     }
@@ -111,6 +114,9 @@ public final class StrictBinder {
 
   private static JsonNode checkedType(JsonNode known, JsonNode value, String path, String source) {
     String wanted = null;
+    if (value.isNull() && !known.isNull() && !known.isObject()) {
+      throw new InvalidInputException(source + ": " + path + " must have a value");
+    }
     if (known.isObject() && !value.isNull()) {
       wanted = "a section of keys";
     } else if (known.isBoolean() && !value.isBoolean()) {
@@ -119,7 +125,7 @@ public final class StrictBinder {
       wanted = "a whole number";
     } else if (known.isFloatingPointNumber() && !value.isNumber()) {
       wanted = "a number";
-    } else if (known.isTextual() && !value.isTextual() && !value.isNull()) {
+    } else if (known.isTextual() && !value.isTextual()) {
       wanted = "a word";
     } else if (known.isArray() && !value.isArray()) {
       wanted = "a list";
