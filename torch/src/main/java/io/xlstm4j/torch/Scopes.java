@@ -2,7 +2,6 @@ package io.xlstm4j.torch;
 
 import java.util.List;
 import java.util.function.Supplier;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -37,16 +36,6 @@ public final class Scopes {
       caller.attach(result);
       return result;
     }
-  }
-
-  /// Gives a hook to the outermost scope of this thread, the one that also spans the backward pass.
-  static <P extends Pointer> P untilBackward(P hook) {
-    PointerScope outermost = callerScope();
-    for (var scopes = PointerScope.getScopeIterator(); scopes.hasNext(); ) {
-      outermost = scopes.next();
-    }
-    outermost.attach(hook);
-    return hook;
   }
 
   /// Makes the caller the owner; it must give the tensor to [#release] some day.

@@ -101,16 +101,19 @@ public final class XlstmLanguageModel implements LanguageModel {
 
   /// Logits at every position, and the state after the last.
   ///
-  /// @param ids `(B, S)` int64, on any device
+  /// @param ids `(B, S)` int64, on any device; in the padding too, each in `[0, V)`
   /// @param last the state before the first token; read, never written
+  /// @param layout on any device
   public Output forward(Tensor ids, BlockStack.State last, SequenceLayout layout) {
     BlockStack.Output blocks = hidden(ids, last, layout);
     return new Output(logits(blocks.x()), blocks.state());
   }
 
   private BlockStack.Output hidden(Tensor ids, BlockStack.State last, SequenceLayout layout) {
-    Tensor x = embedding(tokenEmbedding, ids.to(parameters.device(), ScalarType.Long));
-    return blockStack.forward(embeddingDropout.forward(x), last, layout); // (B, S, D)
+    Ops.expectShape("ids", ids, "(B, S)", -1, -1);
+    Device device = parameters.device();
+    Tensor x = embedding(tokenEmbedding, ids.to(device, ScalarType.Long)); // (B, S, D)
+    return blockStack.forward(embeddingDropout.forward(x), last, layout.on(device));
   }
 
   private Tensor logits(Tensor hidden) {
