@@ -49,7 +49,10 @@ public final class Scopes {
     tensor.releaseReference();
   }
 
-  private static PointerScope callerScope() {
+  /// The innermost scope of this thread.
+  ///
+  /// @throws IllegalStateException if there is none
+  static PointerScope callerScope() {
     @Nullable PointerScope caller = PointerScope.getInnerScope();
     if (caller == null) {
       throw new IllegalStateException("open a PointerScope on this thread before this call");

@@ -18,7 +18,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 /// A language model of the paper family: embedding, block stack, head (spec section 4).
 ///
 /// Owns its parameters; [#close] frees them. Forward passes only read them, so several threads may
-/// run one model, each in its own scope, as long as none trains it.
+/// run one model, each in its own scope, as long as none trains it. Let them be platform threads:
+/// libtorch keeps its gradient switch per native thread, and a virtual one may change that.
 public final class XlstmLanguageModel implements LanguageModel {
   /// Tokens that one call of [#prefill] hands to the blocks at once, which bounds its memory.
   private static final int PREFILL_LENGTH = 1024;

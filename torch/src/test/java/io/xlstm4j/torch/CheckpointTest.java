@@ -202,6 +202,15 @@ class CheckpointTest {
     }
   }
 
+  @Test
+  void bytes_of_a_tensor_need_a_scope_that_keeps_them() {
+    try (Tensor x = Tensors.of(new float[] {1, 2}, 2)) {
+      assertThatThrownBy(() -> TorchTensorData.of("x", x))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("open a PointerScope");
+    }
+  }
+
   @ParameterizedTest
   @EnumSource
   void both_kernel_layouts_are_one_model_written_in_the_layout_of_the_configuration(

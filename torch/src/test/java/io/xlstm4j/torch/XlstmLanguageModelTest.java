@@ -21,6 +21,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.assertj.core.data.Offset;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -353,6 +355,22 @@ class XlstmLanguageModelTest {
       // bfloat16 keeps 8 bits: two roundings of numbers of size one
       float tolerance = type == ScalarType.Double ? 1e-6f : 3e-2f;
       assertThat(prediction.logits()).containsExactly(expected[5], within(tolerance));
+    }
+  }
+
+  @Test
+  void threads_may_share_a_model() throws Exception {
+    int[] ids = ids(12);
+    Prediction expected = model.prefill(ids, model.initialState());
+    try (var threads = Executors.newFixedThreadPool(4)) {
+      var runs = new ArrayList<Future<Prediction>>();
+      for (int i = 0; i < 8; i++) {
+        runs.add(threads.submit(() -> model.prefill(ids, model.initialState())));
+      }
+      for (Future<Prediction> run : runs) {
+        assertThat(run.get().logits()).containsExactly(expected.logits());
+        assertThat(run.get().state()).isEqualTo(expected.state());
+      }
     }
   }
 
