@@ -26,6 +26,18 @@ sealed interface Block permits MlstmBlock, SlstmBlock {
   /// @param last this block's state; read, never written
   Output forward(Tensor x, BlockState last, SequenceLayout layout);
 
+  /// The exception for a state that some other kind of block made.
+  static IllegalArgumentException foreign(String kind, BlockState state) {
+    return new IllegalArgumentException(
+        "the block is an %s block, but its state is of an %s block"
+            .formatted(
+                kind,
+                switch (state) {
+                  case MlstmBlock.State _ -> "mLSTM";
+                  case SlstmBlock.State _ -> "sLSTM";
+                }));
+  }
+
   /// The state before the first token, of the type and device of `like`.
   BlockState zeroState(long batch, Tensor like);
 

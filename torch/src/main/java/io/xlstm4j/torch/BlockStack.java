@@ -88,7 +88,12 @@ public final class BlockStack {
   public Output forward(Tensor x, State last, SequenceLayout layout) {
     Ops.expectShape("x", x, "(B, S, D)", -1, -1, embeddingDim);
     layout.check(x.size(0), x.size(1));
-    Tensor y = x;
+    if (last.blocks.size() != blocks.size()) {
+      throw new IllegalArgumentException(
+          "the state is one of %d blocks, but this stack has %d"
+              .formatted(last.blocks.size(), blocks.size()));
+    }
+    Tensor y = layout.padded(x, 1);
     var states = new ArrayList<BlockState>();
     for (int i = 0; i < blocks.size(); i++) {
       Block block = blocks.get(i);

@@ -3,7 +3,6 @@ package io.xlstm4j.torch;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// A convolution over time that sees the current and the K-1 earlier tokens (spec 1.3): `y_t = b +
@@ -40,18 +39,20 @@ final class CausalConv1d {
   /// @param x `(B, S, C)`
   /// @param tail the K-1 inputs before `x`; read, never written
   Output forward(Tensor x, Tensor tail, SequenceLayout layout) {
-    long length = x.size(1);
     int taps = config.kernelSize();
-    Tensor known = Ops.concat(1, tail, x); // (B, K-1+S, C)
-    @Nullable Tensor documents =
-        layout.starts() == null ? null : documentsWithTail(layout.starts(), tail.size(1));
+    Ops.expectShape("x", x, "(B, S, C)", -1, -1, config.featureDim());
+    Ops.expectShape("state conv", tail, "(B, K-1, C)", x.size(0), taps - 1, config.featureDim());
+    layout.check(x.size(0), x.size(1));
+    long length = x.size(1);
+    Tensor known = Ops.concat(1, tail, layout.padded(x, 1)); // (B, K-1+S, C)
+    @Nullable Tensor documents = documentsWithTail(layout, tail.size(1));
     @Nullable Tensor y = null;
     for (int lag = 0; lag < taps; lag++) {
       Tensor earlier = known.narrow(1, taps - 1 - lag, length); // x_{t-lag}
       if (documents != null && lag > 0) { // what belongs to an earlier document counts as zero
         Tensor same =
             documents.narrow(1, taps - 1 - lag, length).eq(documents.narrow(1, taps - 1, length));
-        earlier = earlier.mul(Ops.column(same));
+        earlier = Ops.whereElse(Ops.column(same), earlier, 0);
       }
       Tensor w = weight.select(2, taps - 1 - lag); // (C, 1) or (C, C)
       Tensor part =
@@ -86,12 +87,15 @@ final class CausalConv1d {
       return tail;
     }
     Tensor current = tailDocuments.narrow(1, kept - 1, 1); // the document of the last token
-    return tail.mul(Ops.column(tailDocuments.eq(current).to(tail.scalar_type())));
+    return Ops.whereElse(Ops.column(tailDocuments.eq(current)), tail, 0);
   }
 
-  private static Tensor documentsWithTail(Tensor starts, long tailLength) {
-    Tensor documents = SequenceLayout.documents(starts); // (B, S); the tail is in document 0
-    Tensor before = Ops.zerosLike(documents, documents.size(0), tailLength).to(ScalarType.Long);
+  private static @Nullable Tensor documentsWithTail(SequenceLayout layout, long tailLength) {
+    Tensor documents = layout.documents(); // (B, S)
+    if (documents == null) {
+      return null;
+    }
+    Tensor before = Ops.zerosLike(documents, documents.size(0), tailLength); // document 0
     return Ops.concat(1, before, documents);
   }
 }

@@ -137,11 +137,13 @@ public final class Checkpoint {
         }
         checkShape(entry.getKey(), Ops.shape(entry.getValue()), actual, where);
       }
-      for (String name : source.tensors().keySet()) {
-        boolean tiedHead = config.tieWeights() && name.equals(XlstmLanguageModel.HEAD);
-        if (!expected.containsKey(name) && !tiedHead) {
+      for (TensorInfo actual : source.tensors().values()) {
+        if (config.tieWeights() && actual.name().equals(XlstmLanguageModel.HEAD)) {
+          long[] shared = {config.vocabSize(), config.embeddingDim()};
+          checkShape(actual.name(), shared, actual, where);
+        } else if (!expected.containsKey(actual.name())) {
           throw new InvalidInputException(
-              where + ": tensor " + name + " is spare; config.json knows no such part");
+              where + ": tensor " + actual.name() + " is spare; config.json knows no such part");
         }
       }
     }

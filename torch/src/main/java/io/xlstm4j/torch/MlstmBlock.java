@@ -36,7 +36,10 @@ final class MlstmBlock implements Block {
 
   @Override
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
-    Output layer = xlstm.forward(xlstmNorm.forward(x), (State) last, layout);
+    if (!(last instanceof State state)) {
+      throw Block.foreign("mLSTM", last);
+    }
+    Output layer = xlstm.forward(xlstmNorm.forward(x), state, layout);
     return new Output(x.add(layer.x()), layer.state());
   }
 

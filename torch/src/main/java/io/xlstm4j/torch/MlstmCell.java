@@ -5,6 +5,7 @@ import static org.bytedeco.pytorch.global.torch.matmul;
 import static org.bytedeco.pytorch.global.torch.maximum;
 import static org.bytedeco.pytorch.global.torch.where;
 
+import io.xlstm4j.core.Check;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
@@ -79,6 +80,11 @@ public final class MlstmCell {
       State initial,
       SequenceLayout layout) {
     check(q, k, v, iPre, fPre, initial, layout);
+    Tensor queries = layout.padded(q, 2);
+    Tensor keys = layout.padded(k, 2);
+    Tensor values = layout.padded(v, 2);
+    Tensor igates = layout.padded(iPre, 2);
+    Tensor fgates = layout.padded(fPre, 2);
     State state = initial;
     var hs = new ArrayList<Tensor>();
     for (long t = 0; t < q.size(2); t++) {
@@ -86,11 +92,11 @@ public final class MlstmCell {
       State last = at.starts() == null ? state : cleared(state, at.starts());
       Output next =
           step(
-              q.select(2, t),
-              k.select(2, t),
-              v.select(2, t),
-              iPre.select(2, t),
-              fPre.select(2, t),
+              queries.select(2, t),
+              keys.select(2, t),
+              values.select(2, t),
+              igates.select(2, t),
+              fgates.select(2, t),
               last);
       hs.add(next.h);
       state = at.valid() == null ? next.state : chosen(at.valid(), next.state, state);
@@ -122,6 +128,7 @@ public final class MlstmCell {
       State initial,
       SequenceLayout layout,
       int chunkLength) {
+    Check.positive("chunkLength", chunkLength);
     check(q, k, v, iPre, fPre, initial, layout);
     long length = q.size(2);
     State state = initial;
@@ -164,7 +171,9 @@ public final class MlstmCell {
   private static Output chunk(
       Tensor q, Tensor k, Tensor v, Tensor iPre, Tensor fPre, State last, SequenceLayout layout) {
     long length = q.size(2);
-    Tensor logF = log_sigmoid(fPre); // (B, NH, L)
+    Tensor keys = layout.padded(k, 2);
+    Tensor values = layout.padded(v, 2);
+    Tensor logF = log_sigmoid(layout.padded(fPre, 2)); // (B, NH, L)
     Tensor i = iPre;
     if (layout.valid() != null) { // padding forgets nothing and adds nothing
       Tensor valid = layout.valid().unsqueeze(1); // (B, 1, L)
@@ -174,8 +183,9 @@ public final class MlstmCell {
     Tensor reach = Ops.causal(length, q); // (L, L): j <= l
     Tensor carried = last.m.unsqueeze(2); // (B, NH, 1)
     @Nullable Tensor entered = null; // (B, 1, L): the entering document is still the current one
-    if (layout.starts() != null) {
-      Tensor document = SequenceLayout.documents(layout.starts()).unsqueeze(1); // (B, 1, L)
+    @Nullable Tensor documents = layout.documents();
+    if (documents != null) {
+      Tensor document = documents.unsqueeze(1); // (B, 1, L)
       reach = reach.logical_and(Ops.column(document).eq(document.unsqueeze(2))); // (B, 1, L, L)
       entered = document.eq(Ops.number(0));
       carried = where(entered, carried, Ops.zerosLike(carried, 1)); // a fresh row has m = 0
@@ -193,18 +203,18 @@ public final class MlstmCell {
     if (entered != null) {
       u = Ops.whereElse(entered, u, 0);
     }
-    Tensor qs = scaled(q);
-    Tensor scores = matmul(qs, k.transpose(2, 3)).mul(d); // (B, NH, L, L)
+    Tensor qs = scaled(layout.padded(q, 2));
+    Tensor scores = matmul(qs, keys.transpose(2, 3)).mul(d); // (B, NH, L, L)
     Tensor uq = Ops.column(u).mul(qs); // (B, NH, L, DHQK)
-    Tensor numerator = matmul(uq, last.c).add(matmul(scores, v)); // (B, NH, L, DHV)
+    Tensor numerator = matmul(uq, last.c).add(matmul(scores, values)); // (B, NH, L, DHV)
     Tensor denominator =
         matmul(uq, Ops.column(last.n)).squeeze(-1).add(Ops.sumLast(scores)); // (B, NH, L)
 
     Tensor uLast = u.narrow(2, length - 1, 1); // (B, NH, 1)
-    Tensor dk = Ops.column(d.select(2, length - 1)).mul(k); // (B, NH, L, DHQK)
+    Tensor dk = Ops.column(d.select(2, length - 1)).mul(keys); // (B, NH, L, DHQK)
     State state =
         new State(
-            Ops.column(uLast).mul(last.c).add(matmul(dk.transpose(2, 3), v)),
+            Ops.column(uLast).mul(last.c).add(matmul(dk.transpose(2, 3), values)),
             uLast.mul(last.n).add(dk.sum(2L)),
             m.select(2, length - 1));
     return new Output(divide(numerator, denominator, m), state);

@@ -39,6 +39,13 @@ final class RowStates {
   /// @param like a state of the right shapes, type and device for this many rows
   /// @throws IllegalArgumentException if a row's state is not one of this model
   static BlockStack.State join(BlockStack.State like, List<ModelState> rows) {
+    for (ModelState row : rows) {
+      if (row.parts().size() != like.tensors().size()) {
+        throw new IllegalArgumentException(
+            "a state has %d parts, but this model needs %d; it has %s"
+                .formatted(row.parts().size(), like.tensors().size(), row.parts().keySet()));
+      }
+    }
     var blocks = new ArrayList<BlockState>();
     for (int block = 0; block < like.blocks().size(); block++) {
       BlockState template = like.blocks().get(block);

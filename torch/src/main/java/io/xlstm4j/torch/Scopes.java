@@ -2,7 +2,6 @@ package io.xlstm4j.torch;
 
 import java.util.List;
 import java.util.function.Supplier;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -66,16 +65,6 @@ public final class Scopes {
     }
   }
 
-  /// Gives a hook to the outermost scope of this thread, the one that also spans the backward pass.
-  static <P extends Pointer> P untilBackward(P hook) {
-    PointerScope outermost = callerScope();
-    for (var scopes = PointerScope.getScopeIterator(); scopes.hasNext(); ) {
-      outermost = scopes.next();
-    }
-    outermost.attach(hook);
-    return hook;
-  }
-
   /// Makes the caller the owner; it must give the tensor to [#release] some day.
   static Tensor keep(Tensor tensor) {
     tensor.retainReference(); // first: a scope's detach alone would free it
@@ -87,7 +76,10 @@ public final class Scopes {
     tensor.releaseReference();
   }
 
-  private static PointerScope callerScope() {
+  /// The innermost scope of this thread.
+  ///
+  /// @throws IllegalStateException if there is none
+  static PointerScope callerScope() {
     @Nullable PointerScope caller = PointerScope.getInnerScope();
     if (caller == null) {
       throw new IllegalStateException("open a PointerScope on this thread before this call");

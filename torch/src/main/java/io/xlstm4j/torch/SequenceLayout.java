@@ -2,6 +2,7 @@ package io.xlstm4j.torch;
 
 import static org.bytedeco.pytorch.global.torch.arange;
 
+import java.util.Arrays;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -12,8 +13,9 @@ import org.jspecify.annotations.Nullable;
 /// Which positions of a batch `(B, S)` hold tokens, and where documents start.
 ///
 /// A position past its row's length leaves the state as it was; its output means nothing. At a
-/// document start the state is that of a fresh row. Either way a row's results are those of the row
-/// alone.
+/// document start the state is that of a fresh row; a start in the padding is none. Either way a
+/// row's results are those of the row alone, whatever the padding holds, infinities and NaN
+/// included.
 ///
 /// @param valid `(B, S)` booleans, true for the first `length` positions of a row; null for all
 /// @param starts `(B, S)` booleans, true at the first token of a document; null for none
@@ -35,13 +37,6 @@ public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
     return new SequenceLayout(null, starts);
   }
 
-  /// The same masks on another device.
-  SequenceLayout on(Device device) {
-    return new SequenceLayout(
-        valid == null ? null : valid.to(device, ScalarType.Bool),
-        starts == null ? null : starts.to(device, ScalarType.Bool));
-  }
-
   /// The positions `[from, from + length)`.
   SequenceLayout narrow(long from, long length) {
     return new SequenceLayout(
@@ -49,10 +44,35 @@ public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
         starts == null ? null : starts.narrow(1, from, length));
   }
 
+  /// The same layout with its masks where the data is.
+  SequenceLayout on(Device device) {
+    return new SequenceLayout(
+        valid == null ? null : valid.to(device, ScalarType.Bool),
+        starts == null ? null : starts.to(device, ScalarType.Bool));
+  }
+
   /// Which document of the batch row a position is in, counted from the one the row entered with:
-  /// `(B, S)` int64.
-  static Tensor documents(Tensor starts) {
-    return starts.cumsum(1);
+  /// `(B, S)` int64. Null if no document starts.
+  @Nullable Tensor documents() {
+    if (starts == null) {
+      return null;
+    }
+    return (valid == null ? starts : starts.logical_and(valid)).cumsum(1);
+  }
+
+  /// Zeros for what the padding holds: selected away later, a NaN would still spoil the gradients.
+  ///
+  /// @param x with B as its first axis
+  /// @param axis that of the positions
+  Tensor padded(Tensor x, int axis) {
+    if (valid == null) {
+      return x;
+    }
+    long[] shape = new long[(int) x.dim()];
+    Arrays.fill(shape, 1);
+    shape[0] = valid.size(0);
+    shape[axis] = valid.size(1);
+    return Ops.whereElse(valid.reshape(shape), x, 0);
   }
 
   /// @throws IllegalArgumentException if a mask does not have the shape of the batch

@@ -56,7 +56,10 @@ final class SlstmBlock implements Block {
 
   @Override
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
-    Output layer = xlstm.forward(xlstmNorm.forward(x), (State) last, layout);
+    if (!(last instanceof State state)) {
+      throw Block.foreign("sLSTM", last);
+    }
+    Output layer = xlstm.forward(xlstmNorm.forward(x), state, layout);
     Tensor y = x.add(layer.x());
     if (feedForward != null) {
       y = y.add(feedForward.ffn.forward(feedForward.norm.forward(y)));

@@ -8,6 +8,8 @@ import static org.bytedeco.pytorch.global.torch.where;
 import io.xlstm4j.core.config.SlstmLayerConfig.Function;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.TensorTensorHook;
@@ -33,6 +35,8 @@ public record SlstmCell(
     @Nullable Double forwardClip) {
   /// The cell as the paper has it.
   public static final SlstmCell PAPER = new SlstmCell(Function.SLSTM, false, null, null);
+
+  private static final Map<Double, TensorTensorHook> CLIPS = new ConcurrentHashMap<>();
 
   /// What the cell remembers; all parts `(B, NH, DH)`.
   ///
@@ -92,9 +96,10 @@ public record SlstmCell(
     long headDim = wx.size(4);
     Ops.expectShape("r", r, "(NH, DH, 4, DH)", heads, headDim, 4, headDim);
     Ops.expectShape("b", b, "(NH, 4, DH)", heads, 4, headDim);
-    for (Tensor part : initial.tensors()) {
-      Ops.expectShape("state", part, "(B, NH, DH)", batch, heads, headDim);
-    }
+    Ops.expectShape("state y", initial.y, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state c", initial.c, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state n", initial.n, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state m", initial.m, "(B, NH, DH)", batch, heads, headDim);
     layout.check(batch, length);
     if (length == 0) {
       throw new IllegalArgumentException("a sequence must have at least one position");
@@ -102,19 +107,23 @@ public record SlstmCell(
 
     // Heads first: the recurrent product is then one batched matrix product per step.
     Tensor gates = // (S, NH, B, 4 DH)
-        wx.permute(1, 3, 0, 2, 4).add(b.unsqueeze(1)).reshape(length, heads, batch, 4 * headDim);
+        layout
+            .padded(wx, 1)
+            .permute(1, 3, 0, 2, 4)
+            .add(b.unsqueeze(1))
+            .reshape(length, heads, batch, 4 * headDim);
     Tensor kernel = r.reshape(heads, headDim, 4 * headDim);
     State state = initial.transposed();
     var ys = new ArrayList<Tensor>();
     for (long t = 0; t < length; t++) {
       SequenceLayout at = layout.narrow(t, 1); // masks (B, 1)
+      State last = state;
       if (at.starts() != null) {
         Tensor keep = at.starts().logical_not().unsqueeze(0); // (1, B, 1)
-        State fresh = State.zero(1, 1, 1, state.y);
-        state = state.where(keep, fresh);
+        last = state.where(keep, State.zero(1, 1, 1, state.y));
       }
-      Tensor raw = baddbmm(gates.select(0, t), fedBack(state.y), kernel); // (NH, B, 4 DH)
-      State next = advance(raw.view(heads, batch, 4, headDim), state);
+      Tensor raw = baddbmm(gates.select(0, t), fedBack(last.y), kernel); // (NH, B, 4 DH)
+      State next = advance(raw.view(heads, batch, 4, headDim), last);
       ys.add(next.y);
       state = at.valid() == null ? next : next.where(at.valid().unsqueeze(0), state);
     }
@@ -137,11 +146,17 @@ public record SlstmCell(
     Tensor o = raw.select(2, 3).sigmoid();
     Tensor fresh = last.n.eq(Ops.number(0));
     Tensor m = where(fresh, iPre, maximum(iPre, logF)); // eq. 15
-    Tensor i = iPre.sub(m).clamp_max(Ops.number(0)).exp(); // eq. 16, bounded before
-    Tensor f = logF.sub(m).clamp_max(Ops.number(0)).exp(); // eq. 17, it overflows
+    Tensor i = atMostOne(iPre.sub(m)); // eq. 16
+    Tensor f = atMostOne(logF.sub(m)); // eq. 17
     Tensor c = f.mul(last.c).add(i.mul(z)); // eq. 8
     Tensor n = f.mul(last.n).add(i); // eq. 9
     return new State(clipped(o.mul(c).div(n)), c, n, m); // eq. 10
+  }
+
+  /// `min(exp(x), 1)`. Bounded before the exponential: on a unit's first step x may be large, and
+  /// an infinite power has no gradient to bound.
+  private static Tensor atMostOne(Tensor x) {
+    return x.clamp_max(Ops.number(0)).exp();
   }
 
   private State lstm(Tensor raw, State last) {
@@ -165,18 +180,22 @@ public record SlstmCell(
     if (recurrentClip == null || !y.requires_grad()) {
       return y;
     }
-    double bound = recurrentClip;
     Tensor alias = y.view_as(y);
-    alias.register_hook(
-        Scopes.untilBackward(
-            new TensorTensorHook() {
-              @Override
-              public TensorBase call(TensorBase gradient) { // the caller's scope owns the result
-                return new Tensor(gradient)
-                    .clamp_max(Ops.number(bound))
-                    .clamp_min(Ops.number(-bound));
-              }
-            }));
+    alias.register_hook(CLIPS.computeIfAbsent(recurrentClip, SlstmCell::clip));
     return alias;
+  }
+
+  /// A hook must outlive the backward pass, which only the caller knows. It has no state, so one
+  /// per bound serves every tensor of every thread and is never freed.
+  private static TensorTensorHook clip(double bound) {
+    var hook =
+        new TensorTensorHook() {
+          @Override
+          public TensorBase call(TensorBase gradient) { // the caller's scope owns the result
+            return new Tensor(gradient).clamp_max(Ops.number(bound)).clamp_min(Ops.number(-bound));
+          }
+        };
+    hook.retainReference();
+    return hook;
   }
 }

@@ -9,16 +9,28 @@ import org.bytedeco.pytorch.global.torch;
 public final class Torch {
   static {
     // JavaCPP prints that the newest published openblas is one version older; keep it in the log.
-    if (System.getProperty("org.bytedeco.javacpp.logger") == null) {
-      System.setProperty("org.bytedeco.javacpp.logger", "slf4j");
-    }
+    setUnlessSet("org.bytedeco.javacpp.logger", "slf4j");
+    // Else JavaCPP asks the system for this process's size at every new handle, which doubles the
+    // time of small operations, and refuses more than twice the Java heap, which models need.
+    setUnlessSet("org.bytedeco.javacpp.maxPhysicalBytes", "0");
   }
+
+  private static volatile boolean loaded;
 
   private Torch() {}
 
   /// Loads libtorch once; one to two seconds the first time in a process.
   public static void load() {
-    Loader.load(torch.class);
+    if (!loaded) { // JavaCPP looks at its files again each time: half a millisecond
+      Loader.load(torch.class);
+      loaded = true;
+    }
+  }
+
+  private static void setUnlessSet(String property, String value) {
+    if (System.getProperty(property) == null) {
+      System.setProperty(property, value);
+    }
   }
 
   /// The device of that name: `cpu`, `cuda`, `cuda:1`.

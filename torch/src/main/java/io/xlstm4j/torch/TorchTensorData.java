@@ -11,7 +11,9 @@ public final class TorchTensorData {
 
   /// @return the tensor's bytes, valid as long as the caller's scope is open
   /// @throws IllegalArgumentException if safetensors has no such type
+  /// @throws IllegalStateException if no scope is open: nothing would keep the bytes
   public static TensorData of(String name, Tensor x) {
+    Scopes.callerScope();
     Tensor flat = Tensors.onCpu(x, x.scalar_type());
     DType type = type(x.scalar_type());
     return new TensorData(

@@ -18,7 +18,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 /// A language model of the paper family: embedding, block stack, head (spec section 4).
 ///
 /// Owns its parameters; [#close] frees them. Forward passes only read them, so several threads may
-/// run one model, each in its own scope, as long as none trains it.
+/// run one model, each in its own scope, as long as none trains it. Let them be platform threads:
+/// libtorch keeps its gradient switch per native thread, and a virtual one may change that.
 public final class XlstmLanguageModel implements LanguageModel {
   /// Tokens that one call of [#prefill] hands to the blocks at once, which bounds its memory.
   private static final int PREFILL_LENGTH = 1024;
@@ -101,17 +102,19 @@ public final class XlstmLanguageModel implements LanguageModel {
 
   /// Logits at every position, and the state after the last.
   ///
-  /// @param ids `(B, S)` int64, on any device, as are the masks of `layout`
+  /// @param ids `(B, S)` int64, on any device; in the padding too, each in `[0, V)`
   /// @param last the state before the first token; read, never written
+  /// @param layout on any device
   public Output forward(Tensor ids, BlockStack.State last, SequenceLayout layout) {
     BlockStack.Output blocks = hidden(ids, last, layout);
     return new Output(logits(blocks.x()), blocks.state());
   }
 
   private BlockStack.Output hidden(Tensor ids, BlockStack.State last, SequenceLayout layout) {
-    Tensor x = embedding(tokenEmbedding, ids.to(parameters.device(), ScalarType.Long));
-    return blockStack.forward(
-        embeddingDropout.forward(x), last, layout.on(parameters.device())); // (B, S, D)
+    Ops.expectShape("ids", ids, "(B, S)", -1, -1);
+    Device device = parameters.device();
+    Tensor x = embedding(tokenEmbedding, ids.to(device, ScalarType.Long)); // (B, S, D)
+    return blockStack.forward(embeddingDropout.forward(x), last, layout.on(device));
   }
 
   private Tensor logits(Tensor hidden) {
