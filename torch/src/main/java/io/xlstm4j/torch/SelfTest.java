@@ -9,8 +9,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Checks on the machine at hand that the cells' forms agree: the mLSTM
-/// forward and backward, the sLSTM forward.
+/// Checks on the machine at hand that the cells' forms agree: the mLSTM forward and backward, the
+/// sLSTM forward.
 public final class SelfTest {
   private static final double ALLOWED = 1e-10;
 

@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
 /// @param slstmBlock template of the sLSTM blocks
 /// @param addPostBlocksNorm whether a LayerNorm follows the last block; default true
 /// @param bias whether the projections of the mLSTM layers have biases; default false
-/// @param dropout on the output of the mLSTM layers and of the sLSTM cells, not of the feed-forward; default
-///     0
+/// @param dropout on the output of the mLSTM layers and of the sLSTM cells, not of the
+///   feed-forward; default 0
 public record BlockStackConfig(
     int numBlocks,
     int embeddingDim,
