@@ -1,0 +1,80 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/// Floats in memory by their number, one at a time or a vector of them.
+final class SegmentFloats {
+  private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+
+  private SegmentFloats() {}
+
+  static float get(MemorySegment from, long index) {
+    return from.get(FLOAT, index * Float.BYTES);
+  }
+
+  static void set(MemorySegment to, long index, float value) {
+    to.set(FLOAT, index * Float.BYTES, value);
+  }
+
+  static void add(MemorySegment to, long index, float value) {
+    set(to, index, get(to, index) + value);
+  }
+
+  /// The next `count` floats, zeros in the other lanes.
+  static FloatVector load(MemorySegment from, long index, int count) {
+    return count >= LANES.length()
+        ? FloatVector.fromMemorySegment(LANES, from, index * Float.BYTES, ORDER)
+        : FloatVector.fromMemorySegment(
+            LANES, from, index * Float.BYTES, ORDER, LANES.indexInRange(0, count));
+  }
+
+  /// Stores the first `count` lanes.
+  static void store(FloatVector value, MemorySegment to, long index, int count) {
+    if (count >= LANES.length()) {
+      value.intoMemorySegment(to, index * Float.BYTES, ORDER);
+    } else {
+      value.intoMemorySegment(to, index * Float.BYTES, ORDER, LANES.indexInRange(0, count));
+    }
+  }
+
+  static void copy(MemorySegment from, long index, float[] to, int start, int count) {
+    MemorySegment.copy(from, FLOAT, index * Float.BYTES, to, start, count);
+  }
+
+  static void copy(float[] from, int start, MemorySegment to, long index, int count) {
+    MemorySegment.copy(from, start, to, FLOAT, index * Float.BYTES, count);
+  }
+
+  static void zero(MemorySegment to, long index, int count) {
+    to.asSlice(index * Float.BYTES, (long) count * Float.BYTES).fill((byte) 0);
+  }
+
+  static boolean isSet(@Nullable MemorySegment mask, long index, boolean absent) {
+    return mask == null ? absent : mask.get(ValueLayout.JAVA_BYTE, index) != 0;
+  }
+
+  /// @throws IllegalArgumentException if `memory` does not hold exactly `floats` floats
+  static void check(String name, @Nullable MemorySegment memory, long floats, String shape) {
+    checkBytes(name, memory, floats * Float.BYTES, shape);
+  }
+
+  /// @throws IllegalArgumentException if `mask` does not hold exactly `count` bytes
+  static void checkMask(String name, @Nullable MemorySegment mask, long count, String shape) {
+    checkBytes(name, mask, count, shape);
+  }
+
+  private static void checkBytes(
+      String name, @Nullable MemorySegment memory, long bytes, String shape) {
+    if (memory != null && memory.byteSize() != bytes) {
+      throw new IllegalArgumentException(
+          "%s must be %s, %d bytes; it has %d".formatted(name, shape, bytes, memory.byteSize()));
+    }
+  }
+}
