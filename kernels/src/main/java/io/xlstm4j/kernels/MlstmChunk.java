@@ -3,10 +3,8 @@ package io.xlstm4j.kernels;
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.ByteOrder;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -27,7 +25,6 @@ final class MlstmChunk {
   private static final VectorSpecies<Float> LANES = MlstmMath.LANES;
   private static final int WIDTH = LANES.length();
   private static final int PANEL = 16; // rows; a multiple of the lanes of every machine
-  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   private final int qkDim;
   private final int vDim;
@@ -149,14 +146,14 @@ final class MlstmChunk {
   }
 
   void readState(MlstmState from, int pair) {
-    load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, c, vWide);
-    load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, n, qkWide);
+    MlstmMemory.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, c, vWide);
+    MlstmMemory.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, n, qkWide);
     stabilizer = from.m().getAtIndex(ValueLayout.JAVA_FLOAT, pair);
   }
 
   void writeState(MlstmState to, int pair) {
-    store(c, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
-    store(n, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
+    MlstmMemory.store(c, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
+    MlstmMemory.store(n, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
     to.m().setAtIndex(ValueLayout.JAVA_FLOAT, pair, stabilizer);
   }
 
@@ -166,13 +163,13 @@ final class MlstmChunk {
   }
 
   void readStateGradient(MlstmStateGradient from, int pair) {
-    load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, dc, vWide);
-    load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, dn, qkWide);
+    MlstmMemory.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, dc, vWide);
+    MlstmMemory.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, dn, qkWide);
   }
 
   void writeStateGradient(MlstmStateGradient to, int pair) {
-    store(dc, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
-    store(dn, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
+    MlstmMemory.store(dc, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
+    MlstmMemory.store(dn, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
   }
 
   /// Floats that [#saveState] and [#saveDenominator] write for one chunk.
@@ -672,7 +669,7 @@ final class MlstmChunk {
       float[] to,
       int wide) {
     long at = rows.start(shape, row, head, width) / Float.BYTES + (long) from * rows.stride();
-    load(rows.data(), at, rows.stride(), count, width, factor, to, wide);
+    MlstmMemory.load(rows.data(), at, rows.stride(), count, width, factor, to, wide);
   }
 
   private void store(
@@ -686,64 +683,7 @@ final class MlstmChunk {
       int head,
       int first) {
     long at = rows.start(shape, row, head, width) / Float.BYTES + (long) first * rows.stride();
-    store(from, wide, factor, count, width, rows.data(), at, rows.stride());
-  }
-
-  /// Rows of memory to rows of whole vectors, times a factor.
-  private static void load(
-      MemorySegment from,
-      long at,
-      long stride,
-      int rows,
-      int width,
-      float factor,
-      float[] to,
-      int wide) {
-    int bound = LANES.loopBound(width);
-    VectorMask<Float> tail = LANES.indexInRange(bound, width);
-    for (int r = 0; r < rows; r++) {
-      long byteAt = (at + r * stride) * Float.BYTES;
-      int start = r * wide;
-      int x = 0;
-      for (; x < bound; x += WIDTH) {
-        FloatVector.fromMemorySegment(LANES, from, byteAt + (long) x * Float.BYTES, ORDER)
-            .mul(factor)
-            .intoArray(to, start + x);
-      }
-      if (x < width) {
-        FloatVector.fromMemorySegment(LANES, from, byteAt + (long) x * Float.BYTES, ORDER, tail)
-            .mul(factor)
-            .intoArray(to, start + x);
-      }
-    }
-  }
-
-  private static void store(
-      float[] from,
-      int wide,
-      float factor,
-      int rows,
-      int width,
-      MemorySegment to,
-      long at,
-      long stride) {
-    int bound = LANES.loopBound(width);
-    VectorMask<Float> tail = LANES.indexInRange(bound, width);
-    for (int r = 0; r < rows; r++) {
-      long byteAt = (at + r * stride) * Float.BYTES;
-      int start = r * wide;
-      int x = 0;
-      for (; x < bound; x += WIDTH) {
-        FloatVector.fromArray(LANES, from, start + x)
-            .mul(factor)
-            .intoMemorySegment(to, byteAt + (long) x * Float.BYTES, ORDER);
-      }
-      if (x < width) {
-        FloatVector.fromArray(LANES, from, start + x)
-            .mul(factor)
-            .intoMemorySegment(to, byteAt + (long) x * Float.BYTES, ORDER, tail);
-      }
-    }
+    MlstmMemory.store(from, wide, factor, count, width, rows.data(), at, rows.stride());
   }
 
   private void gather(MlstmShape shape, MlstmRows rows, int row, int head, int from, float[] to) {
