@@ -1,0 +1,24 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+
+/// The product with a block-diagonal matrix, one block per head: `y[p, h, o] = sum_i x[p, h, i]
+/// w[h, o, i]`.
+public interface HeadwiseKernel {
+  /// @param x `(positions, NH, I)`
+  /// @param w `(NH, O, I)`, contiguous
+  /// @param y `(positions, NH, O)`, written
+  void forward(HeadwiseShape shape, HeadwiseRows x, MemorySegment w, HeadwiseRows y);
+
+  /// Gradients of x and w.
+  ///
+  /// @param dx `(positions, NH, I)`, written
+  /// @param dw `(NH, O, I)`, contiguous, written
+  void backward(
+      HeadwiseShape shape,
+      HeadwiseRows x,
+      MemorySegment w,
+      HeadwiseRows dy,
+      HeadwiseRows dx,
+      MemorySegment dw);
+}

@@ -1,0 +1,48 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
+
+/// What the cell reads at every position.
+///
+/// @param q `(B, S, NH, DHQK)`, not yet scaled
+/// @param k `(B, S, NH, DHQK)`
+/// @param v `(B, S, NH, DHV)`
+/// @param igate input gate before its activation `(B, S, NH)`
+/// @param fgate forget gate before its activation `(B, S, NH)`
+/// @param valid `(B, S)` bytes, 0 at padding: it leaves the state as it was, its h is 0 and its
+///   gradients are 0; null if every position is a token
+/// @param starts `(B, S)` bytes, not 0 at the first token of a document, before which the state is
+///   that of a fresh row; null for none
+public record MlstmInputs(
+    MlstmRows q,
+    MlstmRows k,
+    MlstmRows v,
+    MlstmRows igate,
+    MlstmRows fgate,
+    @Nullable MemorySegment valid,
+    @Nullable MemorySegment starts) {
+  void check(MlstmShape shape) {
+    q.check("q", shape, shape.qkDim());
+    k.check("k", shape, shape.qkDim());
+    v.check("v", shape, shape.vDim());
+    igate.check("igate", shape, 1);
+    fgate.check("fgate", shape, 1);
+    long positions = (long) shape.batch() * shape.length();
+    MlstmMath.expectBytes("valid", valid, positions);
+    MlstmMath.expectBytes("starts", starts, positions);
+  }
+
+  boolean isToken(MlstmShape shape, int row, int position) {
+    return valid == null
+        || valid.get(ValueLayout.JAVA_BYTE, (long) row * shape.length() + position) != 0;
+  }
+
+  /// A document starts here; padding starts none.
+  boolean isStart(MlstmShape shape, int row, int position) {
+    return starts != null
+        && starts.get(ValueLayout.JAVA_BYTE, (long) row * shape.length() + position) != 0
+        && isToken(shape, row, position);
+  }
+}

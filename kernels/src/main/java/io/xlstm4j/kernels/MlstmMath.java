@@ -1,0 +1,85 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/// Elementary functions on vectors, and argument checks.
+final class MlstmMath {
+  static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+
+  /// `exp` is 0 below: its result would be subnormal, which slows what reads it.
+  private static final float EXP_LOWEST = -87.33654f; // log(2^-126)
+
+  private static final float EXP_HIGHEST = 88.72284f; // above, infinity
+  private static final float LOG2_E = 1.442695f;
+  private static final float LN2_HIGH = 0x1.62ep-1f; // 12 bits, so that its products are exact
+  private static final float LN2_LOW = (float) (Math.log(2) - LN2_HIGH);
+
+  /// Adding it rounds a float in `[-2^22, 2^22]` to an integer, held in the low bits.
+  private static final float ROUNDER = 0x1.8p23f;
+
+  private MlstmMath() {}
+
+  /// e^x within 1.5 units in the last place; 0 where that is subnormal.
+  ///
+  /// `x = n log 2 + r`, `|r| <= log(2)/2`; Taylor's series of e^r to r^7 leaves 6e-9.
+  static FloatVector exp(FloatVector x) {
+    var shifted =
+        x.fma(FloatVector.broadcast(LANES, LOG2_E), FloatVector.broadcast(LANES, ROUNDER));
+    var n = shifted.sub(ROUNDER);
+    var r = n.fma(FloatVector.broadcast(LANES, -LN2_HIGH), x);
+    r = n.fma(FloatVector.broadcast(LANES, -LN2_LOW), r);
+    var p = FloatVector.broadcast(LANES, 1f / 5040);
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 720));
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 120));
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 24));
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 6));
+    p = p.fma(r, FloatVector.broadcast(LANES, 0.5f));
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f));
+    p = p.fma(r, FloatVector.broadcast(LANES, 1f));
+    // 2^n by adding n to the exponent; p is in [0.7, 1.42], so n = 128 and p < 1 stay finite.
+    var power = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+    var result = p.reinterpretAsInts().add(power).reinterpretAsFloats();
+    result = result.blend(0f, x.lt(EXP_LOWEST));
+    return result.blend(Float.POSITIVE_INFINITY, x.compare(VectorOperators.GT, EXP_HIGHEST));
+  }
+
+  /// `log(1 + x)` for x in `[0, 1]` within 3 units in the last place.
+  ///
+  /// `2 artanh(z)`, `z = x / (2 + x) <= 1/3`, by its series to z^15, which leaves 1e-9 of it.
+  static FloatVector log1p(FloatVector x) {
+    var z = x.div(x.add(2f));
+    var z2 = z.mul(z);
+    var p = FloatVector.broadcast(LANES, 2f / 15);
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 13));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 11));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 9));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 7));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 5));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 3));
+    p = p.fma(z2, FloatVector.broadcast(LANES, 2f));
+    return p.mul(z);
+  }
+
+  /// `log(1 / (1 + e^-x))`.
+  static FloatVector logSigmoid(FloatVector x) {
+    return x.min(0f).sub(log1p(exp(x.abs().neg())));
+  }
+
+  static void expectFloats(String name, MemorySegment data, long floats) {
+    if (data.byteSize() < floats * Float.BYTES) {
+      throw new IllegalArgumentException(
+          name + ": expected " + floats + " floats, got " + data.byteSize() + " bytes");
+    }
+  }
+
+  static void expectBytes(String name, @Nullable MemorySegment data, long bytes) {
+    if (data != null && data.byteSize() < bytes) {
+      throw new IllegalArgumentException(
+          name + ": expected " + bytes + " bytes, got " + data.byteSize());
+    }
+  }
+}

@@ -1,0 +1,394 @@
+package io.xlstm4j.kernels;
+
+import io.xlstm4j.kernels.MatrixProduct.Block;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
+import jdk.incubator.vector.VectorSpecies;
+
+/// [HeadwiseKernel] on the Vector API. A task is a slice of the positions; their parts of the
+/// weight's gradient are added up in the order of the slices.
+///
+/// Blocks of 4 x 4 are done a vector of heads at a time, by shuffles within each block; others by
+/// matrix products, head after head.
+public final class VectorHeadwiseKernel implements HeadwiseKernel {
+  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+  private static final int WIDTH = LANES.length();
+  private static final int SLICE = 128; // positions at least
+  private static final int SLICES = 64; // at most
+  private static final int ROWS = 8; // positions that share a load of the weights
+
+  /// Lane l takes lane j of its block of 4.
+  private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> l & ~3);
+
+  private static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 1);
+  private static final VectorShuffle<Float> THIRD = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 2);
+  private static final VectorShuffle<Float> FOURTH = VectorShuffle.fromOp(LANES, l -> l | 3);
+
+  private final Workers workers;
+  private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
+
+  public VectorHeadwiseKernel(Workers workers) {
+    this.workers = workers;
+  }
+
+  @Override
+  public void forward(HeadwiseShape shape, HeadwiseRows x, MemorySegment w, HeadwiseRows y) {
+    x.check("x", shape, shape.in());
+    MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
+    y.check("y", shape, shape.out());
+    int slices = slices(shape);
+    if (isFour(shape)) {
+      float[] weights = byInput(shape, w);
+      workers.run(
+          slices,
+          s ->
+              fourByFour(
+                  shape, x, weights, y, first(shape, slices, s), first(shape, slices, s + 1)));
+      return;
+    }
+    float[] weights =
+        w.asSlice(0, (long) shape.floatsOfWeight() * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT);
+    workers.run(
+        slices,
+        s -> {
+          Scratch work = borrow();
+          forward(shape, work, x, weights, y, first(shape, slices, s), first(shape, slices, s + 1));
+          scratch.add(work);
+        });
+  }
+
+  @Override
+  public void backward(
+      HeadwiseShape shape,
+      HeadwiseRows x,
+      MemorySegment w,
+      HeadwiseRows dy,
+      HeadwiseRows dx,
+      MemorySegment dw) {
+    x.check("x", shape, shape.in());
+    MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
+    dy.check("gradient of y", shape, shape.out());
+    dx.check("gradient of x", shape, shape.in());
+    MlstmMath.expectFloats("gradient of w", dw, shape.floatsOfWeight());
+    int slices = slices(shape);
+    if (isFour(shape)) {
+      float[] weights = byOutput(shape, w);
+      float[][] parts = new float[slices][weights.length];
+      workers.run(
+          slices,
+          s ->
+              fourByFourBack(
+                  shape,
+                  x,
+                  weights,
+                  dy,
+                  dx,
+                  parts[s],
+                  first(shape, slices, s),
+                  first(shape, slices, s + 1)));
+      sum(parts);
+      fromByInput(shape, parts[0], dw);
+      return;
+    }
+    float[] weights =
+        w.asSlice(0, (long) shape.floatsOfWeight() * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT);
+    float[][] parts = new float[slices][weights.length];
+    workers.run(
+        slices,
+        s -> {
+          Scratch work = borrow();
+          backward(
+              shape,
+              work,
+              x,
+              weights,
+              dy,
+              dx,
+              parts[s],
+              first(shape, slices, s),
+              first(shape, slices, s + 1));
+          scratch.add(work);
+        });
+    sum(parts);
+    MemorySegment.copy(parts[0], 0, dw, ValueLayout.JAVA_FLOAT, 0, weights.length);
+  }
+
+  // ---- slices: of the shape only, so that sums do not depend on the threads --------------------
+
+  private static int slices(HeadwiseShape shape) {
+    return Math.clamp(shape.positions() / SLICE, 1, SLICES);
+  }
+
+  private static int first(HeadwiseShape shape, int slices, int slice) {
+    return (int) ((long) shape.positions() * slice / slices);
+  }
+
+  private static void sum(float[][] parts) {
+    for (int s = 1; s < parts.length; s++) {
+      for (int i = 0; i < parts[0].length; i++) {
+        parts[0][i] += parts[s][i];
+      }
+    }
+  }
+
+  // ---- blocks of 4 x 4 -------------------------------------------------------------------------
+
+  private static boolean isFour(HeadwiseShape shape) {
+    return shape.in() == 4 && shape.out() == 4 && WIDTH % 4 == 0;
+  }
+
+  private static int wide(HeadwiseShape shape) {
+    return (shape.heads() * 4 + WIDTH - 1) / WIDTH * WIDTH;
+  }
+
+  /// `(4, wide)`: weight of input j of the block, by output channel.
+  private static float[] byInput(HeadwiseShape shape, MemorySegment w) {
+    int wide = wide(shape);
+    float[] result = new float[4 * wide];
+    for (int i = 0; i < shape.heads() * 16; i++) {
+      result[i % 4 * wide + i / 4] = w.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+    }
+    return result;
+  }
+
+  private static void fromByInput(HeadwiseShape shape, float[] from, MemorySegment w) {
+    int wide = wide(shape);
+    for (int i = 0; i < shape.heads() * 16; i++) {
+      w.setAtIndex(ValueLayout.JAVA_FLOAT, i, from[i % 4 * wide + i / 4]);
+    }
+  }
+
+  /// `(4, wide)`: weight of output j of the block, by input channel.
+  private static float[] byOutput(HeadwiseShape shape, MemorySegment w) {
+    int wide = wide(shape);
+    float[] result = new float[4 * wide];
+    for (int i = 0; i < shape.heads() * 16; i++) {
+      int channel = i / 16 * 4 + i % 4;
+      result[i / 4 % 4 * wide + channel] = w.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+    }
+    return result;
+  }
+
+  private static void fourByFour(
+      HeadwiseShape shape, HeadwiseRows x, float[] weights, HeadwiseRows y, int from, int to) {
+    int channels = shape.heads() * 4;
+    int wide = wide(shape);
+    for (int p = from; p < to; p += ROWS) {
+      int end = Math.min(to, p + ROWS);
+      for (int at = 0; at < channels; at += WIDTH) {
+        fourByFour(x, weights, y, p, end, at, wide, LANES.indexInRange(at, channels));
+      }
+    }
+  }
+
+  private static void fourByFour(
+      HeadwiseRows x,
+      float[] weights,
+      HeadwiseRows y,
+      int from,
+      int to,
+      int at,
+      int wide,
+      VectorMask<Float> mask) {
+    MemorySegment source = x.data();
+    MemorySegment target = y.data();
+    var w0 = FloatVector.fromArray(LANES, weights, at);
+    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+    boolean whole = mask.allTrue();
+    for (int p = from; p < to; p++) {
+      long sourceAt = ((long) p * x.stride() + at) * Float.BYTES;
+      long targetAt = ((long) p * y.stride() + at) * Float.BYTES;
+      var in =
+          whole
+              ? FloatVector.fromMemorySegment(LANES, source, sourceAt, MlstmMemory.ORDER)
+              : FloatVector.fromMemorySegment(LANES, source, sourceAt, MlstmMemory.ORDER, mask);
+      var out = in.rearrange(FIRST).mul(w0);
+      out = in.rearrange(SECOND).fma(w1, out);
+      out = in.rearrange(THIRD).fma(w2, out);
+      out = in.rearrange(FOURTH).fma(w3, out);
+      if (whole) {
+        out.intoMemorySegment(target, targetAt, MlstmMemory.ORDER);
+      } else {
+        out.intoMemorySegment(target, targetAt, MlstmMemory.ORDER, mask);
+      }
+    }
+  }
+
+  private static void fourByFourBack(
+      HeadwiseShape shape,
+      HeadwiseRows x,
+      float[] weights,
+      HeadwiseRows dy,
+      HeadwiseRows dx,
+      float[] dw,
+      int from,
+      int to) {
+    int channels = shape.heads() * 4;
+    int wide = wide(shape);
+    for (int p = from; p < to; p += ROWS) {
+      int end = Math.min(to, p + ROWS);
+      for (int at = 0; at < channels; at += WIDTH) {
+        fourByFourBack(x, weights, dy, dx, dw, p, end, at, wide, LANES.indexInRange(at, channels));
+      }
+    }
+  }
+
+  private static void fourByFourBack(
+      HeadwiseRows x,
+      float[] weights,
+      HeadwiseRows dy,
+      HeadwiseRows dx,
+      float[] dw,
+      int from,
+      int to,
+      int at,
+      int wide,
+      VectorMask<Float> mask) {
+    var w0 = FloatVector.fromArray(LANES, weights, at);
+    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+    var s0 = FloatVector.fromArray(LANES, dw, at);
+    var s1 = FloatVector.fromArray(LANES, dw, at + wide);
+    var s2 = FloatVector.fromArray(LANES, dw, at + 2 * wide);
+    var s3 = FloatVector.fromArray(LANES, dw, at + 3 * wide);
+    boolean whole = mask.allTrue();
+    for (int p = from; p < to; p++) {
+      long xAt = ((long) p * x.stride() + at) * Float.BYTES;
+      long dyAt = ((long) p * dy.stride() + at) * Float.BYTES;
+      long dxAt = ((long) p * dx.stride() + at) * Float.BYTES;
+      FloatVector in;
+      FloatVector dOut;
+      if (whole) {
+        in = FloatVector.fromMemorySegment(LANES, x.data(), xAt, MlstmMemory.ORDER);
+        dOut = FloatVector.fromMemorySegment(LANES, dy.data(), dyAt, MlstmMemory.ORDER);
+      } else {
+        in = FloatVector.fromMemorySegment(LANES, x.data(), xAt, MlstmMemory.ORDER, mask);
+        dOut = FloatVector.fromMemorySegment(LANES, dy.data(), dyAt, MlstmMemory.ORDER, mask);
+      }
+      s0 = in.rearrange(FIRST).fma(dOut, s0);
+      s1 = in.rearrange(SECOND).fma(dOut, s1);
+      s2 = in.rearrange(THIRD).fma(dOut, s2);
+      s3 = in.rearrange(FOURTH).fma(dOut, s3);
+      var dIn = dOut.rearrange(FIRST).mul(w0);
+      dIn = dOut.rearrange(SECOND).fma(w1, dIn);
+      dIn = dOut.rearrange(THIRD).fma(w2, dIn);
+      dIn = dOut.rearrange(FOURTH).fma(w3, dIn);
+      if (whole) {
+        dIn.intoMemorySegment(dx.data(), dxAt, MlstmMemory.ORDER);
+      } else {
+        dIn.intoMemorySegment(dx.data(), dxAt, MlstmMemory.ORDER, mask);
+      }
+    }
+    s0.intoArray(dw, at);
+    s1.intoArray(dw, at + wide);
+    s2.intoArray(dw, at + 2 * wide);
+    s3.intoArray(dw, at + 3 * wide);
+  }
+
+  // ---- other blocks ----------------------------------------------------------------------------
+
+  private static int whole(int width) {
+    return (width + WIDTH - 1) / WIDTH * WIDTH;
+  }
+
+  private static void forward(
+      HeadwiseShape shape,
+      Scratch work,
+      HeadwiseRows x,
+      float[] w,
+      HeadwiseRows y,
+      int from,
+      int to) {
+    int in = shape.in();
+    int out = shape.out();
+    work.fit(in, out);
+    for (int head = 0; head < shape.heads(); head++) {
+      VectorMatrixProduct.transpose(
+          out, in, new Block(w, head * in * out, in), new Block(work.turned, 0, out));
+      for (int p = from; p < to; p += SLICE) {
+        int rows = Math.min(SLICE, to - p);
+        work.load(x, p, rows, head, in, work.in);
+        work.product.multiply(
+            rows,
+            out,
+            in,
+            new Block(work.in, 0, whole(in)),
+            new Block(work.turned, 0, out),
+            new Block(work.out, 0, whole(out)),
+            false);
+        work.store(work.out, y, p, rows, head, out);
+      }
+    }
+  }
+
+  private static void backward(
+      HeadwiseShape shape,
+      Scratch work,
+      HeadwiseRows x,
+      float[] w,
+      HeadwiseRows dy,
+      HeadwiseRows dx,
+      float[] dw,
+      int from,
+      int to) {
+    int in = shape.in();
+    int out = shape.out();
+    work.fit(in, out);
+    var inputs = new Block(work.in, 0, whole(in));
+    var dOutputs = new Block(work.out, 0, whole(out));
+    for (int head = 0; head < shape.heads(); head++) {
+      int at = head * in * out;
+      for (int p = from; p < to; p += SLICE) {
+        int rows = Math.min(SLICE, to - p);
+        work.load(x, p, rows, head, in, work.in);
+        work.load(dy, p, rows, head, out, work.out);
+        work.product.multiplyTransposedLeft(
+            out, in, rows, dOutputs, inputs, new Block(dw, at, in), true);
+        work.product.multiply(rows, in, out, dOutputs, new Block(w, at, in), inputs, false);
+        work.store(work.in, dx, p, rows, head, in);
+      }
+    }
+  }
+
+  private Scratch borrow() {
+    Scratch work = scratch.poll();
+    return work == null ? new Scratch() : work;
+  }
+
+  /// Rows of one head.
+  private static final class Scratch {
+    private final VectorMatrixProduct product = new VectorMatrixProduct();
+    private float[] in = new float[0];
+    private float[] out = new float[0];
+    private float[] turned = new float[0]; // (in, out)
+
+    void fit(int inWidth, int outWidth) {
+      if (in.length < SLICE * whole(inWidth)) {
+        in = new float[SLICE * whole(inWidth)];
+      }
+      if (out.length < SLICE * whole(outWidth)) {
+        out = new float[SLICE * whole(outWidth)];
+      }
+      if (turned.length < inWidth * outWidth) {
+        turned = new float[inWidth * outWidth];
+      }
+    }
+
+    void load(HeadwiseRows from, int p, int rows, int head, int width, float[] to) {
+      long at = (long) p * from.stride() + (long) head * width;
+      MlstmMemory.load(from.data(), at, from.stride(), rows, width, 1, to, whole(width));
+    }
+
+    void store(float[] from, HeadwiseRows to, int p, int rows, int head, int width) {
+      long at = (long) p * to.stride() + (long) head * width;
+      MlstmMemory.store(from, whole(width), 1, rows, width, to.data(), at, to.stride());
+    }
+  }
+}

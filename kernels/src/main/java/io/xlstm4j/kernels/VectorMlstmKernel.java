@@ -1,0 +1,163 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
+
+/// [MlstmKernel] in chunks: linear in the length, matrix products within a chunk, on the Vector
+/// API. A task is one row and head, its chunks one after the other.
+///
+/// Saves the state before every chunk and the denominators.
+public final class VectorMlstmKernel implements MlstmKernel {
+  /// Fastest of 32, 64 and 128 at heads of 64.
+  private static final int CHUNK = 64;
+
+  private final Workers workers;
+  private final int chunk;
+  private final ConcurrentLinkedQueue<MlstmChunk> scratch = new ConcurrentLinkedQueue<>();
+
+  public VectorMlstmKernel(Workers workers) {
+    this(workers, CHUNK);
+  }
+
+  /// @param chunk positions in a chunk
+  VectorMlstmKernel(Workers workers, int chunk) {
+    this.workers = workers;
+    this.chunk = chunk;
+  }
+
+  @Override
+  public long savedBytes(MlstmShape shape) {
+    return Float.BYTES * (long) shape.pairs() * savedOfPair(shape);
+  }
+
+  private long savedOfPair(MlstmShape shape) {
+    int chunks = (shape.length() + chunk - 1) / chunk;
+    return chunks * MlstmChunk.savedFloats(shape.qkDim(), shape.vDim(), chunk);
+  }
+
+  @Override
+  public void forward(
+      MlstmShape shape,
+      MlstmInputs inputs,
+      @Nullable MlstmState initial,
+      MlstmRows h,
+      MlstmState last,
+      @Nullable MemorySegment saved) {
+    inputs.check(shape);
+    h.check("h", shape, shape.vDim());
+    last.check("last", shape);
+    if (initial != null) {
+      initial.check("initial", shape);
+    }
+    MlstmMath.expectBytes("saved", saved, savedBytes(shape));
+    workers.run(
+        shape.pairs(),
+        pair -> {
+          MlstmChunk work = borrow(shape);
+          forward(work, shape, pair, inputs, initial, h, last, saved);
+          scratch.add(work);
+        });
+  }
+
+  private void forward(
+      MlstmChunk work,
+      MlstmShape shape,
+      int pair,
+      MlstmInputs inputs,
+      @Nullable MlstmState initial,
+      MlstmRows h,
+      MlstmState last,
+      @Nullable MemorySegment saved) {
+    int row = pair / shape.heads();
+    int head = pair % shape.heads();
+    if (initial == null) {
+      work.clearState();
+    } else {
+      work.readState(initial, pair);
+    }
+    long at = pair * savedOfPair(shape);
+    for (int from = 0; from < shape.length(); from += chunk) {
+      if (saved != null) {
+        work.saveState(saved, at);
+      }
+      work.read(shape, inputs, row, head, from, Math.min(chunk, shape.length() - from));
+      work.forward(shape, h, row, head, from);
+      if (saved != null) {
+        work.saveDenominator(saved, at);
+      }
+      at += MlstmChunk.savedFloats(shape.qkDim(), shape.vDim(), chunk);
+    }
+    work.writeState(last, pair);
+  }
+
+  @Override
+  public void backward(
+      MlstmShape shape,
+      MlstmInputs inputs,
+      MlstmRows h,
+      MemorySegment saved,
+      MlstmRows dH,
+      @Nullable MlstmStateGradient dLast,
+      MlstmGradients gradients,
+      @Nullable MlstmStateGradient dInitial) {
+    inputs.check(shape);
+    h.check("h", shape, shape.vDim());
+    dH.check("gradient of h", shape, shape.vDim());
+    gradients.check(shape);
+    MlstmMath.expectBytes("saved", saved, savedBytes(shape));
+    if (dLast != null) {
+      dLast.check("gradient of last", shape);
+    }
+    if (dInitial != null) {
+      dInitial.check("gradient of initial", shape);
+    }
+    workers.run(
+        shape.pairs(),
+        pair -> {
+          MlstmChunk work = borrow(shape);
+          backward(work, shape, pair, inputs, h, saved, dH, dLast, gradients, dInitial);
+          scratch.add(work);
+        });
+  }
+
+  private void backward(
+      MlstmChunk work,
+      MlstmShape shape,
+      int pair,
+      MlstmInputs inputs,
+      MlstmRows h,
+      MemorySegment saved,
+      MlstmRows dH,
+      @Nullable MlstmStateGradient dLast,
+      MlstmGradients gradients,
+      @Nullable MlstmStateGradient dInitial) {
+    int row = pair / shape.heads();
+    int head = pair % shape.heads();
+    if (dLast == null) {
+      work.clearStateGradient();
+    } else {
+      work.readStateGradient(dLast, pair);
+    }
+    long size = MlstmChunk.savedFloats(shape.qkDim(), shape.vDim(), chunk);
+    int chunks = (shape.length() + chunk - 1) / chunk;
+    for (int i = chunks - 1; i >= 0; i--) {
+      int from = i * chunk;
+      work.loadSaved(saved, pair * savedOfPair(shape) + i * size);
+      work.read(shape, inputs, row, head, from, Math.min(chunk, shape.length() - from));
+      work.backward(shape, h, dH, gradients, row, head, from);
+    }
+    if (dInitial != null) {
+      work.writeStateGradient(dInitial, pair);
+    }
+  }
+
+  /// Scratch that fits, from an earlier task or new. Scratch of other sizes is dropped.
+  private MlstmChunk borrow(MlstmShape shape) {
+    @Nullable MlstmChunk work = scratch.poll();
+    while (work != null && !work.fits(shape)) {
+      work = scratch.poll();
+    }
+    return work == null ? new MlstmChunk(shape.qkDim(), shape.vDim(), chunk) : work;
+  }
+}
