@@ -86,9 +86,10 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
       return SegmentFloats.isSet(valid, (long) row * size.length + step, true);
     }
 
-    /// Whether a document starts at position `step` of a row.
+    /// Whether a document starts at position `step` of a row; padding starts none.
     boolean isStart(Size size, int row, int step) {
-      return SegmentFloats.isSet(starts, (long) row * size.length + step, false);
+      return SegmentFloats.isSet(starts, (long) row * size.length + step, false)
+          && isToken(size, row, step);
     }
 
     /// For each position of a row the earlier one whose state it goes on from, or [#INITIAL], or

@@ -1,0 +1,69 @@
+package io.xlstm4j.kernels;
+
+/// The kernels of this process, chosen once: on the Vector API if the JVM was started with its
+/// module, else the plain loops, which give the same numbers more slowly.
+public final class Kernels {
+  private static final String MODULE = "jdk.incubator.vector";
+  private static final String THREADS = "xlstm4j.threads";
+
+  private final Workers workers;
+  private final boolean vectorized;
+  private final SlstmKernel slstm;
+  private final MlstmKernel mlstm;
+
+  private Kernels(Workers workers, boolean vectorized) {
+    this.workers = workers;
+    this.vectorized = vectorized;
+    slstm = vectorized ? new VectorSlstmKernel() : new ScalarSlstmKernel();
+    mlstm = vectorized ? new VectorMlstmKernel(workers) : new ScalarMlstmKernel(workers);
+  }
+
+  /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
+  /// their threads; the default is one for each processor.
+  public static Kernels shared() {
+    return Shared.INSTANCE;
+  }
+
+  /// Kernels with threads of their own, for tests.
+  ///
+  /// @param vectorized whether to use the Vector API, which must be there then
+  public static Kernels with(int threads, boolean vectorized) {
+    return new Kernels(new Workers(threads), vectorized);
+  }
+
+  /// Made on first use.
+  private static final class Shared {
+    private static final Kernels INSTANCE =
+        new Kernels(
+            new Workers(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors())),
+            ModuleLayer.boot().findModule(MODULE).isPresent());
+  }
+
+  public Workers workers() {
+    return workers;
+  }
+
+  public SlstmKernel slstm() {
+    return slstm;
+  }
+
+  public MlstmKernel mlstm() {
+    return mlstm;
+  }
+
+  /// Whether the Vector API is used.
+  public boolean vectorized() {
+    return vectorized;
+  }
+
+  /// What was chosen and why, in one line.
+  public String description() {
+    String threads = workers.count() + (workers.count() == 1 ? " thread" : " threads");
+    return vectorized
+        ? "Vector API, " + threads
+        : "plain loops, "
+            + threads
+            + ": slower, because Java was started without --add-modules "
+            + MODULE;
+  }
+}
