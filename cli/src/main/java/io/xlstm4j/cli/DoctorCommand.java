@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.torch.SelfTest;
 import io.xlstm4j.torch.Torch;
 import java.io.PrintWriter;
@@ -39,6 +40,7 @@ final class DoctorCommand implements Callable<Integer> {
         (System.nanoTime() - began) / 1e9,
         Torch.threads());
     line(out, "cuda", Torch.hasCuda() ? "available" : "not available");
+    line(out, "kernels", Kernels.shared().description());
     boolean sound = true;
     for (SelfTest.Finding finding : SelfTest.run()) {
       sound &= finding.passed();

@@ -15,10 +15,10 @@ sealed interface Block permits MlstmBlock, SlstmBlock {
       BlockConfig config,
       BlockStackConfig stack,
       int index,
-      Dropout.Mode mode) {
+      Execution execution) {
     return switch (config) { // no default: a new kind must not compile until it is handled here
-      case MlstmBlockConfig mlstm -> new MlstmBlock(at, mlstm, stack, mode);
-      case SlstmBlockConfig slstm -> new SlstmBlock(at, slstm, stack, index, mode);
+      case MlstmBlockConfig mlstm -> new MlstmBlock(at, mlstm, stack, execution);
+      case SlstmBlockConfig slstm -> new SlstmBlock(at, slstm, stack, index, execution);
     };
   }
 

@@ -13,22 +13,22 @@ public final class BlockStack {
   private final List<Block> blocks;
   private final Norms.@Nullable LayerNorm postBlocksNorm;
   private final Parameters parameters;
-  private final Dropout.Mode mode;
+  private final Execution execution;
   private final int embeddingDim;
 
   /// Builds the stack with freshly initialised parameters under the prefix.
   public BlockStack(Parameters.Prefix at, BlockStackConfig config) {
-    this(at, config, new Dropout.Mode());
+    this(at, config, new Execution());
   }
 
-  BlockStack(Parameters.Prefix at, BlockStackConfig config, Dropout.Mode mode) {
+  BlockStack(Parameters.Prefix at, BlockStackConfig config, Execution execution) {
     this.parameters = at.store();
-    this.mode = mode;
+    this.execution = execution;
     this.embeddingDim = config.embeddingDim();
     var built = new ArrayList<Block>();
     for (BlockConfig block : config.blocks()) {
       int index = built.size();
-      built.add(Block.create(at.at("blocks." + index), block, config, index, mode));
+      built.add(Block.create(at.at("blocks." + index), block, config, index, execution));
     }
     blocks = List.copyOf(built);
     postBlocksNorm =
@@ -69,9 +69,14 @@ public final class BlockStack {
     }
   }
 
+  /// Chooses what computes the cells; [Backend#FUSED] at first.
+  public void backend(Backend backend) {
+    execution.backend(backend);
+  }
+
   /// Whether dropout is on. Off at first.
   public void training(boolean on) {
-    mode.training(on);
+    execution.training(on);
   }
 
   /// The state before the first token.

@@ -5,28 +5,15 @@ import org.bytedeco.pytorch.global.torch;
 
 /// Dropout with probability p while its model trains, the identity otherwise.
 final class Dropout {
-  /// Whether a model is training; one switch that all its dropouts read.
-  static final class Mode {
-    private boolean training;
-
-    void training(boolean on) {
-      training = on;
-    }
-
-    boolean training() {
-      return training;
-    }
-  }
-
   private final double probability;
-  private final Mode mode;
+  private final Execution execution;
 
-  Dropout(double probability, Mode mode) {
+  Dropout(double probability, Execution execution) {
     this.probability = probability;
-    this.mode = mode;
+    this.execution = execution;
   }
 
   Tensor forward(Tensor x) {
-    return probability > 0 && mode.training() ? torch.dropout(x, probability, true) : x;
+    return probability > 0 && execution.training() ? torch.dropout(x, probability, true) : x;
   }
 }

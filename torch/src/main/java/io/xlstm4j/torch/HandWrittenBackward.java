@@ -92,6 +92,7 @@ final class HandWrittenBackward {
     private final @Nullable TensorTensorHook[] onInputs;
     private Tensor[] gradients = {};
     private int handedOut;
+    private boolean spent;
 
     Call(Backward backward, List<Tensor> inputs) {
       this.backward = backward;
@@ -131,6 +132,11 @@ final class HandWrittenBackward {
     }
 
     private void compute(TensorBase gradient) {
+      if (spent) {
+        throw new IllegalStateException(
+            "the fused cells allow one backward pass for each forward pass; run forward again");
+      }
+      spent = true;
       try (var _ = new PointerScope();
           var _ = new NoGradGuard()) {
         gradients = backward.apply(new Tensor(gradient).contiguous());

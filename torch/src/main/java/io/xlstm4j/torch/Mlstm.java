@@ -14,9 +14,9 @@ import org.bytedeco.pytorch.Tensor;
 public final class Mlstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 2.0;
   private static final int KERNEL_SIZE = 4;
-  private static final int CHUNK_LENGTH = 64;
 
   private final Parameters parameters;
+  private final Execution execution = new Execution();
   private final int inputDim;
   private final int numHeads;
   private final int headDim;
@@ -97,6 +97,11 @@ public final class Mlstm implements AutoCloseable {
     }
   }
 
+  /// Chooses what computes the cell; [Backend#FUSED] at first.
+  public void backend(Backend backend) {
+    execution.backend(backend);
+  }
+
   /// The weights by name, for an optimizer or a checkpoint.
   public Parameters parameters() {
     return parameters;
@@ -139,24 +144,18 @@ public final class Mlstm implements AutoCloseable {
     CausalConv1d.Output convolved = conv.forward(memory, last.conv, layout);
     Tensor xc = silu(convolved.y());
     MlstmCell.Output cell =
-        MlstmCell.forward(
-            heads(qProj.forward(xc)),
-            heads(kProj.forward(xc)),
-            heads(vProj.forward(memory)),
-            Ops.atLeastFloat32(inputGate.forward(xc)).transpose(1, 2), // (B, NH, S)
-            Ops.atLeastFloat32(forgetGate.forward(xc)).transpose(1, 2),
+        execution.mlstm(
+            Ops.atLeastFloat32(qProj.forward(xc)),
+            Ops.atLeastFloat32(kProj.forward(xc)),
+            Ops.atLeastFloat32(vProj.forward(memory)),
+            Ops.atLeastFloat32(inputGate.forward(xc)), // (B, S, NH)
+            Ops.atLeastFloat32(forgetGate.forward(xc)),
             last.cell,
-            layout,
-            CHUNK_LENGTH);
-    Tensor h = headNorm.forward(cell.h().to(x.scalar_type()).transpose(1, 2)); // (B, S, NH DH)
+            layout);
+    Tensor h = headNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DH)
     Tensor gated = h.add(learnableSkip.forward(xc)).mul(silu(projGate.forward(x)));
     return new Output(
         sequence.add(projDown.forward(gated)), new State(convolved.tail(), cell.state()));
-  }
-
-  /// `(B, S, NH DH)` to `(B, NH, S, DH)`.
-  private Tensor heads(Tensor x) {
-    return Ops.atLeastFloat32(x).view(x.size(0), x.size(1), numHeads, headDim).transpose(1, 2);
   }
 
   /// Frees the parameters. Closing twice is harmless.

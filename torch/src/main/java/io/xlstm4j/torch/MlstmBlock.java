@@ -11,10 +11,9 @@ final class MlstmBlock implements Block {
   private final MlstmLayer xlstm;
 
   MlstmBlock(
-      Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Dropout.Mode mode) {
+      Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Execution execution) {
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), stack.embeddingDim());
-    xlstm =
-        new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, new Dropout(stack.dropout(), mode));
+    xlstm = new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, execution);
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, I)`

@@ -13,9 +13,6 @@ import org.jspecify.annotations.Nullable;
 ///
 /// I is the inner width, DH = I / NH the width of a head, for queries, keys and values alike.
 final class MlstmLayer {
-  /// Tokens that one chunk takes at once; also the official choice.
-  private static final int CHUNK_LENGTH = 64;
-
   private final int numHeads;
   private final Linear projUp;
   private final @Nullable CausalConv1d conv1d;
@@ -28,9 +25,10 @@ final class MlstmLayer {
   private final Tensor learnableSkip;
   private final Linear projDown;
   private final Dropout dropout;
+  private final Execution execution;
 
   MlstmLayer(
-      Parameters.Prefix at, MlstmLayerConfig config, BlockStackConfig stack, Dropout dropout) {
+      Parameters.Prefix at, MlstmLayerConfig config, BlockStackConfig stack, Execution execution) {
     int dim = stack.embeddingDim();
     int inner = config.innerDim(dim);
     numHeads = config.numHeads();
@@ -63,7 +61,8 @@ final class MlstmLayer {
             dim,
             Init.wang(dim, stack.numBlocks()),
             stack.bias() ? bias : null);
-    this.dropout = dropout;
+    this.dropout = new Dropout(stack.dropout(), execution);
+    this.execution = execution;
   }
 
   /// @param x `(B, S, D)`, normed
@@ -84,12 +83,16 @@ final class MlstmLayer {
     Tensor k = kProj.forward(xc);
     Tensor v = vProj.forward(memory);
     Tensor gates = Ops.concat(-1, q, k, v); // (B, S, 3 I), k unscaled
-    Tensor iPre = gate(igate, gates); // (B, NH, S)
-    Tensor fPre = gate(fgate, gates);
     MlstmCell.Output cell =
-        MlstmCell.forward(
-            heads(q), heads(k), heads(v), iPre, fPre, last.cell(), layout, CHUNK_LENGTH);
-    Tensor h = outnorm.forward(cell.h().to(x.scalar_type()).transpose(1, 2)); // (B, S, I)
+        execution.mlstm(
+            Ops.atLeastFloat32(q),
+            Ops.atLeastFloat32(k),
+            Ops.atLeastFloat32(v),
+            Ops.atLeastFloat32(igate.forward(gates)), // (B, S, NH)
+            Ops.atLeastFloat32(fgate.forward(gates)),
+            last.cell(),
+            layout);
+    Tensor h = outnorm.forward(cell.h().to(x.scalar_type())); // (B, S, I)
     Tensor y = h.add(learnableSkip.mul(xc)).mul(silu(outputGate));
     return new Block.Output(
         dropout.forward(projDown.forward(y)), new MlstmBlock.State(tail, cell.state()));
@@ -102,14 +105,5 @@ final class MlstmLayer {
     long headDim = inner / numHeads;
     return new MlstmBlock.State(
         tail, MlstmCell.State.zero(batch, numHeads, headDim, headDim, like));
-  }
-
-  private Tensor gate(Linear projection, Tensor input) {
-    return Ops.atLeastFloat32(projection.forward(input)).transpose(1, 2);
-  }
-
-  /// `(B, S, I)` to `(B, NH, S, DH)`.
-  private Tensor heads(Tensor x) {
-    return Ops.atLeastFloat32(x).view(x.size(0), x.size(1), numHeads, -1).transpose(1, 2);
   }
 }

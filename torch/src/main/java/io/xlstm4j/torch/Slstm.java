@@ -18,6 +18,7 @@ public final class Slstm implements AutoCloseable {
   private static final int KERNEL_SIZE = 4;
 
   private final Parameters parameters;
+  private final Execution execution = new Execution();
   private final int inputDim;
   private final int numHeads;
   private final int headDim;
@@ -102,6 +103,11 @@ public final class Slstm implements AutoCloseable {
     }
   }
 
+  /// Chooses what computes the cell; [Backend#FUSED] at first.
+  public void backend(Backend backend) {
+    execution.backend(backend);
+  }
+
   /// The weights by name, for an optimizer or a checkpoint.
   public Parameters parameters() {
     return parameters;
@@ -152,7 +158,8 @@ public final class Slstm implements AutoCloseable {
                 2)
             .view(x.size(0), x.size(1), 4, numHeads, headDim);
     SlstmCell.Output y =
-        SlstmCell.PAPER.forward(
+        execution.slstm(
+            SlstmCell.PAPER,
             Ops.atLeastFloat32(wx),
             Ops.atLeastFloat32(recurrentKernel),
             Ops.atLeastFloat32(bias),

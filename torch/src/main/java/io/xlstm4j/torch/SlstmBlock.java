@@ -20,12 +20,10 @@ final class SlstmBlock implements Block {
       SlstmBlockConfig config,
       BlockStackConfig stack,
       int index,
-      Dropout.Mode mode) {
+      Execution execution) {
     int dim = stack.embeddingDim();
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), dim);
-    xlstm =
-        new SlstmLayer(
-            at.at("xlstm"), config.slstm(), stack, index, new Dropout(stack.dropout(), mode));
+    xlstm = new SlstmLayer(at.at("xlstm"), config.slstm(), stack, index, execution);
     FeedForwardConfig ffn = config.feedforward();
     feedForward =
         ffn == null
@@ -33,7 +31,11 @@ final class SlstmBlock implements Block {
             : new FeedForward(
                 Norms.LayerNorm.create(at.at("ffn_norm"), dim),
                 new GatedFeedForward(
-                    at.at("ffn"), ffn, dim, stack.numBlocks(), new Dropout(ffn.dropout(), mode)));
+                    at.at("ffn"),
+                    ffn,
+                    dim,
+                    stack.numBlocks(),
+                    new Dropout(ffn.dropout(), execution)));
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`

@@ -27,13 +27,14 @@ final class SlstmLayer {
   private final Tensor bias; // (NH 4 DH), in order (head, gate, unit)
   private final Norms.MultiHeadLayerNorm groupNorm;
   private final Dropout dropout;
+  private final Execution execution;
 
   SlstmLayer(
       Parameters.Prefix at,
       SlstmLayerConfig config,
       BlockStackConfig stack,
       int blockIndex,
-      Dropout dropout) {
+      Execution execution) {
     int dim = stack.embeddingDim();
     numHeads = config.numHeads();
     int headDim = dim / numHeads;
@@ -69,7 +70,8 @@ final class SlstmLayer {
             config.gradientRecurrentCut(),
             config.gradientRecurrentClipval(),
             config.forwardClipval());
-    this.dropout = dropout;
+    this.dropout = new Dropout(stack.dropout(), execution);
+    this.execution = execution;
   }
 
   /// @param x `(B, S, D)`, normed
@@ -92,7 +94,8 @@ final class SlstmLayer {
             .view(x.size(0), x.size(1), 4, numHeads, -1);
     long headDim = wx.size(-1);
     SlstmCell.Output y =
-        cell.forward(
+        execution.slstm(
+            cell,
             Ops.atLeastFloat32(wx),
             Ops.atLeastFloat32(recurrentKernel).view(numHeads, headDim, 4, headDim),
             Ops.atLeastFloat32(bias).view(numHeads, 4, headDim),

@@ -46,16 +46,16 @@ public final class XlstmLanguageModel implements LanguageModel {
     this.config = config;
     this.parameters = parameters;
     BlockStackConfig stack = config.blockStack();
-    var mode = new Dropout.Mode();
+    var execution = new Execution();
     int dim = stack.embeddingDim();
-    blockStack = new BlockStack(parameters.at(STACK), stack, mode);
+    blockStack = new BlockStack(parameters.at(STACK), stack, execution);
     tokenEmbedding =
         parameters.at("token_embedding").create("weight", Init.small(dim), config.vocabSize(), dim);
     lmHead =
         config.tieWeights()
             ? tokenEmbedding
             : parameters.at("lm_head").create("weight", Init.small(dim), config.vocabSize(), dim);
-    embeddingDropout = new Dropout(config.addEmbeddingDropout() ? stack.dropout() : 0, mode);
+    embeddingDropout = new Dropout(config.addEmbeddingDropout() ? stack.dropout() : 0, execution);
   }
 
   /// A float32 model on the CPU.
@@ -80,6 +80,11 @@ public final class XlstmLanguageModel implements LanguageModel {
 
   public Parameters parameters() {
     return parameters;
+  }
+
+  /// Chooses what computes the cells; [Backend#FUSED] at first.
+  public void backend(Backend backend) {
+    blockStack.backend(backend);
   }
 
   /// Whether dropout is on. Off at first.

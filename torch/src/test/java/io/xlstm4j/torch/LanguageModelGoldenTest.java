@@ -10,7 +10,6 @@ import io.xlstm4j.core.config.MlstmLayerConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
-import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
@@ -20,11 +19,14 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /// Whole language models in float32 against the official implementation.
 class LanguageModelGoldenTest {
@@ -56,7 +58,9 @@ class LanguageModelGoldenTest {
                   slstmAt,
                   new MlstmBlockConfig(MlstmLayerConfig.DEFAULT.withNumHeads(heads)),
                   new SlstmBlockConfig(
-                      SlstmLayerConfig.DEFAULT.withNumHeads(heads).withBackend(Backend.VANILLA),
+                      SlstmLayerConfig.DEFAULT
+                          .withNumHeads(heads)
+                          .withBackend(SlstmLayerConfig.Backend.VANILLA),
                       FeedForwardConfig.DEFAULT),
                   true,
                   bias,
@@ -90,13 +94,19 @@ class LanguageModelGoldenTest {
     }
   }
 
+  static Stream<Arguments> fixturesWithBackends() {
+    return Stream.of(Fixture.values())
+        .flatMap(f -> Stream.of(Backend.values()).map(backend -> Arguments.of(f, backend)));
+  }
+
   @ParameterizedTest
-  @EnumSource
-  void logits_loss_and_every_gradient_equal_the_official_model(Fixture fixture) {
+  @MethodSource("fixturesWithBackends")
+  void logits_loss_and_every_gradient_equal_the_official_model(Fixture fixture, Backend backend) {
     try (var _ = new PointerScope();
         var golden = fixture.open();
         var stateDict = fixture.stateDict(golden, folder);
         var model = Checkpoint.load(fixture.config, stateDict, "fixture", Torch.device("cpu"))) {
+      model.backend(backend);
       long[] shape = golden.source().info("ids").shape();
       Tensor ids = Tensors.of(golden.ints("ids"), shape);
       Tensor inputs = ids.narrow(1, 0, shape[1] - 1);
@@ -117,12 +127,13 @@ class LanguageModelGoldenTest {
   }
 
   @ParameterizedTest
-  @EnumSource
-  void step_by_step_gives_the_official_logits_too(Fixture fixture) {
+  @MethodSource("fixturesWithBackends")
+  void step_by_step_gives_the_official_logits_too(Fixture fixture, Backend backend) {
     try (var _ = new PointerScope();
         var golden = fixture.open();
         var stateDict = fixture.stateDict(golden, folder);
         var model = Checkpoint.load(fixture.config, stateDict, "fixture", Torch.device("cpu"))) {
+      model.backend(backend);
       int[] row =
           IntStream.of(golden.ints("ids")).limit(golden.source().info("ids").shape()[1]).toArray();
       Tensor expected = golden.doubles("logits").select(0, 0); // (S, V)

@@ -37,15 +37,16 @@ class MemorySoakTest {
     for (int i = 0; i < WARM_UP; i++) {
       round.run();
     }
+    NativeMemory.settled();
     long handles = Pointer.totalCount();
     long handleBytes = Pointer.totalBytes();
     long[] growth = new long[WINDOWS];
     for (int window = 0; window < WINDOWS; window++) {
-      long before = NativeMemory.inUse();
+      long before = NativeMemory.settled();
       for (int i = 0; i < WINDOW; i++) {
         round.run();
       }
-      growth[window] = NativeMemory.inUse() - before;
+      growth[window] = NativeMemory.settled() - before;
     }
     Arrays.sort(growth);
     assertThat(Pointer.totalCount()).as("handles").isLessThanOrEqualTo(handles);

@@ -9,6 +9,7 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.lang.invoke.MethodHandle;
+import org.bytedeco.javacpp.Pointer;
 
 /// Bytes that glibc's malloc has given out and not got back, by its own count: libtorch's tensors
 /// and graph, to the byte, without the noise of the Java heap that the resident size has.
@@ -25,6 +26,21 @@ final class NativeMemory {
                       MemoryLayout.sequenceLayout(10, JAVA_LONG).withName("fields"))));
 
   private NativeMemory() {}
+
+  /// The same after the collector has found the hooks of ended backward passes, which it frees.
+  static long settled() {
+    System.gc();
+    long handles;
+    try {
+      do { // JavaCPP frees on a thread of its own
+        handles = Pointer.totalCount();
+        Thread.sleep(5);
+      } while (Pointer.totalCount() < handles);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return inUse();
+  }
 
   static long inUse() {
     try (var arena = Arena.ofConfined()) {

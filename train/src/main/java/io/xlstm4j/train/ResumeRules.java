@@ -16,7 +16,8 @@ final class ResumeRules {
           "training.validation_tokens",
           "training.save_every",
           "samples",
-          "device");
+          "device",
+          "backend");
 
   private ResumeRules() {}
 

@@ -7,6 +7,7 @@ import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.PaperConfigKeys;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.StrictBinder;
+import io.xlstm4j.torch.Backend;
 import java.util.List;
 
 /// Everything that decides a run. In YAML: sections `model`, `data`, `training`, `samples`, and
@@ -14,12 +15,14 @@ import java.util.List;
 ///
 /// @param model its `vocab_size` follows from the tokenizer and is not a key of a run
 /// @param device `cpu`, `cuda` or `cuda:N`
+/// @param backend what computes the cells: `fused`, our kernels where they can, or `libtorch`
 public record RunConfig(
     PaperModelConfig model,
     DataConfig data,
     TrainingConfig training,
     SamplesConfig samples,
-    String device) {
+    String device,
+    Backend backend) {
   /// The run of `./xlstm train` without arguments: a small `[3:1]` model on WordNet.
   public static final RunConfig DEFAULT =
       new RunConfig(
@@ -32,7 +35,8 @@ public record RunConfig(
               40,
               0.7,
               0.9),
-          "cpu");
+          "cpu",
+          Backend.FUSED);
 
   private static final String VOCAB_SIZE = "vocab_size";
 
@@ -67,7 +71,18 @@ public record RunConfig(
         section(merged, "data", DataConfig.class, source),
         section(merged, "training", TrainingConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
-        merged.get("device").asText());
+        merged.get("device").asText(),
+        backend(merged.get("backend").asText(), source));
+  }
+
+  private static Backend backend(String name, String source) {
+    for (Backend backend : Backend.values()) {
+      if (backend.toString().equals(name)) {
+        return backend;
+      }
+    }
+    throw new InvalidInputException(
+        source + ": backend must be fused or libtorch, but is \"" + name + "\"");
   }
 
   private static <T> T section(ObjectNode tree, String name, Class<T> type, String source) {
@@ -84,6 +99,7 @@ public record RunConfig(
     tree.set("training", StrictBinder.toTree(training));
     tree.set("samples", StrictBinder.toTree(samples));
     tree.put("device", device);
+    tree.put("backend", backend.toString());
     return tree;
   }
 }

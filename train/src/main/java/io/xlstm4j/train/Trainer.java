@@ -51,6 +51,7 @@ public final class Trainer implements AutoCloseable {
     this.data = data;
     this.model = model;
     this.state = state;
+    model.backend(config.backend());
     TrainingConfig training = config.training();
     optimizer = new AdamW(model.parameters().byName(), model::decays, training);
     checkpointConfig = new CheckpointConfig(model.config(), config.data().builtInTokenizer());
@@ -231,6 +232,7 @@ public final class Trainer implements AutoCloseable {
   /// Of the best model as it was written, which also proves that the file can be read.
   private Evaluation.Result finalValidation(boolean stopped) {
     try (var best = Checkpoint.open(folder.path(), model.parameters().device())) {
+      best.backend(config.backend());
       return evaluate(best, stopped ? config.training().validationTokens() : 0);
     }
   }
