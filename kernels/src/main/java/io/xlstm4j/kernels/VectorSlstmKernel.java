@@ -12,7 +12,16 @@ import org.jspecify.annotations.Nullable;
 /// [SlstmForwardTask].
 public final class VectorSlstmKernel implements SlstmKernel {
   static final int L = VectorMath.LANES.length();
+
+  /// What is saved of L units and one step, a vector each; the first is the gate i or f, see
+  /// [SlstmForwardTask].
   static final int SAVED = 6;
+
+  static final int Z = 1;
+  static final int O = 2;
+  static final int C = 3;
+  static final int N = 4;
+  static final int SLOPE = 5;
 
   /// Rows that share a pass over R: as many as the product's accumulators take, and twice that
   /// where R of one head outgrows the nearest cache.
