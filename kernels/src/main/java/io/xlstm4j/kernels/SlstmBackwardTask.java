@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
 import static io.xlstm4j.kernels.VectorSlstmKernel.C;
 import static io.xlstm4j.kernels.VectorSlstmKernel.L;
 import static io.xlstm4j.kernels.VectorSlstmKernel.N;
@@ -7,8 +8,6 @@ import static io.xlstm4j.kernels.VectorSlstmKernel.O;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SAVED;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SLOPE;
 import static io.xlstm4j.kernels.VectorSlstmKernel.Z;
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
 
 import io.xlstm4j.kernels.SlstmKernel.Gradients;
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
@@ -53,7 +52,7 @@ final class SlstmBackwardTask {
     this.first = first;
     this.rows = rows;
     padded = VectorSlstmKernel.groups(size) * L;
-    wide = ceilDiv(size.headDim(), 2 * L) * 2 * L;
+    wide = Math.ceilDiv(size.headDim(), 2 * L) * 2 * L;
     gates = new float[rows * 4 * padded];
     dy = new float[rows * wide];
     dc = new float[rows * padded];

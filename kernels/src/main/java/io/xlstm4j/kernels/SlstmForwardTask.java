@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
 import static io.xlstm4j.kernels.VectorSlstmKernel.C;
 import static io.xlstm4j.kernels.VectorSlstmKernel.L;
 import static io.xlstm4j.kernels.VectorSlstmKernel.N;
@@ -7,7 +8,6 @@ import static io.xlstm4j.kernels.VectorSlstmKernel.O;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SAVED;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SLOPE;
 import static io.xlstm4j.kernels.VectorSlstmKernel.Z;
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
 
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
 import io.xlstm4j.kernels.SlstmKernel.Size;

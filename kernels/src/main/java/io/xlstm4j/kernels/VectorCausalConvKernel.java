@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
+import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -51,13 +50,13 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         number ->
             parts[number] =
                 new Task(size, inputs, weight, reach, number).backward(dy, dLastTail, gradients));
-    int blocks = ceilDiv(size.channels(), CHANNELS);
+    int blocks = Math.ceilDiv(size.channels(), CHANNELS);
     workers.run(blocks, block -> sum(size, parts, block, blocks, gradients));
   }
 
   private static int tasks(Size size) {
-    int pieces = size.batch() * ceilDiv(size.length(), STEPS);
-    return pieces * ceilDiv(size.channels(), CHANNELS);
+    int pieces = size.batch() * Math.ceilDiv(size.length(), STEPS);
+    return pieces * Math.ceilDiv(size.channels(), CHANNELS);
   }
 
   private static int[][] reach(Size size, Inputs inputs) {
@@ -68,7 +67,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
 
   /// Weight and then bias as `(K + 1, C)`, zeros behind up to whole vectors.
   private static float[] byTap(Size size, Inputs inputs) {
-    int width = ceilDiv(size.channels(), L) * L;
+    int width = Math.ceilDiv(size.channels(), L) * L;
     var weight = new float[(size.taps() + 1) * width];
     for (int channel = 0; channel < size.channels(); channel++) {
       for (int tap = 0; tap < size.taps(); tap++) {
@@ -121,14 +120,14 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       this.inputs = inputs;
       this.weight = weight;
       weightWidth = weight.length / (size.taps() + 1);
-      int blocks = ceilDiv(size.channels(), CHANNELS);
-      int pieces = ceilDiv(size.length(), STEPS);
+      int blocks = Math.ceilDiv(size.channels(), CHANNELS);
+      int pieces = Math.ceilDiv(size.length(), STEPS);
       row = number / blocks / pieces;
       from = number / blocks % pieces * STEPS;
       to = Math.min(from + STEPS, size.length());
       channel = number % blocks * CHANNELS;
       count = Math.min(CHANNELS, size.channels() - channel);
-      width = ceilDiv(count, L) * L;
+      width = Math.ceilDiv(count, L) * L;
       this.reach = reach[row];
     }
 

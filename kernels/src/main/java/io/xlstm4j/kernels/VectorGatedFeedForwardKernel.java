@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
+import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -16,7 +15,7 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
   public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
     size.checkBoth("both", both);
     size.checkOut("out", out);
-    int pieces = ceilDiv(size.width(), PIECE);
+    int pieces = Math.ceilDiv(size.width(), PIECE);
     workers.run(
         size.rows() * pieces,
         number -> new Task(size, number / pieces, number % pieces).forward(both, out));
@@ -28,7 +27,7 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
     size.checkBoth("both", both);
     size.checkOut("dOut", dOut);
     size.checkBoth("dBoth", dBoth);
-    int pieces = ceilDiv(size.width(), PIECE);
+    int pieces = Math.ceilDiv(size.width(), PIECE);
     workers.run(
         size.rows() * pieces,
         number -> new Task(size, number / pieces, number % pieces).backward(both, dOut, dBoth));
@@ -50,7 +49,7 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
       upAt = gateAt + size.width();
       outAt = (long) row * size.width() + from;
       count = Math.min(PIECE, size.width() - from);
-      int padded = ceilDiv(count, L) * L;
+      int padded = Math.ceilDiv(count, L) * L;
       gate = new float[padded];
       up = new float[padded];
       density = new float[padded];

@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
+import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -23,7 +22,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     size.checkRows("out", out);
     size.checkStatistics(statistics);
     workers.run(
-        ceilDiv(size.rows(), ROWS),
+        Math.ceilDiv(size.rows(), ROWS),
         number -> new Task(size, inputs, number).forward(out, statistics));
   }
 
@@ -39,7 +38,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
     gradients.check(size, inputs);
-    var tasks = new Task[ceilDiv(size.rows(), ROWS)];
+    var tasks = new Task[Math.ceilDiv(size.rows(), ROWS)];
     workers.run(
         tasks.length,
         number -> {
@@ -80,7 +79,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       this.inputs = inputs;
       first = number * ROWS;
       last = Math.min(first + ROWS, size.rows());
-      padded = ceilDiv(size.headDim(), L) * L;
+      padded = Math.ceilDiv(size.headDim(), L) * L;
       int all = size.heads() * padded;
       scale = new float[all];
       if (inputs.weight() != null) {

@@ -26,6 +26,11 @@ final class VectorMath {
 
   private VectorMath() {}
 
+  /// The vector that starts at `index`.
+  static FloatVector at(float[] from, int index) {
+    return FloatVector.fromArray(LANES, from, index);
+  }
+
   /// exp(x) for any x, within 2 ulp; subnormal, 0 and infinity where they belong.
   static FloatVector exp(FloatVector x) {
     FloatVector low = x.blend(-104f, x.compare(VectorOperators.LT, -104f));
