@@ -1,9 +1,13 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
+import static io.xlstm4j.kernels.VectorSlstmKernel.C;
 import static io.xlstm4j.kernels.VectorSlstmKernel.L;
+import static io.xlstm4j.kernels.VectorSlstmKernel.N;
+import static io.xlstm4j.kernels.VectorSlstmKernel.O;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SAVED;
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
+import static io.xlstm4j.kernels.VectorSlstmKernel.SLOPE;
+import static io.xlstm4j.kernels.VectorSlstmKernel.Z;
 
 import io.xlstm4j.kernels.SlstmKernel.Gradients;
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
@@ -35,6 +39,9 @@ final class SlstmBackwardTask {
   private final float[] dm; // what reaches the maximum that is m
   private final float[] c; // the initial state's
   private final float[] n;
+  private final float[] cBefore; // those of the step before
+  private final float[] nBefore;
+  private final float[] kept; // (rows, J, 6, L), from saved
   private final int[][] before; // (rows, S)
 
   SlstmBackwardTask(Size size, Inputs inputs, float[] panels, int head, int first, int rows) {
@@ -45,7 +52,7 @@ final class SlstmBackwardTask {
     this.first = first;
     this.rows = rows;
     padded = VectorSlstmKernel.groups(size) * L;
-    wide = ceilDiv(size.headDim(), 2 * L) * 2 * L;
+    wide = Math.ceilDiv(size.headDim(), 2 * L) * 2 * L;
     gates = new float[rows * 4 * padded];
     dy = new float[rows * wide];
     dc = new float[rows * padded];
@@ -53,6 +60,9 @@ final class SlstmBackwardTask {
     dm = new float[rows * padded];
     c = new float[rows * padded];
     n = new float[rows * padded];
+    cBefore = new float[rows * padded];
+    nBefore = new float[rows * padded];
+    kept = new float[rows * SAVED * padded];
     before = new int[rows][];
     for (int row = 0; row < rows; row++) {
       before[row] = inputs.predecessors(size, first + row);
@@ -69,7 +79,10 @@ final class SlstmBackwardTask {
     for (int step = end; step >= 0; step--) {
       for (int row = 0; row < rows; row++) {
         if (inputs.isToken(size, first + row, step)) {
-          retreat(row, step, saved, outputGradient, to.wx());
+          readStep(row, step, saved, outputGradient);
+          throughOutput(row);
+          throughGates(row);
+          writeGates(row, step, to.wx());
           Arrays.fill(dy, row * wide, (row + 1) * wide, 0);
         } else { // the gradient passes by
           Arrays.fill(gates, row * 4 * padded, (row + 1) * 4 * padded, 0);
@@ -111,57 +124,89 @@ final class SlstmBackwardTask {
 
   /// dm ← dm - c dc - n dn at the last token.
   private void addStabilizer(int row, int lastToken, MemorySegment saved) {
+    readCell(row, lastToken, saved);
     for (int at = row * padded; at < (row + 1) * padded; at += L) {
-      long from = cell(row, lastToken, at);
-      FloatVector cLast = cell(saved, lastToken, from, c, at);
-      FloatVector nLast = cell(saved, lastToken, from + L, n, at);
-      at(dm, at).sub(cLast.mul(at(dc, at)).add(nLast.mul(at(dn, at)))).intoArray(dm, at);
+      FloatVector scaled = at(cBefore, at).mul(at(dc, at)).add(at(nBefore, at).mul(at(dn, at)));
+      at(dm, at).sub(scaled).intoArray(dm, at);
     }
   }
 
-  private void retreat(
-      int row, int step, MemorySegment saved, MemorySegment outputGradient, MemorySegment dWx) {
-    int width = size.headDim();
-    int stepBefore = before[row][step];
-    long out = size.output(first + row, step, head);
-    long kept = VectorSlstmKernel.saved(size, first + row, head, step);
-    for (int u = 0; u < width; u += L) {
-      int at = row * padded + u;
-      long from = kept + (long) u * SAVED;
-      FloatVector signed = SegmentFloats.load(saved, from, L);
-      FloatVector z = SegmentFloats.load(saved, from + L, L);
-      FloatVector o = SegmentFloats.load(saved, from + 2L * L, L);
-      FloatVector n = SegmentFloats.load(saved, from + 4L * L, L);
-      FloatVector ratio = SegmentFloats.load(saved, from + 3L * L, L).div(n); // c / n
-      FloatVector dyAll =
-          SegmentFloats.load(outputGradient, out + u, width - u).add(at(dy, row * wide + u));
-      FloatVector onC = dyAll.mul(o).div(n);
-      FloatVector dcNow = at(dc, at).add(onC);
-      FloatVector dnNow = at(dn, at).sub(onC.mul(ratio));
+  /// c and n after `step` to cBefore and nBefore.
+  private void readCell(int row, int step, MemorySegment saved) {
+    int start = row * padded;
+    if (step == SlstmKernel.INITIAL) {
+      System.arraycopy(c, start, cBefore, start, padded);
+      System.arraycopy(n, start, nBefore, start, padded);
+    } else if (step == SlstmKernel.FRESH) {
+      Arrays.fill(cBefore, start, start + padded, 0);
+      Arrays.fill(nBefore, start, start + padded, 0);
+    } else {
+      long from = VectorSlstmKernel.saved(size, first + row, head, step);
+      for (int u = 0; u < padded; u += L) {
+        long at = from + (long) u * SAVED;
+        SegmentFloats.load(saved, at + (long) C * L, L).intoArray(cBefore, start + u);
+        SegmentFloats.load(saved, at + (long) N * L, L).intoArray(nBefore, start + u);
+      }
+    }
+  }
 
+  private void readStep(int row, int step, MemorySegment saved, MemorySegment outputGradient) {
+    readCell(row, before[row][step], saved);
+    long from = VectorSlstmKernel.saved(size, first + row, head, step);
+    SegmentFloats.read(saved, from, kept, row * SAVED * padded, SAVED * padded);
+    int width = size.headDim();
+    long out = size.output(first + row, step, head);
+    for (int u = 0; u < width; u += L) {
+      int at = row * wide + u;
+      SegmentFloats.load(outputGradient, out + u, width - u).add(at(dy, at)).intoArray(dy, at);
+    }
+  }
+
+  /// From y = o c / n to o, c and n.
+  private void throughOutput(int row) {
+    for (int u = 0; u < padded; u += L) {
+      int at = row * padded + u;
+      FloatVector o = at(kept, at * SAVED + O * L);
+      FloatVector n = at(kept, at * SAVED + N * L);
+      FloatVector ratio = at(kept, at * SAVED + C * L).div(n);
+      FloatVector scaled = at(dy, row * wide + u).mul(o);
+      FloatVector onC = scaled.div(n);
+      at(dc, at).add(onC).intoArray(dc, at);
+      at(dn, at).sub(onC.mul(ratio)).intoArray(dn, at);
+      FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
+      one.sub(o).mul(ratio).mul(scaled).intoArray(gates, 4 * at + 3 * L);
+    }
+  }
+
+  /// From c, n and m to the gates i, f, z and to the step before.
+  private void throughGates(int row) {
+    for (int at = row * padded; at < (row + 1) * padded; at += L) {
+      FloatVector signed = at(kept, at * SAVED);
+      FloatVector z = at(kept, at * SAVED + Z * L);
+      FloatVector onC = at(dc, at);
+      FloatVector onN = at(dn, at);
+      FloatVector onM = at(dm, at);
       VectorMask<Float> forgetSetM =
           signed.reinterpretAsInts().compare(VectorOperators.LT, 0).cast(VectorMath.LANES);
       FloatVector other = signed.abs();
       FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
+      FloatVector zero = FloatVector.zero(VectorMath.LANES);
       FloatVector i = one.blend(other, forgetSetM);
       FloatVector f = other.blend(one, forgetSetM);
-      FloatVector dmNow = at(dm, at);
-      FloatVector dmPassed = dmNow.blend(0f, forgetSetM.not());
-      dmPassed.intoArray(dm, at);
-
-      long cellBefore = cell(row, stepBefore, at);
-      FloatVector cBefore = cell(saved, stepBefore, cellBefore, c, at);
-      FloatVector nBefore = cell(saved, stepBefore, cellBefore + L, this.n, at);
-      FloatVector slope = SegmentFloats.load(saved, from + 5L * L, L);
-      FloatVector onF = f.mul(cBefore.mul(dcNow).add(nBefore.mul(dnNow))).add(dmPassed);
-      FloatVector onI = i.mul(z.mul(dcNow).add(dnNow)).add(dmNow.sub(dmPassed));
-      onI.intoArray(gates, 4 * at);
-      onF.mul(slope).intoArray(gates, 4 * at + L);
-      i.mul(dcNow).mul(one.sub(z.mul(z))).intoArray(gates, 4 * at + 2 * L);
-      one.sub(o).mul(o).mul(ratio).mul(dyAll).intoArray(gates, 4 * at + 3 * L);
-      f.mul(dcNow).intoArray(dc, at);
-      f.mul(dnNow).intoArray(dn, at);
+      FloatVector viaForget = zero.blend(onM, forgetSetM);
+      FloatVector viaInput = onM.blend(zero, forgetSetM);
+      FloatVector onF = at(cBefore, at).mul(onC).add(at(nBefore, at).mul(onN)).mul(f);
+      i.mul(z.mul(onC).add(onN)).add(viaInput).intoArray(gates, 4 * at);
+      onF.add(viaForget).mul(at(kept, at * SAVED + SLOPE * L)).intoArray(gates, 4 * at + L);
+      i.mul(onC).mul(one.sub(z.mul(z))).intoArray(gates, 4 * at + 2 * L);
+      f.mul(onC).intoArray(dc, at);
+      f.mul(onN).intoArray(dn, at);
+      viaForget.intoArray(dm, at);
     }
+  }
+
+  private void writeGates(int row, int step, MemorySegment dWx) {
+    int width = size.headDim();
     for (int gate = 0; gate < 4; gate++) {
       long to = size.gate(first + row, step, gate, head);
       for (int u = 0; u < width; u += L) {
@@ -169,22 +214,6 @@ final class SlstmBackwardTask {
         SegmentFloats.store(at(gates, at), dWx, to + u, width - u);
       }
     }
-  }
-
-  /// Where c of the units at `at` stands in the saved activations; n follows.
-  private long cell(int row, int step, int at) {
-    return VectorSlstmKernel.saved(size, first + row, head, step)
-        + (long) (at - row * padded) * SAVED
-        + 3L * L;
-  }
-
-  private static FloatVector cell(
-      MemorySegment saved, int step, long index, float[] initial, int at) {
-    return switch (step) {
-      case SlstmKernel.INITIAL -> at(initial, at);
-      case SlstmKernel.FRESH -> FloatVector.zero(VectorMath.LANES);
-      default -> SegmentFloats.load(saved, index, L);
-    };
   }
 
   private void clearAtStarts(int step) {

@@ -1,8 +1,13 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
+import static io.xlstm4j.kernels.VectorSlstmKernel.C;
 import static io.xlstm4j.kernels.VectorSlstmKernel.L;
+import static io.xlstm4j.kernels.VectorSlstmKernel.N;
+import static io.xlstm4j.kernels.VectorSlstmKernel.O;
 import static io.xlstm4j.kernels.VectorSlstmKernel.SAVED;
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
+import static io.xlstm4j.kernels.VectorSlstmKernel.SLOPE;
+import static io.xlstm4j.kernels.VectorSlstmKernel.Z;
 
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
 import io.xlstm4j.kernels.SlstmKernel.Size;
@@ -16,10 +21,18 @@ import org.jspecify.annotations.Nullable;
 
 /// All steps of a few rows and one head.
 ///
+/// Vectors stay in registers only if all they pass through is inlined, and the compiler's budget
+/// for that is small: hence several passes over arrays that stay in the nearest cache, and memory
+/// segments read and written apart from the mathematics.
+///
 /// Of the gates i and f one is always 1, the one that set m. So six vectors tell backward all: the
 /// other gate, with a minus sign where the forget gate set m (also before a zero), then z, o, c, n
 /// and the slope of log-sigmoid at the forget gate.
 final class SlstmForwardTask {
+  /// Floats of input read ahead, so that many cache misses run at once; a part of the nearest
+  /// cache.
+  private static final int CHUNK = 4096;
+
   private final Size size;
   private final Inputs inputs;
   private final float[] panels; // (J, DHin, 4, L)
@@ -31,9 +44,10 @@ final class SlstmForwardTask {
   private final int padded; // J L
 
   private final float[] bias; // (J, 4, L)
-  private final float[] gates; // (rows, J, 4, L)
-  private final float[] slope; // (rows, J, L), as the state
-  private final float[] y;
+  private final int chunk; // steps whose gates are read at a time
+  private final float[] gates; // (chunk, rows, J, 4, L)
+  private final float[] kept; // (rows, J, 6, L), what goes to saved
+  private final float[] y; // (rows, J, L), as all below
   private final float[] c;
   private final float[] n;
   private final float[] m;
@@ -57,8 +71,9 @@ final class SlstmForwardTask {
     groups = VectorSlstmKernel.groups(size);
     padded = groups * L;
     bias = new float[4 * padded];
-    gates = new float[rows * 4 * padded];
-    slope = new float[rows * padded];
+    chunk = Math.clamp(CHUNK / (rows * 4 * padded), 1, size.length());
+    gates = new float[chunk * rows * 4 * padded];
+    kept = new float[rows * SAVED * padded];
     y = new float[rows * padded];
     c = new float[rows * padded];
     n = new float[rows * padded];
@@ -69,39 +84,52 @@ final class SlstmForwardTask {
   void run(MemorySegment outputs, State last) {
     readBias();
     readState();
-    boolean masked = inputs.valid() != null || inputs.starts() != null;
     Arrays.fill(token, true);
-    for (int step = 0; step < size.length(); step++) {
-      if (masked) {
-        applyMasks(step);
+    boolean masked = inputs.valid() != null || inputs.starts() != null;
+    int width = rows * 4 * padded;
+    for (int from = 0; from < size.length(); from += chunk) {
+      int to = Math.min(from + chunk, size.length());
+      for (int step = from; step < to; step++) {
+        readGates(step, (step - from) * width);
       }
-      readGates(step);
-      int kernel = size.headDim() * 4 * L;
-      for (int group = 0; group < groups; group++) {
-        SlstmProduct.add4(
-            rows,
-            size.headDim(),
-            y,
-            0,
-            padded,
-            1,
-            panels,
-            group * kernel,
-            gates,
-            group * 4 * L,
-            4 * padded);
-      }
-      forgetGate();
-      cellInputAndOutputGate();
-      for (int row = 0; row < rows; row++) {
-        if (token[row]) {
-          advance(row, step, outputs);
-        } else {
-          SegmentFloats.zero(outputs, size.output(first + row, step, head), size.headDim());
+      for (int step = from; step < to; step++) {
+        if (masked) {
+          applyMasks(step);
         }
+        advance((step - from) * width);
+        write(step, outputs);
       }
     }
     writeState(last);
+  }
+
+  private void advance(int start) {
+    int kernel = size.headDim() * 4 * L;
+    for (int group = 0; group < groups; group++) { // gates += R y
+      SlstmProduct.add4(
+          rows,
+          size.headDim(),
+          y,
+          0,
+          padded,
+          1,
+          panels,
+          group * kernel,
+          gates,
+          start + group * 4 * L,
+          4 * padded);
+    }
+    forgetDecay(start);
+    forgetGate(start);
+    cellInput(start);
+    outputGate(start);
+    for (int row = 0; row < rows; row++) {
+      if (token[row]) {
+        int first = row * groups;
+        inputGateAndStabilizer(start, first, first + groups);
+        cell(start, first, first + groups);
+      }
+    }
   }
 
   private void readBias() {
@@ -150,7 +178,7 @@ final class SlstmForwardTask {
   }
 
   /// gates = wx + b
-  private void readGates(int step) {
+  private void readGates(int step, int start) {
     int width = size.headDim();
     MemorySegment wx = inputs.wx();
     for (int row = 0; row < rows; row++) {
@@ -160,78 +188,102 @@ final class SlstmForwardTask {
           int to = (u / L * 4 + gate) * L;
           SegmentFloats.load(wx, from + u, width - u)
               .add(at(bias, to))
-              .intoArray(gates, row * 4 * padded + to);
+              .intoArray(gates, start + row * 4 * padded + to);
         }
       }
     }
   }
 
+  /// exp(-|f|), which [#forgetGate] needs twice.
+  private void forgetDecay(int start) {
+    for (int group = 0; group < rows * groups; group++) {
+      FloatVector f = at(gates, start + (group * 4 + 1) * L);
+      VectorMath.expOfNegative(f.abs().neg()).intoArray(kept, (group * SAVED + SLOPE) * L);
+    }
+  }
+
   /// f ← log sigmoid(f), and its slope sigmoid(-f).
-  private void forgetGate() {
+  private void forgetGate(int start) {
     for (int group = 0; group < rows * groups; group++) {
-      int at = (group * 4 + 1) * L;
+      int at = start + (group * 4 + 1) * L;
+      int slope = (group * SAVED + SLOPE) * L;
       FloatVector f = at(gates, at);
-      FloatVector e = VectorMath.expOfNegative(f.abs().neg());
-      VectorMask<Float> negative = f.compare(VectorOperators.LT, 0f);
-      FloatVector below = f.blend(0f, negative.not()); // min(f, 0)
-      below.sub(VectorMath.log1pOfUnit(e)).intoArray(gates, at);
-      e.blend(1f, negative).div(e.add(1f)).intoArray(slope, group * L);
+      FloatVector decay = at(kept, slope);
+      VectorMask<Float> positive = f.compare(VectorOperators.GT, 0f);
+      FloatVector below = f.blend(0f, positive); // min(f, 0)
+      below.sub(VectorMath.log1pOfUnit(decay)).intoArray(gates, at);
+      FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
+      one.blend(decay, positive).div(decay.add(1f)).intoArray(kept, slope);
     }
   }
 
-  /// z ← tanh(z), o ← sigmoid(o).
-  private void cellInputAndOutputGate() {
+  private void cellInput(int start) {
     for (int group = 0; group < rows * groups; group++) {
-      int at = (group * 4 + 2) * L;
-      VectorMath.tanh(at(gates, at)).intoArray(gates, at);
-      VectorMath.sigmoid(at(gates, at + L)).intoArray(gates, at + L);
+      FloatVector z = at(gates, start + (group * 4 + 2) * L);
+      VectorMath.tanh(z).intoArray(kept, (group * SAVED + Z) * L);
     }
   }
 
-  /// Eq. 8 to 10 and 15 to 17 for one row.
-  private void advance(int row, int step, MemorySegment outputs) {
-    int width = size.headDim();
-    long out = size.output(first + row, step, head);
-    long keep = VectorSlstmKernel.saved(size, first + row, head, step);
-    for (int u = 0; u < width; u += L) {
-      int at = row * padded + u;
-      FloatVector iPre = at(gates, 4 * at);
-      FloatVector logF = at(gates, 4 * at + L).add(at(m, at));
-      FloatVector z = at(gates, 4 * at + 2 * L);
-      FloatVector o = at(gates, 4 * at + 3 * L);
-      FloatVector nBefore = at(n, at);
+  private void outputGate(int start) {
+    for (int group = 0; group < rows * groups; group++) {
+      FloatVector o = at(gates, start + (group * 4 + 3) * L);
+      VectorMath.sigmoid(o).intoArray(kept, (group * SAVED + O) * L);
+    }
+  }
 
+  /// Eq. 15 to 17; i and f take the places of what they come from.
+  private void inputGateAndStabilizer(int start, int from, int to) {
+    for (int group = from; group < to; group++) {
+      int at = start + group * 4 * L;
+      FloatVector iPre = at(gates, at);
+      FloatVector logF = at(gates, at + L).add(at(m, group * L));
       FloatVector ahead = iPre.sub(logF);
       FloatVector other = VectorMath.expOfNegative(ahead.abs().neg());
       VectorMask<Float> forgetLarger = ahead.compare(VectorOperators.LT, 0f);
-      VectorMask<Float> forgetSetsM = forgetLarger.and(nBefore.compare(VectorOperators.NE, 0f));
-      iPre.blend(logF, forgetSetsM).intoArray(m, at);
+      VectorMask<Float> warm = at(n, group * L).compare(VectorOperators.NE, 0f);
+      VectorMask<Float> forgetSetsM = forgetLarger.and(warm);
       FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
       FloatVector i = one.blend(other, forgetSetsM);
-      FloatVector f = other.blend(1f, forgetLarger);
-      FloatVector cNow = f.mul(at(c, at)).add(i.mul(z));
-      FloatVector nNow = f.mul(nBefore).add(i);
-      FloatVector yNow = o.mul(cNow.div(nNow));
-      cNow.intoArray(c, at);
-      nNow.intoArray(n, at);
-      yNow.intoArray(y, at);
-      SegmentFloats.store(yNow, outputs, out + u, width - u);
-      if (saved != null) {
-        FloatVector signed = f.blend(i.neg(), forgetSetsM);
-        long to = keep + (long) u * SAVED;
-        store(signed, to);
-        store(z, to + L);
-        store(o, to + 2L * L);
-        store(cNow, to + 3L * L);
-        store(nNow, to + 4L * L);
-        store(at(slope, at), to + 5L * L);
-      }
+      FloatVector f = other.blend(one, forgetLarger);
+      iPre.blend(logF, forgetSetsM).intoArray(m, group * L);
+      i.intoArray(gates, at);
+      f.intoArray(gates, at + L);
+      f.blend(i.neg(), forgetSetsM).intoArray(kept, group * SAVED * L);
     }
   }
 
-  private void store(FloatVector value, long index) {
-    if (saved != null) {
-      SegmentFloats.store(value, saved, index, L);
+  /// Eq. 8 to 10.
+  private void cell(int start, int from, int to) {
+    for (int group = from; group < to; group++) {
+      int at = start + group * 4 * L;
+      int keep = group * SAVED * L;
+      FloatVector i = at(gates, at);
+      FloatVector f = at(gates, at + L);
+      FloatVector z = at(kept, keep + Z * L);
+      FloatVector o = at(kept, keep + O * L);
+      FloatVector cNow = f.mul(at(c, group * L)).add(i.mul(z));
+      FloatVector nNow = f.mul(at(n, group * L)).add(i);
+      o.mul(cNow.div(nNow)).intoArray(y, group * L);
+      cNow.intoArray(c, group * L);
+      nNow.intoArray(n, group * L);
+      cNow.intoArray(kept, keep + C * L);
+      nNow.intoArray(kept, keep + N * L);
+    }
+  }
+
+  private void write(int step, MemorySegment outputs) {
+    int width = size.headDim();
+    for (int row = 0; row < rows; row++) {
+      long out = size.output(first + row, step, head);
+      if (!token[row]) {
+        SegmentFloats.zero(outputs, out, width);
+        continue;
+      }
+      SegmentFloats.write(y, row * padded, outputs, out, width);
+      if (saved != null) {
+        long to = VectorSlstmKernel.saved(size, first + row, head, step);
+        SegmentFloats.write(kept, row * SAVED * padded, saved, to, SAVED * padded);
+      }
     }
   }
 }

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
+
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -213,9 +215,5 @@ final class SlstmProduct {
     }
     s0.intoArray(c, c0);
     s1.intoArray(c, c0 + L);
-  }
-
-  private static FloatVector at(float[] from, int index) {
-    return FloatVector.fromArray(LANES, from, index);
   }
 }

@@ -1,8 +1,7 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.VectorMath.at;
 import static io.xlstm4j.kernels.VectorSlstmKernel.L;
-import static io.xlstm4j.kernels.VectorSlstmKernel.at;
-import static io.xlstm4j.kernels.VectorSlstmKernel.ceilDiv;
 
 import io.xlstm4j.kernels.SlstmKernel.Gradients;
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
@@ -31,7 +30,7 @@ final class SlstmSumTask {
     this.size = size;
     this.head = head;
     unit = group * L;
-    inputs = ceilDiv(size.headDim(), 4) * 4;
+    inputs = Math.ceilDiv(size.headDim(), 4) * 4;
     gates = new float[CHUNK * 4 * L];
     y = new float[CHUNK * inputs];
     dR = new float[inputs * 4 * L];

@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
-import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
 /// The sLSTM cell on vectors: the whole sequence in one call, several rows against one head's R.
@@ -12,7 +11,16 @@ import org.jspecify.annotations.Nullable;
 /// [SlstmForwardTask].
 public final class VectorSlstmKernel implements SlstmKernel {
   static final int L = VectorMath.LANES.length();
+
+  /// What is saved of L units and one step, a vector each; the first is the gate i or f, see
+  /// [SlstmForwardTask].
   static final int SAVED = 6;
+
+  static final int Z = 1;
+  static final int O = 2;
+  static final int C = 3;
+  static final int N = 4;
+  static final int SLOPE = 5;
 
   /// Rows that share a pass over R: as many as the product's accumulators take, and twice that
   /// where R of one head outgrows the nearest cache.
@@ -38,7 +46,7 @@ public final class VectorSlstmKernel implements SlstmKernel {
     last.check("last", size);
     SegmentFloats.check("saved", saved, savedBytes(size) / Float.BYTES, "as savedBytes says");
     int rows = rowsPerTask(size, workers);
-    int blocks = ceilDiv(size.batch(), rows);
+    int blocks = Math.ceilDiv(size.batch(), rows);
     var panels = new float[size.heads()][];
     workers.run(size.heads(), head -> panels[head] = panels(size, inputs.r(), head));
     workers.run(
@@ -68,7 +76,7 @@ public final class VectorSlstmKernel implements SlstmKernel {
     last.check(size);
     gradients.check(size);
     int rows = rowsPerTask(size, workers);
-    int blocks = ceilDiv(size.batch(), rows);
+    int blocks = Math.ceilDiv(size.batch(), rows);
     var panels = new float[size.heads()][];
     workers.run(size.heads(), head -> panels[head] = transposedPanels(size, inputs.r(), head));
     workers.run(
@@ -93,7 +101,7 @@ public final class VectorSlstmKernel implements SlstmKernel {
 
   /// J, the vectors that hold the units of one head.
   static int groups(Size size) {
-    return ceilDiv(size.headDim(), L);
+    return Math.ceilDiv(size.headDim(), L);
   }
 
   /// Where the saved activations of one row, head and step start.
@@ -102,13 +110,9 @@ public final class VectorSlstmKernel implements SlstmKernel {
     return (((long) row * size.heads() + head) * size.length() + step) * width;
   }
 
-  static int ceilDiv(int a, int b) {
-    return (a + b - 1) / b;
-  }
-
   private static int rowsPerTask(Size size, Workers workers) {
     int rows = size.headDim() > WIDE ? 2 * ROWS : ROWS;
-    while (rows > 1 && size.heads() * ceilDiv(size.batch(), rows) < workers.count()) {
+    while (rows > 1 && size.heads() * Math.ceilDiv(size.batch(), rows) < workers.count()) {
       rows /= 2;
     }
     return rows;
@@ -135,7 +139,7 @@ public final class VectorSlstmKernel implements SlstmKernel {
   private static float[] transposedPanels(Size size, MemorySegment r, int head) {
     int width = size.headDim();
     int steps = groups(size) * 4 * L;
-    var panels = new float[ceilDiv(width, 2 * L) * steps * 2 * L];
+    var panels = new float[Math.ceilDiv(width, 2 * L) * steps * 2 * L];
     var line = new float[width];
     for (int in = 0; in < width; in++) {
       int panel = in / (2 * L) * steps * 2 * L + in % (2 * L);
@@ -148,9 +152,5 @@ public final class VectorSlstmKernel implements SlstmKernel {
       }
     }
     return panels;
-  }
-
-  static FloatVector at(float[] from, int index) {
-    return FloatVector.fromArray(VectorMath.LANES, from, index);
   }
 }

@@ -1,0 +1,105 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/// Normalization over the width of each head, scaled by `1 + w`, no bias; with one head the norm
+/// over the last axis. On request fused with what the mLSTM layer does next: `out = (norm(x) (1 +
+/// w) + skip xc) silu(z)`.
+///
+/// All memory is float32, contiguous, in the order of the shapes given; C is NH x DH. Results never
+/// depend on the number of threads.
+public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadNormKernel {
+  /// @param rows tokens
+  /// @param heads NH
+  /// @param headDim DH
+  record Size(int rows, int heads, int headDim) {
+    public Size {
+      if (rows < 1 || heads < 1 || headDim < 1) {
+        throw new IllegalArgumentException(
+            "rows (%d), heads (%d) and headDim (%d) must be positive"
+                .formatted(rows, heads, headDim));
+      }
+    }
+
+    int channels() {
+      return heads * headDim;
+    }
+
+    void checkRows(String name, @Nullable MemorySegment memory) {
+      SegmentFloats.check(name, memory, (long) rows * channels(), "(rows, NH, DH)");
+    }
+
+    void checkChannels(String name, @Nullable MemorySegment memory) {
+      SegmentFloats.check(name, memory, channels(), "(NH * DH)");
+    }
+
+    void checkStatistics(MemorySegment memory) {
+      SegmentFloats.check("statistics", memory, (long) rows * heads * 2, "(rows, NH, 2)");
+    }
+  }
+
+  /// What follows the norm in an mLSTM layer.
+  ///
+  /// @param skip learnable skip `(C)`
+  /// @param xc convolved input `(rows, C)`
+  /// @param z output gate before its SiLU `(rows, C)`
+  record Gate(MemorySegment skip, MemorySegment xc, MemorySegment z) {
+    void check(String name, Size size) {
+      size.checkChannels(name + "skip", skip);
+      size.checkRows(name + "xc", xc);
+      size.checkRows(name + "z", z);
+    }
+  }
+
+  /// @param x `(rows, NH, DH)`
+  /// @param weight w `(C)`, or null for a scale of one
+  /// @param gate null for the norm alone
+  /// @param epsilon added to the variance
+  record Inputs(
+      MemorySegment x, @Nullable MemorySegment weight, @Nullable Gate gate, float epsilon) {
+    void check(Size size) {
+      size.checkRows("x", x);
+      size.checkChannels("weight", weight);
+      if (gate != null) {
+        gate.check("", size);
+      }
+    }
+  }
+
+  /// Where the gradients go; whatever was there is overwritten.
+  ///
+  /// @param x `(rows, NH, DH)`
+  /// @param weight `(C)`, or null if it is not wanted
+  /// @param gate of skip, xc and z; null exactly if the inputs have none
+  record Gradients(MemorySegment x, @Nullable MemorySegment weight, @Nullable Gate gate) {
+    void check(Size size, Inputs inputs) {
+      size.checkRows("gradient of x", x);
+      size.checkChannels("gradient of weight", weight);
+      if ((gate == null) != (inputs.gate == null)) {
+        throw new IllegalArgumentException("inputs and gradients must both have a gate, or none");
+      }
+      if (gate != null) {
+        gate.check("gradient of ", size);
+      }
+    }
+  }
+
+  /// @param out `(rows, NH, DH)`
+  /// @param statistics mean and reciprocal deviation `(rows, NH, 2)`, for [#backward]
+  /// @throws IllegalArgumentException if a size does not fit
+  void forward(
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers);
+
+  /// @param inputs as given to [#forward]
+  /// @param statistics that [#forward] wrote
+  /// @param dOut gradient of `out` `(rows, NH, DH)`
+  /// @throws IllegalArgumentException if a size does not fit
+  void backward(
+      Size size,
+      Inputs inputs,
+      MemorySegment statistics,
+      MemorySegment dOut,
+      Gradients gradients,
+      Workers workers);
+}
