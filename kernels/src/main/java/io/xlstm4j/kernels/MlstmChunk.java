@@ -221,7 +221,7 @@ final class MlstmChunk {
         Arrays.fill(kT, x * across + count, (x + 1) * across, 0);
       }
     }
-    VectorMatrixProduct.transpose(count, qkDim, new Block(k, 0, qkWide), new Block(kT, 0, across));
+    product.transpose(count, qkDim, new Block(k, 0, qkWide), new Block(kT, 0, across));
   }
 
   /// Padding may hold anything, such as infinities, which times 0 are not 0.
@@ -509,7 +509,7 @@ final class MlstmChunk {
 
   /// `dnum Vᵀ` up to the diagonal.
   private void scoreBack() {
-    VectorMatrixProduct.transpose(count, vDim, new Block(v, 0, vWide), new Block(vT, 0, across));
+    product.transpose(count, vDim, new Block(v, 0, vWide), new Block(vT, 0, across));
     var rowsOf = new Block(dNumerator, 0, vWide);
     var values = new Block(vT, 0, across);
     var to = new Block(dScores, 0, across);
@@ -538,7 +538,7 @@ final class MlstmChunk {
 
   private void queriesBack() {
     var cT = new Block(turned, 0, qkWide);
-    VectorMatrixProduct.transpose(qkDim, vDim, new Block(c, 0, vWide), cT);
+    product.transpose(qkDim, vDim, new Block(c, 0, vWide), cT);
     product.multiply(
         count, qkWide, vDim, new Block(dNumerator, 0, vWide), cT, new Block(dq, 0, qkWide), false);
     for (int l = 0; l < count; l++) {
@@ -556,7 +556,7 @@ final class MlstmChunk {
 
   private void keysBack() {
     var dcT = new Block(turned, 0, qkWide);
-    VectorMatrixProduct.transpose(qkDim, vDim, new Block(dc, 0, vWide), dcT);
+    product.transpose(qkDim, vDim, new Block(dc, 0, vWide), dcT);
     product.multiply(
         count, qkWide, vDim, new Block(v, 0, vWide), dcT, new Block(dk, 0, qkWide), false);
     for (int j = 0; j < count; j++) {

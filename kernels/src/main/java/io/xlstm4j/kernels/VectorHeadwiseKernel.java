@@ -310,7 +310,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     int out = shape.out();
     work.fit(in, out);
     for (int head = 0; head < shape.heads(); head++) {
-      VectorMatrixProduct.transpose(
+      work.product.transpose(
           out, in, new Block(w, head * in * out, in), new Block(work.turned, 0, out));
       for (int p = from; p < to; p += SLICE) {
         int rows = Math.min(SLICE, to - p);

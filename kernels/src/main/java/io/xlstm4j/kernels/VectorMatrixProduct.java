@@ -2,6 +2,7 @@ package io.xlstm4j.kernels;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [MatrixProduct] on the Vector API: tiles of the result stay in registers while the inner index
@@ -18,6 +19,14 @@ public final class VectorMatrixProduct implements MatrixProduct {
   /// machines (AVX2) have only 16.
   private static final int VECTORS = WIDTH == 8 ? 2 : 4;
 
+  // interleaving: lane l takes lane l / 2 of the vector's front or back half
+  private static final VectorShuffle<Float> FRONT = VectorShuffle.fromOp(LANES, l -> l / 2);
+  private static final VectorShuffle<Float> BACK =
+      VectorShuffle.fromOp(LANES, l -> (WIDTH + l) / 2);
+  private static final VectorMask<Float> EVEN = VectorMask.fromLong(LANES, 0x5555_5555_5555_5555L);
+
+  private final float[] square = new float[WIDTH * WIDTH];
+  private final float[] otherSquare = new float[WIDTH * WIDTH];
   private float[] transposed = new float[0];
 
   @Override
@@ -44,17 +53,64 @@ public final class VectorMatrixProduct implements MatrixProduct {
   ///
   /// @param from `(rows, columns)`
   /// @param to `(columns, rows)`
-  static void transpose(int rows, int columns, Block from, Block to) {
-    float[] source = from.data();
-    float[] target = to.data();
-    int stride = to.stride();
-    for (int row = 0; row < rows; row++) {
-      int at = to.at() + row;
-      int start = from.at() + row * from.stride();
-      for (int column = 0; column < columns; column++) {
-        target[at] = source[start + column];
-        at += stride;
+  void transpose(int rows, int columns, Block from, Block to) {
+    int wholeRows = LANES.loopBound(rows);
+    int wholeColumns = LANES.loopBound(columns);
+    for (int row = 0; row < wholeRows; row += WIDTH) {
+      for (int column = 0; column < wholeColumns; column += WIDTH) {
+        transposeSquare(
+            from.data(),
+            from.at() + row * from.stride() + column,
+            from.stride(),
+            to.data(),
+            to.at() + column * to.stride() + row,
+            to.stride());
       }
+    }
+    transposePlain(rows, columns, 0, wholeColumns, from, to);
+    transposePlain(rows, wholeColumns, wholeRows, 0, from, to);
+  }
+
+  private static void transposePlain(
+      int rows, int columns, int firstRow, int firstColumn, Block from, Block to) {
+    for (int row = firstRow; row < rows; row++) {
+      for (int column = firstColumn; column < columns; column++) {
+        to.data()[to.at() + column * to.stride() + row] =
+            from.data()[from.at() + row * from.stride() + column];
+      }
+    }
+  }
+
+  /// WIDTH rows and columns: as often as WIDTH is doubled from 1, every row of the first half is
+  /// interleaved with its counterpart of the second.
+  private void transposeSquare(
+      float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
+    float[] free = square;
+    float[] source = from;
+    int sourceAt = fromAt;
+    int sourceStride = fromStride;
+    for (int done = 1; done < WIDTH; done *= 2) {
+      boolean last = done * 2 == WIDTH;
+      float[] target = last ? to : free;
+      int targetAt = last ? toAt : 0;
+      int targetStride = last ? toStride : WIDTH;
+      interleave(source, sourceAt, sourceStride, target, targetAt, targetStride);
+      free = done % 3 == 1 ? otherSquare : square; // powers of 2 are 1 and 2 by turns
+      source = target;
+      sourceAt = 0;
+      sourceStride = WIDTH;
+    }
+  }
+
+  private static void interleave(
+      float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
+    for (int row = 0; row < WIDTH / 2; row++) {
+      var a = FloatVector.fromArray(LANES, from, fromAt + row * fromStride);
+      var b = FloatVector.fromArray(LANES, from, fromAt + (row + WIDTH / 2) * fromStride);
+      var b0 = b.rearrange(FRONT);
+      var b1 = b.rearrange(BACK);
+      b0.blend(a.rearrange(FRONT), EVEN).intoArray(to, toAt + 2 * row * toStride);
+      b1.blend(a.rearrange(BACK), EVEN).intoArray(to, toAt + (2 * row + 1) * toStride);
     }
   }
 
