@@ -19,7 +19,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static final int WIDTH = LANES.length();
   private static final int SLICE = 128; // positions at least
   private static final int SLICES = 64; // at most
-  private static final int ROWS = 8; // positions that share a load of the weights
+  private static final int ROWS = 16; // positions that share a sum of the weight's gradient
 
   /// Lane l takes lane j of its block of 4.
   private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> l & ~3);
@@ -176,48 +176,35 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static void fourByFour(
       HeadwiseShape shape, HeadwiseRows x, float[] weights, HeadwiseRows y, int from, int to) {
     int channels = shape.heads() * 4;
-    int wide = wide(shape);
-    for (int p = from; p < to; p += ROWS) {
-      int end = Math.min(to, p + ROWS);
-      for (int at = 0; at < channels; at += WIDTH) {
-        fourByFour(x, weights, y, p, end, at, wide, LANES.indexInRange(at, channels));
+    int bound = LANES.loopBound(channels);
+    VectorMask<Float> tail = LANES.indexInRange(bound, channels);
+    for (int p = from;
+        p < to;
+        p++) { // position after position: memory is read and written in order
+      long source = (long) p * x.stride() * Float.BYTES;
+      long target = (long) p * y.stride() * Float.BYTES;
+      for (int at = 0; at < bound; at += WIDTH) {
+        long offset = (long) at * Float.BYTES;
+        var in = FloatVector.fromMemorySegment(LANES, x.data(), source + offset, MlstmMemory.ORDER);
+        fourByFour(in, weights, at, wide(shape))
+            .intoMemorySegment(y.data(), target + offset, MlstmMemory.ORDER);
+      }
+      if (bound < channels) {
+        long offset = (long) bound * Float.BYTES;
+        var in =
+            FloatVector.fromMemorySegment(
+                LANES, x.data(), source + offset, MlstmMemory.ORDER, tail);
+        fourByFour(in, weights, bound, wide(shape))
+            .intoMemorySegment(y.data(), target + offset, MlstmMemory.ORDER, tail);
       }
     }
   }
 
-  private static void fourByFour(
-      HeadwiseRows x,
-      float[] weights,
-      HeadwiseRows y,
-      int from,
-      int to,
-      int at,
-      int wide,
-      VectorMask<Float> mask) {
-    MemorySegment source = x.data();
-    MemorySegment target = y.data();
-    var w0 = FloatVector.fromArray(LANES, weights, at);
-    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
-    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
-    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
-    boolean whole = mask.allTrue();
-    for (int p = from; p < to; p++) {
-      long sourceAt = ((long) p * x.stride() + at) * Float.BYTES;
-      long targetAt = ((long) p * y.stride() + at) * Float.BYTES;
-      var in =
-          whole
-              ? FloatVector.fromMemorySegment(LANES, source, sourceAt, MlstmMemory.ORDER)
-              : FloatVector.fromMemorySegment(LANES, source, sourceAt, MlstmMemory.ORDER, mask);
-      var out = in.rearrange(FIRST).mul(w0);
-      out = in.rearrange(SECOND).fma(w1, out);
-      out = in.rearrange(THIRD).fma(w2, out);
-      out = in.rearrange(FOURTH).fma(w3, out);
-      if (whole) {
-        out.intoMemorySegment(target, targetAt, MlstmMemory.ORDER);
-      } else {
-        out.intoMemorySegment(target, targetAt, MlstmMemory.ORDER, mask);
-      }
-    }
+  private static FloatVector fourByFour(FloatVector in, float[] weights, int at, int wide) {
+    var out = in.rearrange(FIRST).mul(FloatVector.fromArray(LANES, weights, at));
+    out = in.rearrange(SECOND).fma(FloatVector.fromArray(LANES, weights, at + wide), out);
+    out = in.rearrange(THIRD).fma(FloatVector.fromArray(LANES, weights, at + 2 * wide), out);
+    return in.rearrange(FOURTH).fma(FloatVector.fromArray(LANES, weights, at + 3 * wide), out);
   }
 
   private static void fourByFourBack(
