@@ -22,6 +22,7 @@ public final class Torch {
   /// Loads libtorch once; one to two seconds the first time in a process.
   public static void load() {
     if (!loaded) { // JavaCPP looks at its files again each time: half a millisecond
+      ProcessSettings.letIdleThreadsSleep();
       Loader.load(torch.class);
       loaded = true;
     }

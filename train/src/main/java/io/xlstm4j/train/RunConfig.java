@@ -29,7 +29,7 @@ public record RunConfig(
           PaperModelConfig.of(1, BlockStackConfig.of(4, 192, List.of(1))),
           new DataConfig("wordnet", DataConfig.TRAINED, 4096, true),
           new TrainingConfig(
-              600, 16, 4e-3, 0.05, 60, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 100, 16_384, 100),
+              900, 16, 3e-3, 0.05, 60, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 150, 16_384, 150),
           new SamplesConfig(
               List.of("hedgehog (noun):", "run quickly (verb):", "blue (adjective):"),
               40,
