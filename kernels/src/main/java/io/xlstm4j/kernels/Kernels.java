@@ -10,12 +10,21 @@ public final class Kernels {
   private final boolean vectorized;
   private final SlstmKernel slstm;
   private final MlstmKernel mlstm;
+  private final CausalConvKernel causalConv;
+  private final HeadwiseKernel headwise;
+  private final HeadNormKernel headNorm;
+  private final GatedFeedForwardKernel gatedFeedForward;
 
   private Kernels(Workers workers, boolean vectorized) {
     this.workers = workers;
     this.vectorized = vectorized;
     slstm = vectorized ? new VectorSlstmKernel() : new ScalarSlstmKernel();
     mlstm = vectorized ? new VectorMlstmKernel(workers) : new ScalarMlstmKernel(workers);
+    causalConv = vectorized ? new VectorCausalConvKernel() : new ScalarCausalConvKernel();
+    headwise = vectorized ? new VectorHeadwiseKernel(workers) : new ScalarHeadwiseKernel();
+    headNorm = vectorized ? new VectorHeadNormKernel() : new ScalarHeadNormKernel();
+    gatedFeedForward =
+        vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -49,6 +58,22 @@ public final class Kernels {
 
   public MlstmKernel mlstm() {
     return mlstm;
+  }
+
+  public CausalConvKernel causalConv() {
+    return causalConv;
+  }
+
+  public HeadwiseKernel headwise() {
+    return headwise;
+  }
+
+  public HeadNormKernel headNorm() {
+    return headNorm;
+  }
+
+  public GatedFeedForwardKernel gatedFeedForward() {
+    return gatedFeedForward;
   }
 
   /// Whether the Vector API is used.

@@ -108,6 +108,7 @@ public final class BlockStack {
       y = output.x();
       states.add(output.state());
     }
-    return new Output(postBlocksNorm == null ? y : postBlocksNorm.forward(y), new State(states));
+    return new Output(
+        postBlocksNorm == null ? y : execution.layerNorm(postBlocksNorm, y), new State(states));
   }
 }

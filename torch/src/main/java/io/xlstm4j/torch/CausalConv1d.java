@@ -32,6 +32,18 @@ final class CausalConv1d {
     }
   }
 
+  Tensor weight() {
+    return weight;
+  }
+
+  @Nullable Tensor bias() {
+    return bias;
+  }
+
+  boolean isDepthwise() {
+    return !config.channelMixing();
+  }
+
   Tensor zeroTail(long batch, Tensor like) {
     return Ops.zerosLike(like, batch, config.kernelSize() - 1, config.featureDim());
   }

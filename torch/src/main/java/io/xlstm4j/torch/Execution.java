@@ -1,5 +1,8 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.gelu;
+import static org.bytedeco.pytorch.global.torch.silu;
+
 import io.xlstm4j.kernels.Kernels;
 import org.bytedeco.pytorch.Tensor;
 
@@ -7,6 +10,7 @@ import org.bytedeco.pytorch.Tensor;
 /// all parts of a model read.
 final class Execution {
   private static final FusedCells FUSED = new FusedCells(Kernels.shared());
+  private static final FusedLayers FUSED_LAYERS = new FusedLayers(Kernels.shared());
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
   private static final int CHUNK_LENGTH = 64;
@@ -63,6 +67,45 @@ final class Execution {
             layout,
             CHUNK_LENGTH);
     return new MlstmCell.Output(cell.h().transpose(1, 2), cell.state());
+  }
+
+  /// Convolution over time and SiLU, with the next tail.
+  CausalConv1d.Output convSilu(CausalConv1d conv, Tensor x, Tensor tail, SequenceLayout layout) {
+    if (fuses(x) && conv.isDepthwise() && tail.size(1) > 0) {
+      return FUSED_LAYERS.convSilu(x, conv.weight(), conv.bias(), tail, layout);
+    }
+    CausalConv1d.Output convolved = conv.forward(x, tail, layout);
+    return new CausalConv1d.Output(silu(convolved.y()), convolved.tail());
+  }
+
+  /// A projection by blocks.
+  Tensor headwise(HeadwiseLinear projection, Tensor x) {
+    if (!fuses(x)) {
+      return projection.forward(x);
+    }
+    Tensor y = FUSED_LAYERS.headwise(x, projection.weight());
+    return projection.bias() == null ? y : y.add(projection.bias());
+  }
+
+  /// The norm over the last axis.
+  Tensor layerNorm(Norms.LayerNorm norm, Tensor x) {
+    return fuses(x) ? FUSED_LAYERS.layerNorm(x, norm.weight(), Norms.EPS) : norm.forward(x);
+  }
+
+  /// `(norm(h) + skip xc) silu(z)`, the norm over each head.
+  Tensor gatedHeadNorm(Norms.MultiHeadLayerNorm norm, Tensor h, Tensor skip, Tensor xc, Tensor z) {
+    return fuses(h) && norm.weight() != null
+        ? FUSED_LAYERS.gatedHeadNorm(h, norm.weight(), skip, xc, z, Norms.EPS)
+        : norm.forward(h).add(skip.mul(xc)).mul(silu(z));
+  }
+
+  /// `gelu(gate) up`, gate half first.
+  Tensor gatedGelu(Tensor both) {
+    if (fuses(both)) {
+      return FUSED_LAYERS.gatedGelu(both);
+    }
+    long up = both.size(-1) / 2;
+    return gelu(both.narrow(-1, 0, up)).mul(both.narrow(-1, up, up)); // exact, by erf
   }
 
   private boolean fuses(Tensor x) {

@@ -1,7 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.empty;
-
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
@@ -14,9 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.jspecify.annotations.Nullable;
 
 /// The cells on our own kernels: CPU, float32. [SlstmCell] and [MlstmCell] are the twins that they
 /// are held to.
@@ -54,13 +50,19 @@ final class FusedCells {
             initial.c().contiguous(),
             initial.n().contiguous(),
             initial.m().contiguous());
-    Masks masks = Masks.of(layout);
+    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
     long states = (long) batch * heads * headDim;
-    Tensor out = floats(states * length + 4 * states);
-    Tensor saved = floats(backward ? kernels.slstm().savedBytes(size) / Float.BYTES : 1);
+    Tensor out = TensorMemory.floats(states * length + 4 * states);
+    Tensor saved =
+        TensorMemory.floats(backward ? kernels.slstm().savedBytes(size) / Float.BYTES : 1);
     var cell =
-        new SlstmCall(size, addresses(inputs), address(out), address(saved), masks.addresses());
+        new SlstmCall(
+            size,
+            TensorMemory.addresses(inputs),
+            TensorMemory.address(out),
+            TensorMemory.address(saved),
+            masks.addresses());
     kernels
         .slstm()
         .forward(
@@ -74,7 +76,7 @@ final class FusedCells {
     kept.add(saved);
     Tensor tied =
         HandWrittenBackward.tie(
-            inputs, out, kept, gradient -> slstmBackward(cell, address(gradient)));
+            inputs, out, kept, gradient -> slstmBackward(cell, TensorMemory.address(gradient)));
     Tensor y = tied.narrow(0, 0, states * length).view(batch, length, heads, headDim);
     Tensor[] last = new Tensor[4];
     for (int i = 0; i < 4; i++) {
@@ -92,28 +94,28 @@ final class FusedCells {
     private SlstmKernel.State state(long first) {
       long bytes = states() * Float.BYTES;
       return new SlstmKernel.State(
-          memory(first, states()),
-          memory(first + bytes, states()),
-          memory(first + 2 * bytes, states()),
-          memory(first + 3 * bytes, states()));
+          TensorMemory.memory(first, states()),
+          TensorMemory.memory(first + bytes, states()),
+          TensorMemory.memory(first + 2 * bytes, states()),
+          TensorMemory.memory(first + 3 * bytes, states()));
     }
 
     SlstmKernel.Inputs inputs() {
       return new SlstmKernel.Inputs(
-          memory(in[0], states() * size.length() * 4),
-          memory(in[1], 4L * size.heads() * size.headDim() * size.headDim()),
-          memory(in[2], 4L * size.heads() * size.headDim()),
+          TensorMemory.memory(in[0], states() * size.length() * 4),
+          TensorMemory.memory(in[1], 4L * size.heads() * size.headDim() * size.headDim()),
+          TensorMemory.memory(in[2], 4L * size.heads() * size.headDim()),
           new SlstmKernel.State(
-              memory(in[3], states()),
-              memory(in[4], states()),
-              memory(in[5], states()),
-              memory(in[6], states())),
-          mask(masks[0], (long) size.batch() * size.length()),
-          mask(masks[1], (long) size.batch() * size.length()));
+              TensorMemory.memory(in[3], states()),
+              TensorMemory.memory(in[4], states()),
+              TensorMemory.memory(in[5], states()),
+              TensorMemory.memory(in[6], states())),
+          TensorMemory.mask(masks[0], (long) size.batch() * size.length()),
+          TensorMemory.mask(masks[1], (long) size.batch() * size.length()));
     }
 
     MemorySegment y() {
-      return memory(out, states() * size.length());
+      return TensorMemory.memory(out, states() * size.length());
     }
 
     SlstmKernel.State last() {
@@ -128,12 +130,12 @@ final class FusedCells {
   private Tensor[] slstmBackward(SlstmCall call, long gradient) {
     SlstmKernel.Size size = call.size;
     long states = call.states();
-    Tensor dwx = floats(size.batch(), size.length(), 4, size.heads(), size.headDim());
-    Tensor dr = floats(size.heads(), size.headDim(), 4, size.headDim());
-    Tensor db = floats(size.heads(), 4, size.headDim());
+    Tensor dwx = TensorMemory.floats(size.batch(), size.length(), 4, size.heads(), size.headDim());
+    Tensor dr = TensorMemory.floats(size.heads(), size.headDim(), 4, size.headDim());
+    Tensor db = TensorMemory.floats(size.heads(), 4, size.headDim());
     Tensor[] d0 = new Tensor[4];
     for (int i = 0; i < 4; i++) {
-      d0[i] = floats(size.batch(), size.heads(), size.headDim());
+      d0[i] = TensorMemory.floats(size.batch(), size.heads(), size.headDim());
     }
     long dLast = gradient + states * size.length() * Float.BYTES;
     long bytes = states * Float.BYTES;
@@ -144,18 +146,21 @@ final class FusedCells {
             call.inputs(),
             call.y(),
             call.saved(kernels.slstm().savedBytes(size)),
-            memory(gradient, states * size.length()),
+            TensorMemory.memory(gradient, states * size.length()),
             new SlstmKernel.StateGradients(
-                memory(dLast, states),
-                memory(dLast + bytes, states),
-                memory(dLast + 2 * bytes, states),
-                memory(dLast + 3 * bytes, states)),
+                TensorMemory.memory(dLast, states),
+                TensorMemory.memory(dLast + bytes, states),
+                TensorMemory.memory(dLast + 2 * bytes, states),
+                TensorMemory.memory(dLast + 3 * bytes, states)),
             new SlstmKernel.Gradients(
-                segment(dwx),
-                segment(dr),
-                segment(db),
+                TensorMemory.segment(dwx),
+                TensorMemory.segment(dr),
+                TensorMemory.segment(db),
                 new SlstmKernel.State(
-                    segment(d0[0]), segment(d0[1]), segment(d0[2]), segment(d0[3]))),
+                    TensorMemory.segment(d0[0]),
+                    TensorMemory.segment(d0[1]),
+                    TensorMemory.segment(d0[2]),
+                    TensorMemory.segment(d0[3]))),
             kernels.workers());
     return new Tensor[] {dwx, dr, db, d0[0], d0[1], d0[2], d0[3]};
   }
@@ -190,16 +195,22 @@ final class FusedCells {
             initial.c().contiguous(),
             initial.n().contiguous(),
             initial.m().detach().contiguous());
-    Masks masks = Masks.of(layout);
+    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
     long pairs = (long) batch * heads;
     long hs = pairs * length * shape.vDim();
     long cs = pairs * shape.qkDim() * shape.vDim();
     long ns = pairs * shape.qkDim();
-    Tensor out = floats(hs + cs + ns + pairs);
-    Tensor saved = floats(backward ? kernels.mlstm().savedBytes(shape) / Float.BYTES + 2 : 1);
+    Tensor out = TensorMemory.floats(hs + cs + ns + pairs);
+    Tensor saved =
+        TensorMemory.floats(backward ? kernels.mlstm().savedBytes(shape) / Float.BYTES + 2 : 1);
     var call =
-        new MlstmCall(shape, addresses(inputs), address(out), address(saved), masks.addresses());
+        new MlstmCall(
+            shape,
+            TensorMemory.addresses(inputs),
+            TensorMemory.address(out),
+            TensorMemory.address(saved),
+            masks.addresses());
     kernels
         .mlstm()
         .forward(
@@ -213,7 +224,7 @@ final class FusedCells {
     kept.add(saved);
     Tensor tied =
         HandWrittenBackward.tie(
-            inputs, out, kept, gradient -> mlstmBackward(call, address(gradient)));
+            inputs, out, kept, gradient -> mlstmBackward(call, TensorMemory.address(gradient)));
     return new MlstmCell.Output(
         tied.narrow(0, 0, hs).view(batch, length, heads, shape.vDim()),
         new MlstmCell.State(
@@ -234,7 +245,7 @@ final class FusedCells {
 
     private MlstmRows rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new MlstmRows(memory(address, positions() * stride), stride);
+      return new MlstmRows(TensorMemory.memory(address, positions() * stride), stride);
     }
 
     MlstmInputs inputs() {
@@ -244,12 +255,15 @@ final class FusedCells {
           rows(in[2], shape.vDim()),
           rows(in[3], 1),
           rows(in[4], 1),
-          mask(masks[0], positions()),
-          mask(masks[1], positions()));
+          TensorMemory.mask(masks[0], positions()),
+          TensorMemory.mask(masks[1], positions()));
     }
 
     MlstmState initial() {
-      return new MlstmState(memory(in[5], cs()), memory(in[6], ns()), memory(in[7], pairs()));
+      return new MlstmState(
+          TensorMemory.memory(in[5], cs()),
+          TensorMemory.memory(in[6], ns()),
+          TensorMemory.memory(in[7], pairs()));
     }
 
     private long cs() {
@@ -272,7 +286,10 @@ final class FusedCells {
       long c = out + hs() * Float.BYTES;
       long n = c + cs() * Float.BYTES;
       long m = n + ns() * Float.BYTES;
-      return new MlstmState(memory(c, cs()), memory(n, ns()), memory(m, pairs()));
+      return new MlstmState(
+          TensorMemory.memory(c, cs()),
+          TensorMemory.memory(n, ns()),
+          TensorMemory.memory(m, pairs()));
     }
 
     MemorySegment saved(long bytes) {
@@ -285,14 +302,14 @@ final class FusedCells {
     int batch = shape.batch();
     int length = shape.length();
     int heads = shape.heads();
-    Tensor dq = floats(batch, length, (long) heads * shape.qkDim());
-    Tensor dk = floats(batch, length, (long) heads * shape.qkDim());
-    Tensor dv = floats(batch, length, (long) heads * shape.vDim());
-    Tensor di = floats(batch, length, heads);
-    Tensor df = floats(batch, length, heads);
-    Tensor dc = floats(batch, heads, shape.qkDim(), shape.vDim());
-    Tensor dn = floats(batch, heads, shape.qkDim());
-    Tensor dm = floats(batch, heads).zero_();
+    Tensor dq = TensorMemory.floats(batch, length, (long) heads * shape.qkDim());
+    Tensor dk = TensorMemory.floats(batch, length, (long) heads * shape.qkDim());
+    Tensor dv = TensorMemory.floats(batch, length, (long) heads * shape.vDim());
+    Tensor di = TensorMemory.floats(batch, length, heads);
+    Tensor df = TensorMemory.floats(batch, length, heads);
+    Tensor dc = TensorMemory.floats(batch, heads, shape.qkDim(), shape.vDim());
+    Tensor dn = TensorMemory.floats(batch, heads, shape.qkDim());
+    Tensor dm = TensorMemory.floats(batch, heads).zero_();
     long dLast = gradient + call.hs() * Float.BYTES;
     kernels
         .mlstm()
@@ -303,62 +320,15 @@ final class FusedCells {
             call.saved(kernels.mlstm().savedBytes(shape)),
             call.rows(gradient, shape.vDim()),
             new MlstmStateGradient(
-                memory(dLast, call.cs()), memory(dLast + call.cs() * Float.BYTES, call.ns())),
+                TensorMemory.memory(dLast, call.cs()),
+                TensorMemory.memory(dLast + call.cs() * Float.BYTES, call.ns())),
             new MlstmGradients(
-                call.rows(address(dq), shape.qkDim()),
-                call.rows(address(dk), shape.qkDim()),
-                call.rows(address(dv), shape.vDim()),
-                call.rows(address(di), 1),
-                call.rows(address(df), 1)),
-            new MlstmStateGradient(segment(dc), segment(dn)));
+                call.rows(TensorMemory.address(dq), shape.qkDim()),
+                call.rows(TensorMemory.address(dk), shape.qkDim()),
+                call.rows(TensorMemory.address(dv), shape.vDim()),
+                call.rows(TensorMemory.address(di), 1),
+                call.rows(TensorMemory.address(df), 1)),
+            new MlstmStateGradient(TensorMemory.segment(dc), TensorMemory.segment(dn)));
     return new Tensor[] {dq, dk, dv, di, df, dc, dn, dm};
-  }
-
-  /// The masks as bytes, and who owns them.
-  private record Masks(@Nullable Tensor valid, @Nullable Tensor starts) {
-    static Masks of(SequenceLayout layout) {
-      return new Masks(
-          layout.valid() == null ? null : layout.valid().contiguous(),
-          layout.starts() == null ? null : layout.starts().contiguous());
-    }
-
-    long[] addresses() {
-      return new long[] {valid == null ? 0 : address(valid), starts == null ? 0 : address(starts)};
-    }
-
-    List<Tensor> tensors() {
-      var tensors = new ArrayList<Tensor>();
-      if (valid != null) {
-        tensors.add(valid);
-      }
-      if (starts != null) {
-        tensors.add(starts);
-      }
-      return tensors;
-    }
-  }
-
-  private static Tensor floats(long... shape) {
-    return empty(shape, new TensorOptions(ScalarType.Float), null);
-  }
-
-  private static long address(Tensor x) {
-    return x.data_ptr().address();
-  }
-
-  private static long[] addresses(List<Tensor> tensors) {
-    return tensors.stream().mapToLong(FusedCells::address).toArray();
-  }
-
-  private static MemorySegment segment(Tensor x) {
-    return memory(address(x), x.numel());
-  }
-
-  private static MemorySegment memory(long address, long floats) {
-    return MemorySegment.ofAddress(address).reinterpret(floats * Float.BYTES);
-  }
-
-  private static @Nullable MemorySegment mask(long address, long positions) {
-    return address == 0 ? null : MemorySegment.ofAddress(address).reinterpret(positions);
   }
 }

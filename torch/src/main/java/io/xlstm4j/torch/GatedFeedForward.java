@@ -12,11 +12,13 @@ final class GatedFeedForward {
   private final Linear projUp;
   private final Linear projDown;
   private final Dropout dropout;
+  private final Execution execution;
 
   GatedFeedForward(
-      Parameters.Prefix at, FeedForwardConfig config, int dim, int numBlocks, Dropout dropout) {
+      Parameters.Prefix at, FeedForwardConfig config, int dim, int numBlocks, Execution execution) {
     this.activation = config.actFn();
-    this.dropout = dropout;
+    this.dropout = new Dropout(config.dropout(), execution);
+    this.execution = execution;
     int up = config.upDim(dim);
     var bias = config.bias() ? Init.constant(0) : null;
     projUp = Linear.create(at.at("proj_up"), dim, 2L * up, Init.small(dim), bias);
@@ -25,9 +27,16 @@ final class GatedFeedForward {
 
   Tensor forward(Tensor x) {
     Tensor both = projUp.forward(x); // (B, S, 2 U)
+    return dropout.forward(projDown.forward(activated(both)));
+  }
+
+  /// `act(gate) up`
+  private Tensor activated(Tensor both) {
+    if (activation == Activation.GELU) {
+      return execution.gatedGelu(both);
+    }
     long up = both.size(-1) / 2;
-    Tensor gate = activate(activation, both.narrow(-1, 0, up));
-    return dropout.forward(projDown.forward(gate.mul(both.narrow(-1, up, up))));
+    return activate(activation, both.narrow(-1, 0, up)).mul(both.narrow(-1, up, up));
   }
 
   private static Tensor activate(Activation activation, Tensor x) {

@@ -13,4 +13,10 @@ record Linear(Tensor weight, @Nullable Tensor bias) {
   Tensor forward(Tensor x) {
     return Ops.project(x, weight, bias);
   }
+
+  /// Outputs `[from, from + count)` only, without reading the other weights.
+  Tensor forwardPart(Tensor x, long from, long count) {
+    return Ops.project(
+        x, weight.narrow(0, from, count), bias == null ? null : bias.narrow(0, from, count));
+  }
 }

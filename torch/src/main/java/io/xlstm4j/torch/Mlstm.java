@@ -139,10 +139,10 @@ public final class Mlstm implements AutoCloseable {
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
-    Tensor x = norm.forward(sequence);
+    Tensor x = execution.layerNorm(norm, sequence);
     Tensor memory = projMemory.forward(x); // (B, S, memory width)
-    CausalConv1d.Output convolved = conv.forward(memory, last.conv, layout);
-    Tensor xc = silu(convolved.y());
+    CausalConv1d.Output convolved = execution.convSilu(conv, memory, last.conv, layout);
+    Tensor xc = convolved.y();
     MlstmCell.Output cell =
         execution.mlstm(
             Ops.atLeastFloat32(qProj.forward(xc)),

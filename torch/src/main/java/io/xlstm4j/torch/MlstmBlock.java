@@ -9,9 +9,11 @@ import org.bytedeco.pytorch.Tensor;
 final class MlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final MlstmLayer xlstm;
+  private final Execution execution;
 
   MlstmBlock(
       Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Execution execution) {
+    this.execution = execution;
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), stack.embeddingDim());
     xlstm = new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, execution);
   }
@@ -38,7 +40,7 @@ final class MlstmBlock implements Block {
     if (!(last instanceof State state)) {
       throw Block.foreign("mLSTM", last);
     }
-    Output layer = xlstm.forward(xlstmNorm.forward(x), state, layout);
+    Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     return new Output(x.add(layer.x()), layer.state());
   }
 

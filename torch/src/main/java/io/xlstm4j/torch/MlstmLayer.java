@@ -67,35 +67,42 @@ final class MlstmLayer {
 
   /// @param x `(B, S, D)`, normed
   Block.Output forward(Tensor x, MlstmBlock.State last, SequenceLayout layout) {
-    Tensor both = projUp.forward(x); // (B, S, 2 I)
-    long inner = both.size(-1) / 2;
-    Tensor memory = both.narrow(-1, 0, inner);
-    Tensor outputGate = both.narrow(-1, inner, inner);
-    Tensor convolved = memory;
-    Tensor tail = last.conv();
-    if (conv1d != null) {
-      CausalConv1d.Output conv = conv1d.forward(memory, tail, layout);
-      convolved = conv.y();
-      tail = conv.tail();
-    }
-    Tensor xc = silu(convolved); // (B, S, I)
-    Tensor q = qProj.forward(xc);
-    Tensor k = kProj.forward(xc);
-    Tensor v = vProj.forward(memory);
-    Tensor gates = Ops.concat(-1, q, k, v); // (B, S, 3 I), k unscaled
+    long inner = learnableSkip.size(0);
+    Tensor memory = projUp.forwardPart(x, 0, inner); // (B, S, I)
+    Tensor outputGate = projUp.forwardPart(x, inner, inner);
+    CausalConv1d.Output conv =
+        conv1d == null
+            ? new CausalConv1d.Output(silu(memory), last.conv())
+            : execution.convSilu(conv1d, memory, last.conv(), layout);
+    Tensor xc = conv.y(); // (B, S, I)
+    Tensor q = execution.headwise(qProj, xc);
+    Tensor k = execution.headwise(kProj, xc);
+    Tensor v = execution.headwise(vProj, memory);
+    Tensor gates = gates(q, k, v); // (B, S, 2 NH), k unscaled
     MlstmCell.Output cell =
         execution.mlstm(
             Ops.atLeastFloat32(q),
             Ops.atLeastFloat32(k),
             Ops.atLeastFloat32(v),
-            Ops.atLeastFloat32(igate.forward(gates)), // (B, S, NH)
-            Ops.atLeastFloat32(fgate.forward(gates)),
+            Ops.atLeastFloat32(gates.narrow(2, 0, numHeads)), // (B, S, NH)
+            Ops.atLeastFloat32(gates.narrow(2, numHeads, numHeads)),
             last.cell(),
             layout);
-    Tensor h = outnorm.forward(cell.h().to(x.scalar_type())); // (B, S, I)
-    Tensor y = h.add(learnableSkip.mul(xc)).mul(silu(outputGate));
+    Tensor h = cell.h().to(x.scalar_type()); // (B, S, NH, DH)
+    Tensor y = execution.gatedHeadNorm(outnorm, h, learnableSkip, xc, outputGate);
     return new Block.Output(
-        dropout.forward(projDown.forward(y)), new MlstmBlock.State(tail, cell.state()));
+        dropout.forward(projDown.forward(y)), new MlstmBlock.State(conv.tail(), cell.state()));
+  }
+
+  /// Input and forget gates of all heads from `[q | k | v]`, which is never put together: each part
+  /// meets its columns of the weights.
+  private Tensor gates(Tensor q, Tensor k, Tensor v) {
+    long inner = q.size(-1);
+    Tensor weights = Ops.concat(0, igate.weight(), fgate.weight()); // (2 NH, 3 I)
+    Tensor biases = Ops.concat(0, Ops.present(igate.bias()), Ops.present(fgate.bias()));
+    return Ops.project(q, weights.narrow(1, 0, inner), biases)
+        .add(Ops.project(k, weights.narrow(1, inner, inner), null))
+        .add(Ops.project(v, weights.narrow(1, 2 * inner, inner), null));
   }
 
   MlstmBlock.State zeroState(long batch, Tensor like) {

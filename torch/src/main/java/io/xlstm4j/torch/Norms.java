@@ -5,7 +5,7 @@ import org.jspecify.annotations.Nullable;
 
 /// The norms of the paper family: no bias, and a stored weight w that scales by `1 + w` (spec 3.1).
 final class Norms {
-  private static final double EPS = 1e-5;
+  static final double EPS = 1e-5;
 
   private Norms() {}
 

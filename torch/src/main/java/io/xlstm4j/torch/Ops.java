@@ -72,6 +72,14 @@ final class Ops {
     return bias == null ? linear(x, weight) : linear(x, weight, new TensorOptional(bias));
   }
 
+  /// A tensor that its module always has.
+  static Tensor present(@Nullable Tensor x) {
+    if (x == null) {
+      throw new AssertionError("this tensor is always made");
+    }
+    return x;
+  }
+
   /// Normalises the last axis to mean 0 and biased variance 1; no weight.
   static Tensor normalize(Tensor x, double eps) {
     return layer_norm(

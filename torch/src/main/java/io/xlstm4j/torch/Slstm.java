@@ -1,8 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.gelu;
-import static org.bytedeco.pytorch.global.torch.silu;
-
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.BiasInit;
@@ -145,9 +142,9 @@ public final class Slstm implements AutoCloseable {
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
-    Tensor x = norm.forward(sequence);
-    CausalConv1d.Output convolved = conv.forward(x, last.conv, layout);
-    Tensor xc = silu(convolved.y());
+    Tensor x = execution.layerNorm(norm, sequence);
+    CausalConv1d.Output convolved = execution.convSilu(conv, x, last.conv, layout);
+    Tensor xc = convolved.y();
     Tensor wx = // (B, S, 4, NH, DH)
         Ops.stackAll(
                 List.of(
@@ -166,8 +163,7 @@ public final class Slstm implements AutoCloseable {
             last.cell,
             layout);
     Tensor up = projUp.forward(headNorm.forward(y.y().to(x.scalar_type()))); // (B, S, 2 U)
-    long half = up.size(-1) / 2;
-    Tensor gated = gelu(up.narrow(-1, 0, half)).mul(up.narrow(-1, half, half));
+    Tensor gated = execution.gatedGelu(up);
     return new Output(
         sequence.add(projDown.forward(gated)), new State(convolved.tail(), y.state()));
   }

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 final class SlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final SlstmLayer xlstm;
+  private final Execution execution;
   private final @Nullable FeedForward feedForward;
 
   private record FeedForward(Norms.LayerNorm norm, GatedFeedForward ffn) {}
@@ -22,6 +23,7 @@ final class SlstmBlock implements Block {
       int index,
       Execution execution) {
     int dim = stack.embeddingDim();
+    this.execution = execution;
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), dim);
     xlstm = new SlstmLayer(at.at("xlstm"), config.slstm(), stack, index, execution);
     FeedForwardConfig ffn = config.feedforward();
@@ -30,12 +32,7 @@ final class SlstmBlock implements Block {
             ? null
             : new FeedForward(
                 Norms.LayerNorm.create(at.at("ffn_norm"), dim),
-                new GatedFeedForward(
-                    at.at("ffn"),
-                    ffn,
-                    dim,
-                    stack.numBlocks(),
-                    new Dropout(ffn.dropout(), execution)));
+                new GatedFeedForward(at.at("ffn"), ffn, dim, stack.numBlocks(), execution));
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`
@@ -61,10 +58,10 @@ final class SlstmBlock implements Block {
     if (!(last instanceof State state)) {
       throw Block.foreign("sLSTM", last);
     }
-    Output layer = xlstm.forward(xlstmNorm.forward(x), state, layout);
+    Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     Tensor y = x.add(layer.x());
     if (feedForward != null) {
-      y = y.add(feedForward.ffn.forward(feedForward.norm.forward(y)));
+      y = y.add(feedForward.ffn.forward(execution.layerNorm(feedForward.norm, y)));
     }
     return new Output(y, layer.state());
   }

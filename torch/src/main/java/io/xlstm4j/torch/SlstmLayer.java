@@ -1,7 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.silu;
-
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
@@ -76,20 +74,18 @@ final class SlstmLayer {
 
   /// @param x `(B, S, D)`, normed
   Block.Output forward(Tensor x, SlstmBlock.State last, SequenceLayout layout) {
-    Tensor xc = x;
-    Tensor tail = last.conv();
-    if (conv1d != null) {
-      CausalConv1d.Output conv = conv1d.forward(x, tail, layout);
-      xc = silu(conv.y());
-      tail = conv.tail();
-    }
+    CausalConv1d.Output conv =
+        conv1d == null
+            ? new CausalConv1d.Output(x, last.conv()) // no SiLU either
+            : execution.convSilu(conv1d, x, last.conv(), layout);
+    Tensor xc = conv.y();
     Tensor wx = // (B, S, 4, NH, DH)
         Ops.stackAll(
                 List.of(
-                    inputGate.forward(xc),
-                    forgetGate.forward(xc),
-                    zgate.forward(x),
-                    ogate.forward(x)),
+                    execution.headwise(inputGate, xc),
+                    execution.headwise(forgetGate, xc),
+                    execution.headwise(zgate, x),
+                    execution.headwise(ogate, x)),
                 2)
             .view(x.size(0), x.size(1), 4, numHeads, -1);
     long headDim = wx.size(-1);
@@ -102,7 +98,7 @@ final class SlstmLayer {
             last.cell(),
             layout);
     Tensor out = groupNorm.forward(dropout.forward(y.y().to(x.scalar_type())));
-    return new Block.Output(out, new SlstmBlock.State(tail, y.state()));
+    return new Block.Output(out, new SlstmBlock.State(conv.tail(), y.state()));
   }
 
   SlstmBlock.State zeroState(long batch, Tensor like) {
