@@ -18,7 +18,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /// Draws `loss.png`: the training loss, faint and smoothed, and the validation loss over it.
 final class LossPlot {
-  private static final double SMOOTHING = 0.95;
+  private static final double SMOOTHING = 0.9;
   private static final Color FAINT = new Color(0xC6, 0xD4, 0xE8);
   private static final Color TRAINING = new Color(0x2F, 0x5D, 0x9B);
   private static final Color VALIDATION = new Color(0xD1, 0x49, 0x2E);
@@ -50,6 +50,7 @@ final class LossPlot {
     styler.setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 18));
     styler.setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 14));
     styler.setXAxisMin(0.0);
+    styler.setXAxisTickMarkSpacingHint(90);
     addTraining(chart, rows);
     addValidation(chart, rows);
     Path fresh = file.resolveSibling("." + file.getFileName() + ".new.png");

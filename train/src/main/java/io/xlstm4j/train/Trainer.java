@@ -162,6 +162,7 @@ public final class Trainer implements AutoCloseable {
         save();
       }
     }
+    draw();
     return new Result(folder.path(), state.step(), stopped, finalValidation(stopped));
   }
 
