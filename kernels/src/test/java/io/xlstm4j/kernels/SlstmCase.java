@@ -195,7 +195,7 @@ final class SlstmCase {
         int state = (int) size.state(row, head);
         for (int t = 0; t < size.length(); t++) {
           int position = row * size.length() + t;
-          if (starts != null && starts[position] != 0) {
+          if (starts != null && starts[position] != 0 && (valid == null || valid[position] != 0)) {
             for (double[] part : new double[][] {y, c, n, m}) {
               Arrays.fill(part, state, state + width, 0);
             }

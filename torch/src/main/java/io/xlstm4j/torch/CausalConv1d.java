@@ -51,10 +51,8 @@ final class CausalConv1d {
   /// @param x `(B, S, C)`
   /// @param tail the K-1 inputs before `x`; read, never written
   Output forward(Tensor x, Tensor tail, SequenceLayout layout) {
+    check(x, tail, layout);
     int taps = config.kernelSize();
-    Ops.expectShape("x", x, "(B, S, C)", -1, -1, config.featureDim());
-    Ops.expectShape("state conv", tail, "(B, K-1, C)", x.size(0), taps - 1, config.featureDim());
-    layout.check(x.size(0), x.size(1));
     long length = x.size(1);
     Tensor known = Ops.concat(1, tail, layout.padded(x, 1)); // (B, K-1+S, C)
     @Nullable Tensor documents = documentsWithTail(layout, tail.size(1));
@@ -109,5 +107,12 @@ final class CausalConv1d {
     }
     Tensor before = Ops.zerosLike(documents, documents.size(0), tailLength); // document 0
     return Ops.concat(1, before, documents);
+  }
+
+  void check(Tensor x, Tensor tail, SequenceLayout layout) {
+    int dim = config.featureDim();
+    Ops.expectShape("x", x, "(B, S, C)", -1, -1, dim);
+    Ops.expectShape("state conv", tail, "(B, K-1, C)", x.size(0), config.kernelSize() - 1, dim);
+    layout.check(x.size(0), x.size(1));
   }
 }

@@ -71,6 +71,7 @@ final class Execution {
 
   /// Convolution over time and SiLU, with the next tail.
   CausalConv1d.Output convSilu(CausalConv1d conv, Tensor x, Tensor tail, SequenceLayout layout) {
+    conv.check(x, tail, layout);
     if (fuses(x) && conv.isDepthwise() && tail.size(1) > 0) {
       return FUSED_LAYERS.convSilu(x, conv.weight(), conv.bias(), tail, layout);
     }

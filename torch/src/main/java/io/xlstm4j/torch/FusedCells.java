@@ -34,12 +34,12 @@ final class FusedCells {
   /// As [SlstmCell#forward] of the paper's cell without clips.
   SlstmCell.Output slstm(
       Tensor wx, Tensor r, Tensor b, SlstmCell.State initial, SequenceLayout layout) {
+    SlstmCell.check(wx, r, b, initial, layout);
     Tensor gates = layout.padded(wx, 1).contiguous();
     int batch = (int) wx.size(0);
     int length = (int) wx.size(1);
     int heads = (int) wx.size(3);
     int headDim = (int) wx.size(4);
-    layout.check(batch, length);
     var size = new SlstmKernel.Size(batch, length, heads, headDim);
     List<Tensor> inputs =
         List.of(
@@ -182,6 +182,7 @@ final class FusedCells {
     int batch = (int) q.size(0);
     int length = (int) q.size(1);
     int heads = (int) iPre.size(2);
+    initial.check(batch, heads, q.size(2) / heads, v.size(2) / heads);
     layout.check(batch, length);
     var shape =
         new MlstmShape(batch, length, heads, (int) q.size(2) / heads, (int) v.size(2) / heads);

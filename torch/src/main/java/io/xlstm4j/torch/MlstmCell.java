@@ -40,6 +40,13 @@ public final class MlstmCell {
           Ops.zerosLike(wide, batch, heads));
     }
 
+    /// @throws IllegalArgumentException that names the first part of a wrong shape
+    void check(long batch, long heads, long qkDim, long vDim) {
+      Ops.expectShape("state c", c, "(B, NH, DHQK, DHV)", batch, heads, qkDim, vDim);
+      Ops.expectShape("state n", n, "(B, NH, DHQK)", batch, heads, qkDim);
+      Ops.expectShape("state m", m, "(B, NH)", batch, heads);
+    }
+
     @Override
     public List<Tensor> tensors() {
       return List.of(c, n, m);
@@ -258,9 +265,7 @@ public final class MlstmCell {
     Ops.expectShape("v", v, "(B, NH, S, DHV)", batch, heads, length, -1);
     Ops.expectShape("igate", iPre, "(B, NH, S)", batch, heads, length);
     Ops.expectShape("fgate", fPre, "(B, NH, S)", batch, heads, length);
-    Ops.expectShape("state c", state.c, "(B, NH, DHQK, DHV)", batch, heads, qkDim, v.size(3));
-    Ops.expectShape("state n", state.n, "(B, NH, DHQK)", batch, heads, qkDim);
-    Ops.expectShape("state m", state.m, "(B, NH)", batch, heads);
+    state.check(batch, heads, qkDim, v.size(3));
     layout.check(batch, length);
     if (length == 0) {
       throw new IllegalArgumentException("a sequence must have at least one position");

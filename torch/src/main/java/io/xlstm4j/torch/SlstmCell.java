@@ -89,21 +89,11 @@ public record SlstmCell(
   /// @param b bias `(NH, 4, DH)`
   /// @param initial the state before the first token; read, never written
   public Output forward(Tensor wx, Tensor r, Tensor b, State initial, SequenceLayout layout) {
-    Ops.expectShape("wx", wx, "(B, S, 4, NH, DH)", -1, -1, 4, -1, -1);
+    check(wx, r, b, initial, layout);
     long batch = wx.size(0);
     long length = wx.size(1);
     long heads = wx.size(3);
     long headDim = wx.size(4);
-    Ops.expectShape("r", r, "(NH, DH, 4, DH)", heads, headDim, 4, headDim);
-    Ops.expectShape("b", b, "(NH, 4, DH)", heads, 4, headDim);
-    Ops.expectShape("state y", initial.y, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state c", initial.c, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state n", initial.n, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state m", initial.m, "(B, NH, DH)", batch, heads, headDim);
-    layout.check(batch, length);
-    if (length == 0) {
-      throw new IllegalArgumentException("a sequence must have at least one position");
-    }
 
     // Heads first: the recurrent product is then one batched matrix product per step.
     Tensor gates = // (S, NH, B, 4 DH)
@@ -129,6 +119,25 @@ public record SlstmCell(
     }
     return new Output(
         Ops.stackAll(ys, 0).permute(2, 0, 1, 3), state.transposed()); // from (S, NH, B, DH)
+  }
+
+  /// @throws IllegalArgumentException that names the first tensor of a wrong shape
+  static void check(Tensor wx, Tensor r, Tensor b, State initial, SequenceLayout layout) {
+    Ops.expectShape("wx", wx, "(B, S, 4, NH, DH)", -1, -1, 4, -1, -1);
+    long batch = wx.size(0);
+    long length = wx.size(1);
+    long heads = wx.size(3);
+    long headDim = wx.size(4);
+    Ops.expectShape("r", r, "(NH, DH, 4, DH)", heads, headDim, 4, headDim);
+    Ops.expectShape("b", b, "(NH, 4, DH)", heads, 4, headDim);
+    Ops.expectShape("state y", initial.y, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state c", initial.c, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state n", initial.n, "(B, NH, DH)", batch, heads, headDim);
+    Ops.expectShape("state m", initial.m, "(B, NH, DH)", batch, heads, headDim);
+    layout.check(batch, length);
+    if (length == 0) {
+      throw new IllegalArgumentException("a sequence must have at least one position");
+    }
   }
 
   private State advance(Tensor raw, State last) {

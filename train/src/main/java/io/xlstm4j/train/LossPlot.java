@@ -50,7 +50,7 @@ final class LossPlot {
     styler.setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 18));
     styler.setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 14));
     styler.setXAxisMin(0.0);
-    styler.setXAxisTickMarkSpacingHint(90);
+    styler.setXAxisTickMarkSpacingHint(80);
     addTraining(chart, rows);
     addValidation(chart, rows);
     Path fresh = file.resolveSibling("." + file.getFileName() + ".new.png");
@@ -81,6 +81,7 @@ final class LossPlot {
     if (steps.isEmpty()) {
       return;
     }
+    steps.set(0, steps.getFirst() - 1e-3); // of evenly spaced data XChart labels odd places
     var raw = chart.addSeries("training, each step", steps, losses);
     raw.setMarker(SeriesMarkers.NONE).setLineColor(FAINT).setLineStyle(new BasicStroke(1));
     var line = chart.addSeries("training, smoothed", steps, smooth);
