@@ -93,14 +93,15 @@ final class TrainingReport implements TrainingListener {
 
   /// The last lines of a run.
   void onFinished(Trainer.Result result) {
+    Evaluation.Result best = result.validation();
     print(
-        format(
-            "%s after step %d: validation loss %.4f, perplexity %.2f, %.3f bits per byte",
-            result.stopped() ? "stopped" : "done",
-            result.steps(),
-            result.validation().loss(),
-            result.validation().perplexity(),
-            result.validation().bitsPerByte()));
+        result.stopped()
+            ? format(
+                "stopped after step %d; best validation so far: loss %.4f, %.3f bits per byte",
+                result.steps(), best.loss(), best.bitsPerByte())
+            : format(
+                "done after step %d: validation loss %.4f, perplexity %.2f, %.3f bits per byte",
+                result.steps(), best.loss(), best.perplexity(), best.bitsPerByte()));
     print(
         result.stopped()
             ? "go on with: xlstm train --resume --out " + result.folder()
