@@ -5,7 +5,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /// One chunk of one row and head, and the state that enters it: the scratch of one task.
@@ -377,8 +376,7 @@ final class MlstmChunk {
         var x = FloatVector.fromArray(LANES, q, l * qkWide + at);
         carried = x.fma(FloatVector.fromArray(LANES, n, at), carried);
       }
-      denominator[l] =
-          carried.fma(FloatVector.broadcast(LANES, u[l]), sum).reduceLanes(VectorOperators.ADD);
+      denominator[l] = MlstmMath.sum(carried.fma(FloatVector.broadcast(LANES, u[l]), sum));
     }
     decayToEnd();
   }
@@ -502,7 +500,7 @@ final class MlstmChunk {
       }
       dDenominator[l] =
           Math.abs(denominator[l]) > floor[l]
-              ? -sum.reduceLanes(VectorOperators.ADD) * Math.signum(denominator[l])
+              ? -MlstmMath.sum(sum) * Math.signum(denominator[l])
               : 0;
     }
   }
@@ -644,7 +642,7 @@ final class MlstmChunk {
       for (int at = l * qkWide; at < (l + 1) * qkWide; at += WIDTH) {
         sum = FloatVector.fromArray(LANES, a, at).fma(FloatVector.fromArray(LANES, b, at), sum);
       }
-      to[l] = sum.reduceLanes(VectorOperators.ADD);
+      to[l] = MlstmMath.sum(sum);
     }
   }
 
@@ -653,7 +651,7 @@ final class MlstmChunk {
     for (int at = 0; at < a.length; at += WIDTH) {
       sum = FloatVector.fromArray(LANES, a, at).fma(FloatVector.fromArray(LANES, b, at), sum);
     }
-    return sum.reduceLanes(VectorOperators.ADD);
+    return MlstmMath.sum(sum);
   }
 
   // ---- memory ----------------------------------------------------------------------------------

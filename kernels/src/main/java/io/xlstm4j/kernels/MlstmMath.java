@@ -3,12 +3,22 @@ package io.xlstm4j.kernels;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /// Elementary functions on vectors, and argument checks.
 final class MlstmMath {
   static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+
+  private static final VectorShuffle<Float> BY_8 = rotation(8);
+  private static final VectorShuffle<Float> BY_4 = rotation(4);
+  private static final VectorShuffle<Float> BY_2 = rotation(2);
+
+  /// Lane i takes lane i + `by`, around.
+  private static VectorShuffle<Float> rotation(int by) {
+    return VectorShuffle.iota(LANES, by % LANES.length(), 1, true);
+  }
 
   /// `exp` is 0 below: its result would be subnormal, which slows what reads it.
   private static final float EXP_LOWEST = -87.33654f; // log(2^-126)
@@ -81,5 +91,28 @@ final class MlstmMath {
       throw new IllegalArgumentException(
           name + ": expected " + bytes + " bytes, got " + data.byteSize());
     }
+  }
+
+  /// The sum over the lanes, in an order of its own: `reduceLanes` leaves the order to the
+  /// compiler, so its bits change when a method is compiled.
+  static float sum(FloatVector v) {
+    if (LANES.length() > 16) { // no such machine was at hand
+      float sum = 0;
+      for (float lane : v.toArray()) {
+        sum += lane;
+      }
+      return sum;
+    }
+    FloatVector folded = v;
+    if (LANES.length() >= 16) {
+      folded = folded.add(folded.rearrange(BY_8));
+    }
+    if (LANES.length() >= 8) {
+      folded = folded.add(folded.rearrange(BY_4));
+    }
+    if (LANES.length() >= 4) {
+      folded = folded.add(folded.rearrange(BY_2));
+    }
+    return folded.lane(0) + folded.lane(1 % LANES.length());
   }
 }

@@ -73,7 +73,21 @@ class MlstmKernelTest {
   }
 
   @Test
-  void the_cases_above_take_both_branches_of_the_denominator() {
+  void a_kernel_gives_the_same_bits_before_and_after_it_is_compiled() {
+    MlstmCase data = MlstmCase.random(2, 70, 2, 17, 20, 5);
+    kernels()
+        .forEach(kernel -> {
+          Map<String, float[]> first = data.run(kernel);
+          for (int i = 0; i < 500; i++) { // enough for both of the JVM's compilers
+            data.run(kernel);
+          }
+          Map<String, float[]> last = data.run(kernel);
+          first.forEach((name, values) -> assertThat(last.get(name)).as(name).isEqualTo(values));
+        });
+  }
+
+  @Test
+  void nothing_flows_through_the_denominator_where_its_floor_holds() {
     // With q = 0 the sum is 0 and the floor holds: nothing flows to k but through the last state.
     MlstmCase data = MlstmCase.random(1, 5, 1, 3, 4, 12);
     Arrays.fill(data.get("q"), 0);
