@@ -179,7 +179,7 @@ class HandWrittenBackwardTest {
           handles = Pointer.totalCount();
         }
       }
-      long growth = NativeMemory.settled() - before;
+      long growth = NativeMemory.settled(handles) - before;
       assertThat(Pointer.totalCount()).isLessThanOrEqualTo(handles);
       assertThat(growth).isLessThan(15_000 * 20); // a leak would be hundreds of bytes a round
     }

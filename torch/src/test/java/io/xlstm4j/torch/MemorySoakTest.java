@@ -49,6 +49,7 @@ class MemorySoakTest {
       growth[window] = NativeMemory.settled() - before;
     }
     Arrays.sort(growth);
+    NativeMemory.settled(handles);
     assertThat(Pointer.totalCount()).as("handles").isLessThanOrEqualTo(handles);
     assertThat(Pointer.totalBytes()).as("bytes of handles").isLessThanOrEqualTo(handleBytes);
     assertThat(growth[WINDOWS / 3] / WINDOW)

@@ -29,17 +29,35 @@ final class NativeMemory {
 
   /// The same after the collector has found the hooks of ended backward passes, which it frees.
   static long settled() {
-    System.gc();
-    long handles;
+    return settled(Long.MAX_VALUE);
+  }
+
+  /// The same, waiting for at most that many handles to be left; gives up after some seconds, since
+  /// a leaked handle never goes.
+  static long settled(long handles) {
+    for (int round = 0; round < 50; round++) {
+      System.gc();
+      int calm = 0;
+      for (long last = Pointer.totalCount(); calm < 3; calm++) { // freed on a thread of JavaCPP's
+        pause();
+        if (Pointer.totalCount() < last) {
+          last = Pointer.totalCount();
+          calm = 0;
+        }
+      }
+      if (Pointer.totalCount() <= handles) {
+        break;
+      }
+    }
+    return inUse();
+  }
+
+  private static void pause() {
     try {
-      do { // JavaCPP frees on a thread of its own
-        handles = Pointer.totalCount();
-        Thread.sleep(5);
-      } while (Pointer.totalCount() < handles);
+      Thread.sleep(5);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    return inUse();
   }
 
   static long inUse() {
