@@ -17,6 +17,9 @@ public final class Kernels {
   private final HeadNormKernel headNorm;
   private final GatedFeedForwardKernel gatedFeedForward;
   private final LinearKernel linear;
+  private final CrossEntropyKernel crossEntropy;
+  private final HeadLossKernel headLoss;
+  private final AdamWKernel adamW;
   private final ElementwiseKernel elementwise;
   private final MlstmBlockKernel mlstmBlock;
   private final SlstmBlockKernel slstmBlock;
@@ -34,6 +37,9 @@ public final class Kernels {
     gatedFeedForward =
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
     linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
+    crossEntropy = vectorized ? new VectorCrossEntropyKernel() : new ScalarCrossEntropyKernel();
+    headLoss = new HeadLossKernel(this);
+    adamW = vectorized ? new VectorAdamWKernel() : new ScalarAdamWKernel();
     elementwise = vectorized ? new VectorElementwiseKernel() : new ScalarElementwiseKernel();
     alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), vectorized);
     mlstmBlock = new MlstmBlockKernel(this);
@@ -100,6 +106,18 @@ public final class Kernels {
 
   public ElementwiseKernel elementwise() {
     return elementwise;
+  }
+
+  public CrossEntropyKernel crossEntropy() {
+    return crossEntropy;
+  }
+
+  public HeadLossKernel headLoss() {
+    return headLoss;
+  }
+
+  public AdamWKernel adamW() {
+    return adamW;
   }
 
   public MlstmBlockKernel mlstmBlock() {

@@ -90,7 +90,7 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
     backwardInput(size, dy, forBackward(size.in, size.out, w, workers), plus, dx, workers);
   }
 
-  /// `dw = dyᵀ x` and `db = Σ dy`; whatever was there is overwritten.
+  /// `dw = dyᵀ x` and `db = Σ dy`, in place of what was there, or on top of it if `add`.
   ///
   /// @param x `(rows, I)`
   /// @param dy `(rows, O)`
@@ -98,5 +98,22 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
   /// @param dBias `(O)`, or null if it is not wanted
   /// @throws IllegalArgumentException if a size does not fit
   void backwardWeight(
-      Size size, Rows x, Rows dy, MemorySegment dw, @Nullable MemorySegment dBias, Workers workers);
+      Size size,
+      Rows x,
+      Rows dy,
+      MemorySegment dw,
+      @Nullable MemorySegment dBias,
+      boolean add,
+      Workers workers);
+
+  /// The same in place of what was there.
+  default void backwardWeight(
+      Size size,
+      Rows x,
+      Rows dy,
+      MemorySegment dw,
+      @Nullable MemorySegment dBias,
+      Workers workers) {
+    backwardWeight(size, x, dy, dw, dBias, false, workers);
+  }
 }

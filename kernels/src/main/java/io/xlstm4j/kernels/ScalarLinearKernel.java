@@ -70,6 +70,7 @@ public final class ScalarLinearKernel implements LinearKernel {
       Rows dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
+      boolean add,
       Workers workers) {
     size.check(x, dy, dBias);
     size.checkWeight(dw);
@@ -78,14 +79,14 @@ public final class ScalarLinearKernel implements LinearKernel {
         size.out(),
         o -> {
           for (int i = 0; i < size.in(); i++) {
-            float sum = 0;
+            float sum = add ? weight.get(o, i) : 0;
             for (int row = 0; row < size.rows(); row++) {
               sum += dy.get(row, o) * x.get(row, i);
             }
             weight.set(o, i, sum);
           }
           if (dBias != null) {
-            float sum = 0;
+            float sum = add ? SegmentFloats.get(dBias, o) : 0;
             for (int row = 0; row < size.rows(); row++) {
               sum += dy.get(row, o);
             }

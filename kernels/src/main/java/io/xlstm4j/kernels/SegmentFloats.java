@@ -94,8 +94,7 @@ final class SegmentFloats {
     checkBytes(name, mask, count, shape);
   }
 
-  private static void checkBytes(
-      String name, @Nullable MemorySegment memory, long bytes, String shape) {
+  static void checkBytes(String name, @Nullable MemorySegment memory, long bytes, String shape) {
     if (memory != null && memory.byteSize() != bytes) {
       throw new IllegalArgumentException(
           "%s must be %s, %d bytes; it has %d".formatted(name, shape, bytes, memory.byteSize()));

@@ -109,6 +109,7 @@ public final class VectorLinearKernel implements LinearKernel {
       Rows dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
+      boolean add,
       Workers workers) {
     size.check(x, dy, dBias);
     size.checkWeight(dw);
@@ -118,7 +119,14 @@ public final class VectorLinearKernel implements LinearKernel {
         number ->
             with(work ->
                 work.weight(
-                    size, number / across * SLICE, number % across * SLICE, x, dy, dw, dBias)));
+                    size,
+                    number / across * SLICE,
+                    number % across * SLICE,
+                    x,
+                    dy,
+                    dw,
+                    dBias,
+                    add)));
   }
 
   private interface Use {
@@ -231,11 +239,20 @@ public final class VectorLinearKernel implements LinearKernel {
         Rows x,
         Rows dy,
         MemorySegment dw,
-        @Nullable MemorySegment dBias) {
+        @Nullable MemorySegment dBias,
+        boolean add) {
       int outs = Math.min(SLICE, size.out() - out);
       int ins = Math.min(SLICE, size.in() - in);
       fitLeft(DEPTH * SLICE);
       float[] sums = new float[dBias == null || in > 0 ? 0 : outs];
+      if (add) {
+        for (int i = 0; i < outs; i++) {
+          SegmentFloats.read(dw, (long) (out + i) * size.in() + in, tile, i * SLICE, ins);
+        }
+        if (sums.length > 0 && dBias != null) {
+          SegmentFloats.read(dBias, out, sums, 0, outs);
+        }
+      }
       for (int row = 0; row < size.rows(); row += DEPTH) {
         int depth = Math.min(DEPTH, size.rows() - row);
         for (int i = 0; i < depth; i++) {
@@ -254,7 +271,7 @@ public final class VectorLinearKernel implements LinearKernel {
               new Block(left, 0, SLICE),
               new Block(right, column * DEPTH, PANEL),
               new Block(tile, column, SLICE),
-              row > 0);
+              add || row > 0);
         }
       }
       for (int i = 0; i < outs; i++) {

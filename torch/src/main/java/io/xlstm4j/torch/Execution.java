@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.Tensor;
 final class Execution {
   private static final FusedCells FUSED = new FusedCells(Kernels.shared());
   private static final FusedBlocks FUSED_BLOCKS = new FusedBlocks(Kernels.shared());
+  private static final FusedHead FUSED_HEAD = new FusedHead(Kernels.shared());
   private static final FusedLayers FUSED_LAYERS = new FusedLayers(Kernels.shared());
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
@@ -34,6 +35,11 @@ final class Execution {
   /// The kernels of whole blocks.
   static FusedBlocks blocks() {
     return FUSED_BLOCKS;
+  }
+
+  /// The kernel of the head's loss.
+  static FusedHead head() {
+    return FUSED_HEAD;
   }
 
   /// The sLSTM cell over a sequence; shapes of [SlstmCell#forward].

@@ -342,6 +342,6 @@ final class FusedBlocks {
   private static MemorySegment bytes(long count, List<Tensor> kept) {
     Tensor tensor = TensorMemory.floats(Math.ceilDiv(count, Float.BYTES));
     kept.add(tensor);
-    return MemorySegment.ofAddress(TensorMemory.address(tensor)).reinterpret(count);
+    return TensorMemory.bytes(tensor, count);
   }
 }

@@ -22,6 +22,11 @@ final class ParameterGradients {
     return gradients.stream().map(TensorMemory::segment).toList();
   }
 
+  /// Multiplies them by a number.
+  void times(Tensor factor) {
+    gradients.forEach(gradient -> gradient.mul_(factor));
+  }
+
   /// Adds them to what the parameters have gathered so far.
   void add() {
     for (int i = 0; i < gradients.size(); i++) {

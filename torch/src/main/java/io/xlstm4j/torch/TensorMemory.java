@@ -32,6 +32,11 @@ final class TensorMemory {
     return memory(address(x), x.numel());
   }
 
+  /// The first bytes of a tensor.
+  static MemorySegment bytes(Tensor x, long count) {
+    return MemorySegment.ofAddress(address(x)).reinterpret(count);
+  }
+
   /// Null for none.
   static @Nullable MemorySegment optional(@Nullable Tensor x) {
     return x == null ? null : segment(x);

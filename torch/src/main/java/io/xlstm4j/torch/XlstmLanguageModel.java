@@ -34,6 +34,7 @@ public final class XlstmLanguageModel implements LanguageModel {
   private final Tensor lmHead; // (V, D); the embedding itself if tied
   private final BlockStack blockStack;
   private final Dropout embeddingDropout;
+  private final Execution execution = new Execution();
 
   /// A model with freshly initialised parameters, drawn from the seed set by [Torch#seed].
   ///
@@ -46,7 +47,6 @@ public final class XlstmLanguageModel implements LanguageModel {
     this.config = config;
     this.parameters = parameters;
     BlockStackConfig stack = config.blockStack();
-    var execution = new Execution();
     int dim = stack.embeddingDim();
     blockStack = new BlockStack(parameters.at(STACK), stack, execution);
     tokenEmbedding =
@@ -113,6 +113,48 @@ public final class XlstmLanguageModel implements LanguageModel {
   public Output forward(Tensor ids, BlockStack.State last, SequenceLayout layout) {
     BlockStack.Output blocks = hidden(ids, last, layout);
     return new Output(logits(blocks.x()), blocks.state());
+  }
+
+  /// A loss, and the state after the last token.
+  ///
+  /// @param value one number, in nats
+  public record Loss(Tensor value, BlockStack.State state) implements Scopes.Tensors {
+    @Override
+    public List<Tensor> tensors() {
+      var tensors = new ArrayList<Tensor>(state.tensors());
+      tensors.add(value);
+      return tensors;
+    }
+  }
+
+  /// Mean cross entropy of the predictions of every position, as [Losses#crossEntropy] over the
+  /// logits, which it need not hold at once.
+  ///
+  /// @param ids `(B, S)` int64
+  /// @param targets `(B, S)` int64, [Losses#IGNORED] where nothing is to be predicted
+  /// @param last the state before the first token; read, never written
+  public Loss loss(Tensor ids, Tensor targets, BlockStack.State last, SequenceLayout layout) {
+    return loss(ids, targets, last, layout, true);
+  }
+
+  /// The same, summed.
+  public Loss lossSum(Tensor ids, Tensor targets, BlockStack.State last, SequenceLayout layout) {
+    return loss(ids, targets, last, layout, false);
+  }
+
+  private Loss loss(
+      Tensor ids, Tensor targets, BlockStack.State last, SequenceLayout layout, boolean mean) {
+    Ops.expectShape("targets", targets, "(B, S)", ids.size(0), ids.size(1));
+    BlockStack.Output blocks = hidden(ids, last, layout);
+    Tensor value;
+    if (execution.fuses(blocks.x()) && execution.fuses(lmHead)) {
+      Tensor wanted = targets.to(ScalarType.Long);
+      value = Execution.head().crossEntropy(parameters, blocks.x(), lmHead, wanted, mean);
+    } else {
+      Tensor logits = logits(blocks.x());
+      value = mean ? Losses.crossEntropy(logits, targets) : Losses.crossEntropySum(logits, targets);
+    }
+    return new Loss(value, blocks.state());
   }
 
   private BlockStack.Output hidden(Tensor ids, BlockStack.State last, SequenceLayout layout) {

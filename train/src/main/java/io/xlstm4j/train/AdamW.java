@@ -1,11 +1,11 @@
 package io.xlstm4j.train;
 
-import static org.bytedeco.pytorch.global.torch.stack;
 import static org.bytedeco.pytorch.global.torch.zeros_like;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.torch.FusedAdamW;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.TorchTensorData;
 import java.util.ArrayList;
@@ -18,7 +18,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorVector;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2),
 /// with clipping by the global norm before it.
@@ -34,7 +34,8 @@ final class AdamW implements AutoCloseable {
   private long step;
 
   /// One parameter with its moments; the moments are ours.
-  private record Slot(Tensor parameter, Tensor mean, Tensor square, boolean decays) {}
+  private record Slot(
+      Tensor parameter, Tensor mean, Tensor square, boolean decays, boolean fused) {}
 
   /// @param parameters by name; owned by the model
   /// @param decays which of them the weight decay applies to
@@ -53,7 +54,8 @@ final class AdamW implements AutoCloseable {
                 parameter,
                 zeros_like(parameter).retainReference(),
                 zeros_like(parameter).retainReference(),
-                decays.test(entry.getKey())));
+                decays.test(entry.getKey()),
+                FusedAdamW.takes(parameter)));
       }
     }
   }
@@ -86,12 +88,18 @@ final class AdamW implements AutoCloseable {
     if (!gradient.defined()) {
       return; // a parameter that the loss does not depend on
     }
+    double decay = slot.decays ? 1 - learningRate * weightDecay : 1;
+    if (slot.fused) {
+      var step =
+          new FusedAdamW.Step(
+              scale, decay, learningRate / correction1, beta1, beta2, correction2, epsilon);
+      FusedAdamW.move(step, slot.parameter, gradient, slot.mean, slot.square);
+      return;
+    }
     if (scale != 1) {
       gradient.mul_(new Scalar(scale));
     }
-    if (slot.decays) {
-      slot.parameter.mul_(new Scalar(1 - learningRate * weightDecay));
-    }
+    slot.parameter.mul_(new Scalar(decay));
     slot.mean.mul_(new Scalar(beta1)).add_(gradient, new Scalar(1 - beta1));
     slot.square.mul_(new Scalar(beta2)).addcmul_(gradient, gradient, new Scalar(1 - beta2));
     Tensor denominator = slot.square.sqrt().div_(new Scalar(correction2)).add_(new Scalar(epsilon));
@@ -99,14 +107,17 @@ final class AdamW implements AutoCloseable {
   }
 
   private double gradientNorm() {
-    var norms = new ArrayList<Tensor>();
+    double squares = 0;
     for (Slot slot : slots.values()) {
       Tensor gradient = slot.parameter.grad();
       if (gradient.defined()) {
-        norms.add(gradient.norm());
+        squares +=
+            slot.fused
+                ? FusedAdamW.sumOfSquares(gradient)
+                : gradient.to(ScalarType.Double).square().sum().item_double();
       }
     }
-    return stack(new TensorVector(norms.toArray(Tensor[]::new)), 0).norm().item_double();
+    return Math.sqrt(squares);
   }
 
   /// The moments, to be saved; valid as long as the caller's scope is open.

@@ -4,7 +4,6 @@ import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.SequentialBatches;
 import io.xlstm4j.text.TokenFile;
 import io.xlstm4j.torch.BlockStack;
-import io.xlstm4j.torch.Losses;
 import io.xlstm4j.torch.Scopes;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import org.bytedeco.javacpp.PointerScope;
@@ -64,9 +63,10 @@ public final class Evaluation {
       boolean resetAtDocuments) {
     try (var _ = new PointerScope()) {
       var tensors = BatchTensors.of(batch, resetAtDocuments);
-      var output = model.forward(tensors.inputs(), carried.get(), tensors.layout());
-      carried.set(output.state());
-      return Losses.crossEntropySum(output.logits(), tensors.targets()).item_double();
+      var loss =
+          model.lossSum(tensors.inputs(), tensors.targets(), carried.get(), tensors.layout());
+      carried.set(loss.state());
+      return loss.value().item_double();
     }
   }
 }

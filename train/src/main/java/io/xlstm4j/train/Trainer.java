@@ -8,7 +8,6 @@ import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.Batches;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.torch.Checkpoint;
-import io.xlstm4j.torch.Losses;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import java.io.IOException;
@@ -176,11 +175,14 @@ public final class Trainer implements AutoCloseable {
     try (var _ = new PointerScope()) {
       var tensors = BatchTensors.of(batch, config.data().resetAtDocuments());
       model.training(true);
-      Tensor logits =
+      Tensor mean =
           model
-              .forward(tensors.inputs(), model.initialState(batch.rows()), tensors.layout())
-              .logits();
-      Tensor mean = Losses.crossEntropy(logits, tensors.targets());
+              .loss(
+                  tensors.inputs(),
+                  tensors.targets(),
+                  model.initialState(batch.rows()),
+                  tensors.layout())
+              .value();
       model.parameters().zeroGradients();
       mean.backward();
       model.training(false);

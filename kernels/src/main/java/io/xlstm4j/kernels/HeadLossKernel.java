@@ -1,0 +1,124 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.jspecify.annotations.Nullable;
+
+/// The head of a language model and its loss, forward and backward in one go: `logits = h Wᵀ`,
+/// cross entropy against the targets. Only some rows of logits exist at a time.
+///
+/// All memory is float32, contiguous, but the targets. Results never depend on the number of
+/// threads.
+public final class HeadLossKernel {
+  /// Logits that exist at a time, 8 MB of them.
+  private static final int LOGITS = 1 << 21;
+
+  private final Kernels kernels;
+
+  HeadLossKernel(Kernels kernels) {
+    this.kernels = kernels;
+  }
+
+  /// @param rows tokens
+  /// @param dim D
+  /// @param classes V
+  public record Size(int rows, int dim, int classes) {
+    int rowsAtOnce() {
+      return Math.clamp(LOGITS / classes, Math.min(64, rows), rows);
+    }
+  }
+
+  /// @param logits of some rows
+  /// @param losses `(rows)` float64
+  private record Scratch(MemorySegment logits, MemorySegment losses) {
+    static Scratch in(Workspace from, Size size) {
+      return new Scratch(
+          from.floats((long) size.rowsAtOnce() * size.classes),
+          from.bytes((long) size.rows * Double.BYTES));
+    }
+  }
+
+  /// Bytes that both methods work in.
+  public long scratchBytes(Size size) {
+    Workspace counting = Workspace.counting();
+    Scratch.in(counting, size);
+    return counting.size();
+  }
+
+  /// @param hidden `(rows, D)`
+  /// @param w `(V, D)`
+  /// @param targets `(rows)` int64; negative ones are ignored
+  /// @param scratch [#scratchBytes] bytes
+  /// @return the sum of the losses, in nats
+  public double loss(
+      Size size,
+      MemorySegment hidden,
+      MemorySegment w,
+      MemorySegment targets,
+      MemorySegment scratch) {
+    return run(size, hidden, w, targets, scratch, null);
+  }
+
+  /// Where the gradients of `scale Σ loss` go.
+  ///
+  /// @param hidden `(rows, D)`
+  /// @param w `(V, D)`
+  public record Gradients(MemorySegment hidden, MemorySegment w, float scale) {}
+
+  /// The same with gradients.
+  public double lossAndGradients(
+      Size size,
+      MemorySegment hidden,
+      MemorySegment w,
+      MemorySegment targets,
+      MemorySegment scratch,
+      Gradients gradients) {
+    return run(size, hidden, w, targets, scratch, gradients);
+  }
+
+  private double run(
+      Size size,
+      MemorySegment hidden,
+      MemorySegment w,
+      MemorySegment targets,
+      MemorySegment scratch,
+      @Nullable Gradients gradients) {
+    Workers workers = kernels.workers();
+    LinearKernel linear = kernels.linear();
+    Scratch work = Scratch.in(Workspace.of(scratch), size);
+    var logits = new Rows(work.logits, size.classes);
+    LinearKernel.Ready forward = linear.forForward(size.dim, size.classes, w, workers);
+    LinearKernel.@Nullable Ready back =
+        gradients == null ? null : linear.forBackward(size.dim, size.classes, w, workers);
+    for (int row = 0; row < size.rows; row += size.rowsAtOnce()) {
+      int count = Math.min(size.rowsAtOnce(), size.rows - row);
+      var part = new LinearKernel.Size(count, size.dim, size.classes);
+      var entropy = new CrossEntropyKernel.Size(count, size.classes);
+      Rows h = new Rows(rows(hidden, row, count, size.dim), size.dim);
+      MemorySegment target = targets.asSlice((long) row * Long.BYTES, (long) count * Long.BYTES);
+      MemorySegment loss =
+          work.losses.asSlice((long) row * Double.BYTES, (long) count * Double.BYTES);
+      linear.forward(part, h, forward, null, null, logits, workers);
+      if (gradients == null || back == null) {
+        kernels.crossEntropy().losses(entropy, logits, target, loss, workers);
+      } else {
+        kernels
+            .crossEntropy()
+            .lossesAndGradient(entropy, logits, target, loss, gradients.scale, workers);
+        var dHidden = new Rows(rows(gradients.hidden, row, count, size.dim), size.dim);
+        linear.backwardInput(part, logits, back, null, dHidden, workers);
+        linear.backwardWeight(part, h, logits, gradients.w, null, row > 0, workers);
+      }
+    }
+    double sum = 0;
+    for (int row = 0; row < size.rows; row++) {
+      sum += work.losses.getAtIndex(ValueLayout.JAVA_DOUBLE, row);
+    }
+    return sum;
+  }
+
+  private static MemorySegment rows(MemorySegment of, int row, int count, int width) {
+    long bytes = (long) width * Float.BYTES;
+    return of.asSlice(row * bytes, count * bytes);
+  }
+}

@@ -1,0 +1,64 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.kernels.AdamWKernel;
+import io.xlstm4j.kernels.Kernels;
+import org.bytedeco.pytorch.Tensor;
+
+/// Adam's arithmetic on our own kernel, one pass over memory for each parameter: CPU, float32,
+/// contiguous.
+public final class FusedAdamW {
+  private FusedAdamW() {}
+
+  /// Whether the kernel can take a parameter.
+  public static boolean takes(Tensor parameter) {
+    return FusedCells.takes(parameter) && parameter.is_contiguous();
+  }
+
+  /// Sum of squares of a gradient, in float64.
+  public static double sumOfSquares(Tensor gradient) {
+    return Kernels.shared().adamW().sumOfSquares(TensorMemory.segment(gradient.contiguous()));
+  }
+
+  /// Numbers of one step.
+  ///
+  /// @param gradientScale what the gradients are multiplied by first, for clipping
+  /// @param decay what a parameter is multiplied by first: 1 - rate x weight decay
+  /// @param rate learning rate over the first moment's bias correction
+  /// @param squareCorrection square root of the second moment's bias correction
+  public record Step(
+      double gradientScale,
+      double decay,
+      double rate,
+      double beta1,
+      double beta2,
+      double squareCorrection,
+      double epsilon) {
+    private AdamWKernel.Step inFloats() {
+      return new AdamWKernel.Step(
+          (float) gradientScale,
+          (float) decay,
+          (float) rate,
+          (float) beta1,
+          (float) beta2,
+          (float) squareCorrection,
+          (float) epsilon);
+    }
+  }
+
+  /// Moves one parameter.
+  ///
+  /// @param gradient read only
+  /// @param mean first moment, moved too
+  /// @param square second moment, moved too
+  public static void move(
+      Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
+    Kernels.shared()
+        .adamW()
+        .move(
+            step.inFloats(),
+            TensorMemory.segment(parameter),
+            TensorMemory.segment(gradient.contiguous()),
+            TensorMemory.segment(mean),
+            TensorMemory.segment(square));
+  }
+}
