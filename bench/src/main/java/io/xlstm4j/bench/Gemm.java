@@ -1,0 +1,99 @@
+package io.xlstm4j.bench;
+
+import static org.bytedeco.pytorch.global.torch.mm;
+import static org.bytedeco.pytorch.global.torch.mm_out;
+import static org.bytedeco.pytorch.global.torch.randn;
+
+import io.xlstm4j.kernels.MatrixProduct;
+import io.xlstm4j.kernels.VectorMatrixProduct;
+import io.xlstm4j.torch.Torch;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Random;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
+import org.bytedeco.pytorch.Tensor;
+
+/// How fast this machine multiplies matrices: what any step can hope for.
+final class Gemm implements Benchmark {
+  private static final int LARGE = 1024;
+
+  @Override
+  public String name() {
+    return "gemm";
+  }
+
+  @Override
+  public String description() {
+    return "square matrix products: libtorch on all threads, ours on one";
+  }
+
+  @Override
+  public List<Case> cases(Setting setting) {
+    var cases = new ArrayList<Case>();
+    String large = caseName(LARGE);
+    cases.add(
+        new Case(
+            large, () -> measurement(large, Torch.threads(), LARGE, libtorch(setting.timing()))));
+    for (int size : new int[] {64, 256, LARGE}) {
+      String name = caseName(size) + ", own kernel";
+      cases.add(new Case(name, () -> measurement(name, 1, size, own(size, setting.timing()))));
+    }
+    return List.copyOf(cases);
+  }
+
+  /// The rate of the 1,024 x 1,024 product by libtorch on all its threads.
+  static double libtorchGflopPerSecond(Timing timing) {
+    return gflopPerSecond(LARGE, libtorch(timing).ms());
+  }
+
+  private static String caseName(int size) {
+    return "matrix product " + size + " x " + size;
+  }
+
+  private static Measurement measurement(String name, int threads, int size, Timing.Result timed) {
+    var sizes = new LinkedHashMap<String, Object>();
+    sizes.put("M", size);
+    sizes.put("N", size);
+    sizes.put("K", size);
+    return Measurement.of(name, threads, timed, sizes)
+        .with("gflop_per_s", gflopPerSecond(size, timed.ms()));
+  }
+
+  private static double gflopPerSecond(int size, double ms) {
+    return 2.0 * size * size * size / ms / 1e6;
+  }
+
+  private static Timing.Result libtorch(Timing timing) {
+    Torch.seed(0);
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard()) {
+      Tensor a = randn(LARGE, LARGE);
+      Tensor b = randn(LARGE, LARGE);
+      Tensor c = mm(a, b);
+      return timing.measure(() -> {
+        try (var _ = new PointerScope()) {
+          mm_out(c, a, b);
+        }
+      });
+    }
+  }
+
+  private static Timing.Result own(int size, Timing timing) {
+    var random = new Random(size);
+    MatrixProduct.Block a = block(random, size);
+    MatrixProduct.Block b = block(random, size);
+    MatrixProduct.Block c = block(random, size);
+    var product = new VectorMatrixProduct();
+    return timing.measure(() -> product.multiply(size, size, size, a, b, c, false));
+  }
+
+  private static MatrixProduct.Block block(Random random, int size) {
+    var data = new float[size * size];
+    for (int i = 0; i < data.length; i++) {
+      data[i] = (float) random.nextGaussian();
+    }
+    return new MatrixProduct.Block(data, 0, size);
+  }
+}
