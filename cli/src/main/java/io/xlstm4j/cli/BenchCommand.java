@@ -7,10 +7,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Mixin;
@@ -37,7 +34,7 @@ final class BenchCommand implements Callable<Integer> {
 
   @Parameters(
       paramLabel = "WHAT",
-      arity = "1..*",
+      arity = "0..*", // none before the name of a subcommand; else checked below
       completionCandidates = Names.class,
       description = "what to measure: ${COMPLETION-CANDIDATES}")
   private List<String> what = List.of();
@@ -47,23 +44,34 @@ final class BenchCommand implements Callable<Integer> {
 
   @Mixin private BenchOptions options = new BenchOptions();
 
-  /// The benchmarks' names.
+  private static final List<String> NAMES = Benchmarks.ALL.stream().map(Benchmark::name).toList();
+
+  /// The benchmarks' names, for the help.
   static final class Names implements Iterable<String> {
     @Override
     public Iterator<String> iterator() {
-      return Benchmarks.ALL.stream().map(Benchmark::name).iterator();
+      return NAMES.iterator();
     }
   }
 
   @Override
   public Integer call() {
+    if (what.isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(), "what to measure is missing; there are " + String.join(", ", NAMES));
+    }
     List<Benchmark.Case> cases = cases(spec, options, what);
     options.useThreads(spec);
     PrintWriter out = spec.commandLine().getOut();
+    var table = new MeasurementTable(out);
     for (Benchmark.Case next : cases) {
       Measurement measured = next.measure().get();
-      out.println(json ? measured.toJson() : line(measured));
-      out.flush();
+      if (json) {
+        out.println(measured.toJson());
+        out.flush();
+      } else {
+        table.print(measured);
+      }
     }
     return ExitCode.OK;
   }
@@ -90,19 +98,5 @@ final class BenchCommand implements Callable<Integer> {
               .formatted(options.only(), String.join("; ", names)));
     }
     return cases;
-  }
-
-  /// For people: the name, the time, then every other key.
-  private static String line(Measurement measured) {
-    String details =
-        measured.details().entrySet().stream()
-            .map(BenchCommand::detail)
-            .collect(Collectors.joining("  "));
-    return String.format(
-        Locale.ROOT, "%-52s %,12.3f ms   %s", measured.name(), measured.ms(), details);
-  }
-
-  private static String detail(Map.Entry<String, Object> entry) {
-    return entry.getKey() + " " + entry.getValue();
   }
 }
