@@ -32,7 +32,7 @@ def arguments():
     parser.add_argument("--case", default="", metavar="TEXT", help="only cases whose name contains this")
     parser.add_argument("--reps", type=int, default=7, help="timed runs, at least")
     parser.add_argument("--least", type=float, default=2, metavar="SECONDS", help="time of all runs, at least")
-    parser.add_argument("--warmup", type=int, default=2, metavar="RUNS", help="untimed runs before")
+    parser.add_argument("--warmup", type=int, default=3, metavar="RUNS", help="untimed runs before")
     parser.add_argument("--threads", type=int, help="threads of one operation")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seq", type=int, default=256)
