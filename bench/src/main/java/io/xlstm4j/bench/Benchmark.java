@@ -12,6 +12,12 @@ public interface Benchmark {
   /// What it measures, in one line.
   String description();
 
+  /// How long a case should run untimed. Java compiles the kernels while they run, and a large step
+  /// calls them seldom.
+  default double warmupSeconds() {
+    return 20;
+  }
+
   /// Its cases, none of them run yet.
   ///
   /// @throws IllegalArgumentException if the sizes do not fit it

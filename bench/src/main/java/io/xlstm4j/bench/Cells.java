@@ -28,6 +28,11 @@ final class Cells implements Benchmark {
   }
 
   @Override
+  public double warmupSeconds() {
+    return 5;
+  }
+
+  @Override
   public List<Case> cases(Setting setting) {
     Sizes sizes = setting.sizes();
     SequencedMap<String, Object> slstm = keys(sizes);

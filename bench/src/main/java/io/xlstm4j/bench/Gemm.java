@@ -30,6 +30,11 @@ final class Gemm implements Benchmark {
   }
 
   @Override
+  public double warmupSeconds() {
+    return 2;
+  }
+
+  @Override
   public List<Case> cases(Setting setting) {
     var cases = new ArrayList<Case>();
     String large = caseName(LARGE);

@@ -21,9 +21,10 @@ public record Timing(int reps, double warmupSeconds, double leastSeconds) {
   }
 
   /// @param ms median of the timed runs
+  /// @param bestMs the shortest of them: far below the median if something disturbed the others
   /// @param reps timed runs
   /// @param warmups untimed runs before them
-  public record Result(double ms, int reps, int warmups) {}
+  public record Result(double ms, double bestMs, int reps, int warmups) {}
 
   /// Times `work`.
   public Result measure(Runnable work) {
@@ -42,7 +43,7 @@ public record Timing(int reps, double warmupSeconds, double leastSeconds) {
       times.add(ms);
       all += ms;
     }
-    return new Result(median(times), times.size(), warmups);
+    return new Result(median(times), Collections.min(times), times.size(), warmups);
   }
 
   /// The middle value; of an even number, the mean of the two in the middle.

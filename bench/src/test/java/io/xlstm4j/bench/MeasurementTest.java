@@ -15,7 +15,7 @@ class MeasurementTest {
     var sizes = new LinkedHashMap<String, Object>();
     sizes.put("B", 8);
     Measurement measured =
-        Measurement.of("a \"case\"", 2, new Timing.Result(12.34567, 7, 3), sizes)
+        Measurement.of("a \"case\"", 2, new Timing.Result(12.34567, 11.503, 7, 3), sizes)
             .withTokens(2048)
             .with("note", "words");
 
@@ -24,7 +24,7 @@ class MeasurementTest {
     assertThat(line)
         .isEqualTo(
             "{\"peer\":\"xlstm4j\",\"case\":\"a \\\"case\\\"\",\"threads\":2,\"ms\":12.346,\"B\":8,"
-                + "\"reps\":7,\"warmup_runs\":3,\"tokens_per_s\":165888.121,\"note\":\"words\"}");
+                + "\"ms_best\":11.503,\"reps\":7,\"warmup_runs\":3,\"tokens_per_s\":165888.121,\"note\":\"words\"}");
     assertThat(Measurement.parse(line).toJson()).isEqualTo(line);
   }
 

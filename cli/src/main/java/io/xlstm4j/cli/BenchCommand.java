@@ -3,6 +3,7 @@ package io.xlstm4j.cli;
 import io.xlstm4j.bench.Benchmark;
 import io.xlstm4j.bench.Benchmarks;
 import io.xlstm4j.bench.Measurement;
+import io.xlstm4j.bench.Timing;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -83,8 +84,10 @@ final class BenchCommand implements Callable<Integer> {
     var cases = new ArrayList<Benchmark.Case>();
     for (String name : what) {
       try {
-        var setting = new Benchmark.Setting(options.sizes(), options.timing(), FreshProgram::bench);
-        cases.addAll(Benchmarks.named(name).cases(setting));
+        Benchmark benchmark = Benchmarks.named(name);
+        Timing timing = options.timing(benchmark);
+        cases.addAll(
+            benchmark.cases(new Benchmark.Setting(options.sizes(), timing, FreshProgram::bench)));
       } catch (RuntimeException e) { // sizes that do not fit, names that do not exist
         throw new ParameterException(spec.commandLine(), "bench " + name + ": " + e.getMessage());
       }

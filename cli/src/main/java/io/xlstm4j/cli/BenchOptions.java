@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.bench.Benchmark;
 import io.xlstm4j.bench.Sizes;
 import io.xlstm4j.bench.Timing;
 import io.xlstm4j.torch.Torch;
@@ -29,10 +30,9 @@ final class BenchOptions {
   @Option(
       names = "--warmup",
       paramLabel = "SECONDS",
-      defaultValue = "10",
       description =
-          "run each case untimed so long before, for Java's compiler; default ${DEFAULT-VALUE}")
-  private double warmup;
+          "run each case untimed so long before, for Java's compiler; default 20, cells 5, gemm 2")
+  private @Nullable Double warmup;
 
   @Option(
       names = "--least",
@@ -90,8 +90,8 @@ final class BenchOptions {
     return new Sizes(batch, seq, dim, heads, vocab, blocks);
   }
 
-  Timing timing() {
-    return new Timing(reps, warmup, least);
+  Timing timing(Benchmark benchmark) {
+    return new Timing(reps, warmup == null ? benchmark.warmupSeconds() : warmup, least);
   }
 
   boolean wants(String caseName) {
@@ -133,7 +133,7 @@ final class BenchOptions {
     if (threads != null) {
       arguments.add("--threads=" + threads);
     }
-    if (ours) {
+    if (ours && warmup != null) {
       arguments.add(String.format(Locale.ROOT, "--warmup=%s", warmup));
     }
     arguments.add(String.format(Locale.ROOT, "--least=%s", least));
