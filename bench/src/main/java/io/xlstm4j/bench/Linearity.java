@@ -34,7 +34,7 @@ final class Linearity implements Benchmark {
 
   private static Case benchCase(Setting setting, int batch, int length) {
     String step = "%d blocks, sLSTM at 1".formatted(setting.sizes().blocks());
-    String name = "%s: %d rows of %d".formatted(step, batch, length);
+    String name = "%s: B %d, S %d".formatted(step, batch, length);
     return new Case(
         name,
         () -> {

@@ -75,7 +75,7 @@ class BenchmarksTest {
     List<String> names = cases.stream().map(next -> next.measure().get().name()).toList();
 
     assertThat(names)
-        .containsExactly("2 blocks, sLSTM at 1: 8 rows of 8", "2 blocks, sLSTM at 1: 1 rows of 64");
+        .containsExactly("2 blocks, sLSTM at 1: B 8, S 8", "2 blocks, sLSTM at 1: B 1, S 64");
     assertThat(started.get(0))
         .startsWith("train-step", "--case=2 blocks, sLSTM at 1")
         .contains("--batch=8", "--seq=8", "--dim=16", "--blocks=2", "--reps=1");
