@@ -4,6 +4,7 @@ import io.xlstm4j.bench.Benchmark;
 import io.xlstm4j.bench.Benchmarks;
 import io.xlstm4j.bench.Measurement;
 import io.xlstm4j.bench.Timing;
+import io.xlstm4j.core.InvalidInputException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -88,7 +89,7 @@ final class BenchCommand implements Callable<Integer> {
         Timing timing = options.timing(benchmark);
         cases.addAll(
             benchmark.cases(new Benchmark.Setting(options.sizes(), timing, FreshProgram::bench)));
-      } catch (RuntimeException e) { // sizes that do not fit, names that do not exist
+      } catch (IllegalArgumentException | InvalidInputException e) { // sizes, names
         throw new ParameterException(spec.commandLine(), "bench " + name + ": " + e.getMessage());
       }
     }
