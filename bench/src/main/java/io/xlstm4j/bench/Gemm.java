@@ -4,9 +4,14 @@ import static org.bytedeco.pytorch.global.torch.mm;
 import static org.bytedeco.pytorch.global.torch.mm_out;
 import static org.bytedeco.pytorch.global.torch.randn;
 
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.MatrixProduct;
+import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.VectorMatrixProduct;
 import io.xlstm4j.torch.Torch;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -26,7 +31,7 @@ final class Gemm implements Benchmark {
 
   @Override
   public String description() {
-    return "square matrix products: libtorch on all threads, ours on one";
+    return "square matrix products: libtorch, ours on all threads, ours on one";
   }
 
   @Override
@@ -41,8 +46,16 @@ final class Gemm implements Benchmark {
     cases.add(
         new Case(
             large, () -> measurement(large, Torch.threads(), LARGE, libtorch(setting.timing()))));
+    String linear = large + ", own linear kernel";
+    int workers = Kernels.shared().workers().count();
+    cases.add(
+        new Case(
+            linear,
+            () ->
+                measurement(linear, workers, LARGE, linear(setting.timing()))
+                    .with(Comparison.BESIDE, large)));
     for (int size : new int[] {64, 256, LARGE}) {
-      String name = caseName(size) + ", own kernel";
+      String name = caseName(size) + ", own small kernel";
       cases.add(new Case(name, () -> measurement(name, 1, size, own(size, setting.timing()))));
     }
     return List.copyOf(cases);
@@ -89,6 +102,20 @@ final class Gemm implements Benchmark {
   /// Nothing is to be compiled there: a second of warm-up is enough.
   private static Timing nativeTiming(Timing timing) {
     return new Timing(timing.reps(), Math.min(1, timing.warmupSeconds()), timing.leastSeconds());
+  }
+
+  private static Timing.Result linear(Timing timing) {
+    try (Arena arena = Arena.ofShared()) {
+      var floats = new NativeFloats(arena, new Random(0));
+      long count = (long) LARGE * LARGE;
+      var x = new Rows(floats.gaussian(count, 1), LARGE);
+      MemorySegment w = floats.gaussian(count, 1);
+      var y = new Rows(floats.zeros(count), LARGE);
+      var size = new LinearKernel.Size(LARGE, LARGE, LARGE);
+      Kernels kernels = Kernels.shared();
+      return timing.measure(
+          () -> kernels.linear().forward(size, x, w, null, null, y, kernels.workers()));
+    }
   }
 
   private static Timing.Result own(int size, Timing timing) {

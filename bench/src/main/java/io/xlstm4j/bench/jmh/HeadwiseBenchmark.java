@@ -2,8 +2,8 @@ package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.HeadwiseKernel;
-import io.xlstm4j.kernels.HeadwiseRows;
 import io.xlstm4j.kernels.HeadwiseShape;
+import io.xlstm4j.kernels.Rows;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -38,11 +38,11 @@ public class HeadwiseBenchmark {
 
   private HeadwiseKernel kernel;
   private HeadwiseShape shape;
-  private HeadwiseRows x;
+  private Rows x;
   private MemorySegment w;
-  private HeadwiseRows y;
-  private HeadwiseRows dy;
-  private HeadwiseRows dx;
+  private Rows y;
+  private Rows dy;
+  private Rows dx;
   private MemorySegment dw;
 
   /// Draws the inputs.
@@ -55,11 +55,11 @@ public class HeadwiseBenchmark {
     kernel = state.kernels().headwise();
     shape = new HeadwiseShape(positions, all / block, block, block);
     long count = (long) positions * all;
-    x = new HeadwiseRows(floats.gaussian(count, 1), all);
+    x = new Rows(floats.gaussian(count, 1), all);
     w = floats.gaussian((long) all * block, 0.5);
-    y = new HeadwiseRows(floats.zeros(count), all);
-    dy = new HeadwiseRows(floats.gaussian(count, 1), all);
-    dx = new HeadwiseRows(floats.zeros(count), all);
+    y = new Rows(floats.zeros(count), all);
+    dy = new Rows(floats.gaussian(count, 1), all);
+    dx = new Rows(floats.zeros(count), all);
     dw = floats.zeros((long) all * block);
   }
 
@@ -73,6 +73,6 @@ public class HeadwiseBenchmark {
   @Benchmark
   public void forwardBackward() {
     forward();
-    kernel.backward(shape, x, w, dy, dx, dw);
+    kernel.backward(shape, x, w, dy, dx, false, dw);
   }
 }

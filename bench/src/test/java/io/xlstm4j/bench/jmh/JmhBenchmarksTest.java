@@ -95,6 +95,21 @@ class JmhBenchmarksTest {
     norm.forwardBackward();
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"vector", "scalar"})
+  void projections_and_sums_run(String twin) {
+    state(twin);
+    var linear = new LinearBenchmark();
+    linear.sizes = "3,5,7";
+    linear.draw(state);
+    linear.forwardBackward();
+    var elementwise = new ElementwiseBenchmark();
+    elementwise.count = 17;
+    elementwise.draw(state);
+    elementwise.add();
+    elementwise.multiplyAdd();
+  }
+
   @Test
   void the_twins_of_the_matrix_product_agree() {
     var vector = new MatrixProductBenchmark();
