@@ -18,6 +18,7 @@ import picocli.CommandLine.ScopeType;
       TrainCommand.class,
       GenerateCommand.class,
       EvalCommand.class,
+      BenchCommand.class,
       InspectCommand.class,
       DoctorCommand.class,
       HelpCommand.class

@@ -32,7 +32,8 @@ class ArchitectureTest {
           "text", List.of(),
           "torch", List.of("core", "kernels"),
           "train", List.of("torch", "text", "core"),
-          "cli", List.of("core", "kernels", "text", "torch", "train"));
+          "bench", List.of("core", "kernels", "text", "torch", "train"),
+          "cli", List.of("core", "kernels", "text", "torch", "train", "bench"));
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()
@@ -72,10 +73,10 @@ class ArchitectureTest {
   }
 
   @Test
-  void only_torch_and_train_touch_libtorch() {
+  void only_torch_train_and_the_benchmarks_touch_libtorch() {
     noClasses()
         .that()
-        .resideOutsideOfPackages(ROOT + ".torch..", ROOT + ".train..")
+        .resideOutsideOfPackages(ROOT + ".torch..", ROOT + ".train..", ROOT + ".bench..")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("org.bytedeco..")
@@ -83,10 +84,10 @@ class ArchitectureTest {
   }
 
   @Test
-  void only_kernels_use_the_vector_api() {
+  void only_kernels_and_the_benchmarks_use_the_vector_api() {
     noClasses()
         .that()
-        .resideOutsideOfPackage(ROOT + ".kernels..")
+        .resideOutsideOfPackages(ROOT + ".kernels..", ROOT + ".bench..")
         .should()
         .dependOnClassesThat()
         .resideInAPackage("jdk.incubator.vector..")

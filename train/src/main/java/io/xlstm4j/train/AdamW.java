@@ -25,7 +25,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 ///
 /// Ours and not libtorch's, because a run must save and restore the moments exactly and the presets
 /// do not reach them; a test holds it to libtorch's numbers.
-final class AdamW implements AutoCloseable {
+public final class AdamW implements AutoCloseable {
   private final Map<String, Slot> slots = new LinkedHashMap<>();
   private final double beta1;
   private final double beta2;
@@ -39,7 +39,7 @@ final class AdamW implements AutoCloseable {
 
   /// @param parameters by name; owned by the model
   /// @param decays which of them the weight decay applies to
-  AdamW(Map<String, Tensor> parameters, Predicate<String> decays, TrainingConfig config) {
+  public AdamW(Map<String, Tensor> parameters, Predicate<String> decays, TrainingConfig config) {
     beta1 = config.beta1();
     beta2 = config.beta2();
     epsilon = config.epsilon();
@@ -64,7 +64,7 @@ final class AdamW implements AutoCloseable {
   ///
   /// @param clipNorm bound of the global norm; 0 for none
   /// @return the global norm before clipping; if it is not finite, nothing was moved
-  double step(double learningRate, double clipNorm) {
+  public double step(double learningRate, double clipNorm) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       double norm = gradientNorm();
