@@ -7,7 +7,7 @@ import io.xlstm4j.core.config.MlstmLayerConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
-import io.xlstm4j.torch.Losses;
+import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
@@ -105,7 +105,10 @@ final class TrainStep implements Benchmark {
       XlstmLanguageModel model, AdamW optimizer, Tensor inputs, Tensor targets) {
     try (var _ = new PointerScope()) {
       model.parameters().zeroGradients();
-      Losses.crossEntropy(model.forward(inputs), targets).backward();
+      model
+          .loss(inputs, targets, model.initialState(inputs.size(0)), SequenceLayout.FULL)
+          .value()
+          .backward();
       double norm = optimizer.step(LEARNING_RATE, 0);
       if (!Double.isFinite(norm)) {
         throw new IllegalStateException("the gradient is no longer finite: norm " + norm);
