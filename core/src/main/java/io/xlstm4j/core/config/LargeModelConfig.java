@@ -33,6 +33,8 @@ import org.jspecify.annotations.Nullable;
 /// @param eps added to the denominator of the cell; always 1e-6
 /// @param chunkSize tokens that the official chunkwise form takes at once; kept for round trips,
 ///   our forms choose their own; default 64
+/// @param contextLength tokens of a row in training and evaluation; any length works; no key of the
+///   official files; default 256
 /// @param weightMode whether projections of one input are stored apart or stacked; default single
 /// @param tieWordEmbeddings whether the head shares the embedding matrix; default false
 /// @param bosTokenId the token before a text, or null; default null
@@ -55,6 +57,7 @@ public record LargeModelConfig(
     boolean normReductionForceFloat32,
     double eps,
     int chunkSize,
+    int contextLength,
     WeightMode weightMode,
     boolean tieWordEmbeddings,
     @Nullable Integer bosTokenId,
@@ -96,6 +99,7 @@ public record LargeModelConfig(
           "eps (" + eps + ") must be " + CELL_EPS + "; the cell is made for no other");
     }
     Check.positive("chunkSize", chunkSize);
+    Check.positive("contextLength", contextLength);
     Check.fitsArray("vocabSize", vocabSize, "embeddingDim", embeddingDim, "embedding matrix");
     int qk = width("qkDimFactor", qkDimFactor, embeddingDim);
     int v = width("vDimFactor", vDimFactor, embeddingDim);
@@ -131,6 +135,7 @@ public record LargeModelConfig(
         true,
         1e-6,
         64,
+        256,
         WeightMode.SINGLE,
         false,
         null,
@@ -191,6 +196,7 @@ public record LargeModelConfig(
         normReductionForceFloat32,
         eps,
         chunkSize,
+        contextLength,
         weightMode,
         tieWordEmbeddings,
         bosTokenId,
@@ -216,6 +222,7 @@ public record LargeModelConfig(
         normReductionForceFloat32,
         eps,
         chunkSize,
+        contextLength,
         newWeightMode,
         tieWordEmbeddings,
         bosTokenId,

@@ -120,6 +120,7 @@ class LargeModelConfigTest {
             false,
             1e-6,
             32,
+            99,
             WeightMode.FUSED,
             true,
             3,
