@@ -14,6 +14,10 @@ public final class Kernels {
   private final HeadwiseKernel headwise;
   private final HeadNormKernel headNorm;
   private final GatedFeedForwardKernel gatedFeedForward;
+  private final LinearKernel linear;
+  private final ElementwiseKernel elementwise;
+  private final MlstmBlockKernel mlstmBlock;
+  private final SlstmBlockKernel slstmBlock;
 
   private Kernels(Workers workers, boolean vectorized) {
     this.workers = workers;
@@ -25,6 +29,10 @@ public final class Kernels {
     headNorm = vectorized ? new VectorHeadNormKernel() : new ScalarHeadNormKernel();
     gatedFeedForward =
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
+    linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
+    elementwise = vectorized ? new VectorElementwiseKernel() : new ScalarElementwiseKernel();
+    mlstmBlock = new MlstmBlockKernel(this);
+    slstmBlock = new SlstmBlockKernel(this);
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -74,6 +82,22 @@ public final class Kernels {
 
   public GatedFeedForwardKernel gatedFeedForward() {
     return gatedFeedForward;
+  }
+
+  public LinearKernel linear() {
+    return linear;
+  }
+
+  public ElementwiseKernel elementwise() {
+    return elementwise;
+  }
+
+  public MlstmBlockKernel mlstmBlock() {
+    return mlstmBlock;
+  }
+
+  public SlstmBlockKernel slstmBlock() {
+    return slstmBlock;
   }
 
   /// Whether the Vector API is used.
