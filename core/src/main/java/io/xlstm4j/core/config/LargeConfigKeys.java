@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import java.util.ArrayList;
 import java.util.List;
@@ -161,7 +162,7 @@ public final class LargeConfigKeys {
       boolean tellsMuch = meant.length() > 4 && !meant.endsWith("token_id"); // bos, cls, eos, sep
       if (tellsMuch && !said.has(meant) && Nearest.distance(key, meant) <= 2) {
         throw new InvalidInputException(
-            source + ": unknown key " + key + "; did you mean " + meant + "?");
+            source + ": unknown key " + OneLine.of(key) + "; did you mean " + meant + "?");
       }
     }
   }

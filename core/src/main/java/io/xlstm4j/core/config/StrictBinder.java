@@ -213,7 +213,7 @@ public final class StrictBinder {
   private static InvalidInputException unknownKey(
       String path, String key, List<String> known, String source) {
     return new InvalidInputException(
-        source + ": unknown key " + path + "; " + Nearest.suggestion(key, known));
+        source + ": unknown key " + OneLine.of(path) + "; " + Nearest.suggestion(key, known));
   }
 
   private static List<String> names(ObjectNode node) {
@@ -224,7 +224,7 @@ public final class StrictBinder {
 
   /// Jackson's message without its second line, which names Java classes.
   private static String place(JsonProcessingException e) {
-    String message = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+    String message = OneLine.of(e.getOriginalMessage().lines().findFirst().orElse("unreadable"));
     var at = e.getLocation();
     return at == null || at.getLineNr() < 1
         ? message
