@@ -72,9 +72,16 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`, or null if it is not wanted
   /// @param gate of skip, xc and z; null exactly if the inputs have none
-  record Gradients(MemorySegment x, @Nullable MemorySegment weight, @Nullable Gate gate) {
+  /// @param plus read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
+  ///   null for nothing
+  record Gradients(
+      MemorySegment x,
+      @Nullable MemorySegment weight,
+      @Nullable Gate gate,
+      @Nullable MemorySegment plus) {
     void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
+      size.checkRows("plus", plus);
       size.checkChannels("gradient of weight", weight);
       if ((gate == null) != (inputs.gate == null)) {
         throw new IllegalArgumentException("inputs and gradients must both have a gate, or none");

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import org.jspecify.annotations.Nullable;
+
 /// The kernels of this process, chosen once: on the Vector API if the JVM was started with its
 /// module, else the plain loops, which give the same numbers more slowly.
 public final class Kernels {
@@ -19,6 +21,8 @@ public final class Kernels {
   private final MlstmBlockKernel mlstmBlock;
   private final SlstmBlockKernel slstmBlock;
 
+  private final @Nullable Kernels alone;
+
   private Kernels(Workers workers, boolean vectorized) {
     this.workers = workers;
     this.vectorized = vectorized;
@@ -31,6 +35,7 @@ public final class Kernels {
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
     linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
     elementwise = vectorized ? new VectorElementwiseKernel() : new ScalarElementwiseKernel();
+    alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), vectorized);
     mlstmBlock = new MlstmBlockKernel(this);
     slstmBlock = new SlstmBlockKernel(this);
   }
@@ -58,6 +63,11 @@ public final class Kernels {
 
   public Workers workers() {
     return workers;
+  }
+
+  /// The same kernels on the calling thread alone: what a task runs.
+  Kernels alone() {
+    return alone == null ? this : alone;
   }
 
   public SlstmKernel slstm() {

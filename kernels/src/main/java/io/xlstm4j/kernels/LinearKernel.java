@@ -18,11 +18,14 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
       }
     }
 
-    void check(Rows x, MemorySegment w, @Nullable MemorySegment bias, Rows y) {
+    void check(Rows x, Rows y, @Nullable MemorySegment bias) {
       x.check("x", rows, in);
-      SegmentFloats.check("w", w, (long) in * out, "(O, I)");
       SegmentFloats.check("bias", bias, out, "(O)");
       y.check("y", rows, out);
+    }
+
+    void checkWeight(MemorySegment w) {
+      SegmentFloats.check("w", w, (long) in * out, "(O, I)");
     }
 
     void checkPlus(@Nullable Rows plus, int width) {
@@ -32,10 +35,19 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
     }
   }
 
+  /// A weight made ready for one of the products, once for many calls.
+  sealed interface Ready permits ScalarLinearKernel.Plain, VectorLinearKernel.Panels {}
+
+  /// Makes `w` `(O, I)` ready for [#forward].
+  Ready forForward(int in, int out, MemorySegment w, Workers workers);
+
+  /// Makes `w` `(O, I)` ready for [#backwardInput].
+  Ready forBackward(int in, int out, MemorySegment w, Workers workers);
+
   /// `y = x Wᵀ + b + plus`.
   ///
   /// @param x `(rows, I)`
-  /// @param w `(O, I)`
+  /// @param w of [#forForward]
   /// @param bias `(O)`, or null for none
   /// @param plus `(rows, O)`, may be `y`; null for none
   /// @param y `(rows, O)`
@@ -43,21 +55,40 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
   void forward(
       Size size,
       Rows x,
-      MemorySegment w,
+      Ready w,
       @Nullable MemorySegment bias,
       @Nullable Rows plus,
       Rows y,
       Workers workers);
 
+  /// The same with a weight `(O, I)` as it is.
+  default void forward(
+      Size size,
+      Rows x,
+      MemorySegment w,
+      @Nullable MemorySegment bias,
+      @Nullable Rows plus,
+      Rows y,
+      Workers workers) {
+    size.checkWeight(w);
+    forward(size, x, forForward(size.in, size.out, w, workers), bias, plus, y, workers);
+  }
+
   /// `dx = dy W + plus`.
   ///
   /// @param dy `(rows, O)`
-  /// @param w `(O, I)`
+  /// @param w of [#forBackward]
   /// @param plus `(rows, I)`, may be `dx`; null for none
   /// @param dx `(rows, I)`
   /// @throws IllegalArgumentException if a size does not fit
-  void backwardInput(
-      Size size, Rows dy, MemorySegment w, @Nullable Rows plus, Rows dx, Workers workers);
+  void backwardInput(Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers);
+
+  /// The same with a weight `(O, I)` as it is.
+  default void backwardInput(
+      Size size, Rows dy, MemorySegment w, @Nullable Rows plus, Rows dx, Workers workers) {
+    size.checkWeight(w);
+    backwardInput(size, dy, forBackward(size.in, size.out, w, workers), plus, dx, workers);
+  }
 
   /// `dw = dyᵀ x` and `db = Σ dy`; whatever was there is overwritten.
   ///

@@ -4,11 +4,14 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// A whole mLSTM block of the paper family, `x + mlstm(norm(x))`, forward and backward (spec 3.2):
-/// the other kernels in a row, with nothing between them but memory.
+/// the other kernels in a row, with nothing between them but memory. Each row of the batch goes
+/// through all of them at once ([BatchRows]); what is cheap to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, I the inner width. All memory is
 /// float32, contiguous.
 public final class MlstmBlockKernel {
+  private static final int ROWS = 1; // of a group
+
   private final Kernels kernels;
 
   MlstmBlockKernel(Kernels kernels) {
@@ -34,6 +37,15 @@ public final class MlstmBlockKernel {
       float epsilon) {
     int rows() {
       return Math.multiplyExact(batch, length);
+    }
+
+    BatchRows cut() {
+      return new BatchRows(batch, ROWS);
+    }
+
+    /// The same for fewer rows.
+    Size of(int rows) {
+      return new Size(rows, length, dim, inner, heads, taps, blockSize, epsilon);
     }
 
     HeadNormKernel.Size norm() {
@@ -106,10 +118,21 @@ public final class MlstmBlockKernel {
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, I)`
-  public record State(MemorySegment conv, MlstmState cell) {}
+  public record State(MemorySegment conv, MlstmState cell) {
+    State of(BatchRows.Group group) {
+      return new State(
+          group.of(conv),
+          new MlstmState(group.of(cell.c()), group.of(cell.n()), group.of(cell.m())));
+    }
+  }
 
   /// @param conv gradient of the tail `(B, K-1, I)`
-  public record StateGradient(MemorySegment conv, MlstmStateGradient cell) {}
+  public record StateGradient(MemorySegment conv, MlstmStateGradient cell) {
+    StateGradient of(BatchRows.Group group) {
+      return new StateGradient(
+          group.of(conv), new MlstmStateGradient(group.of(cell.c()), group.of(cell.n())));
+    }
+  }
 
   /// What a call reads besides the parameters.
   ///
@@ -121,57 +144,60 @@ public final class MlstmBlockKernel {
       State initial,
       @Nullable MemorySegment dropout,
       @Nullable MemorySegment valid,
-      @Nullable MemorySegment starts) {}
+      @Nullable MemorySegment starts) {
+    Inputs of(BatchRows.Group group) {
+      return new Inputs(
+          group.of(x),
+          initial.of(group),
+          group.ofOptional(dropout),
+          group.ofOptional(valid),
+          group.ofOptional(starts));
+    }
+  }
 
-  /// Everything between input and output, as it lies in the saved memory.
-  private static final class Saved {
-    final MemorySegment normed; // (R, D)
-    final MemorySegment normStatistics;
-    final MemorySegment memory; // (R, I), what convolution and v read
-    final MemorySegment outputGate; // (R, I)
-    final MemorySegment convolved; // (R, I)
-    final MemorySegment qkv; // (R, 3 I)
-    final MemorySegment gateWeights; // (2 NH, 3 I)
-    final MemorySegment gateBias; // (2 NH)
-    final MemorySegment gates; // (R, 2 NH)
-    final MemorySegment cell;
-    final MemorySegment h; // (R, I)
-    final MemorySegment headStatistics;
-    final MemorySegment y; // (R, I)
-    final int inner;
-    final int heads;
-
-    Saved(Workspace from, Size size, long cellBytes) {
+  /// What the backward pass needs again, of all rows or of a group.
+  private record Saved(
+      MemorySegment normStatistics,
+      MemorySegment memory, // (R, I), what convolution and v read
+      MemorySegment outputGate, // (R, I)
+      MemorySegment convolved, // (R, I)
+      MemorySegment gates, // (R, 2 NH)
+      MemorySegment cell,
+      MemorySegment h, // (R, I)
+      MemorySegment headStatistics) {
+    static Saved in(Workspace from, Size size, long cellBytes) {
       long rows = size.rows();
-      inner = size.inner;
-      heads = size.heads;
-      normed = from.floats(rows * size.dim);
-      normStatistics = from.floats(rows * 2);
-      memory = from.floats(rows * inner);
-      outputGate = from.floats(rows * inner);
-      convolved = from.floats(rows * inner);
-      qkv = from.floats(rows * 3 * inner);
-      gateWeights = from.floats(6L * heads * inner);
-      gateBias = from.floats(2L * heads);
-      gates = from.floats(rows * 2 * heads);
-      cell = from.bytes(cellBytes);
-      h = from.floats(rows * inner);
-      headStatistics = from.floats(rows * 2 * heads);
-      y = from.floats(rows * inner);
+      return new Saved(
+          from.floats(rows * 2),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.inner),
+          from.floats(rows * 2 * size.heads),
+          from.bytes(cellBytes),
+          from.floats(rows * size.inner),
+          from.floats(rows * 2 * size.heads));
     }
 
-    Rows part(MemorySegment ofQkv, int number) {
-      return new Rows(ofQkv, 3 * inner).from(number * inner);
+    Saved of(BatchRows.Group group) {
+      return new Saved(
+          group.of(normStatistics),
+          group.of(memory),
+          group.of(outputGate),
+          group.of(convolved),
+          group.of(gates),
+          group.of(cell),
+          group.of(h),
+          group.of(headStatistics));
     }
 
-    MlstmInputs cellInputs(Inputs inputs) {
-      var gate = new Rows(gates, 2 * heads);
+    MlstmInputs cellInputs(Size size, MemorySegment qkv, Inputs inputs) {
+      var gate = new Rows(gates, 2 * size.heads);
       return new MlstmInputs(
-          part(qkv, 0),
-          part(qkv, 1),
-          part(qkv, 2),
+          part(size, qkv, 0),
+          part(size, qkv, 1),
+          part(size, qkv, 2),
           gate,
-          gate.from(heads),
+          gate.from(size.heads),
           inputs.valid,
           inputs.starts);
     }
@@ -190,18 +216,53 @@ public final class MlstmBlockKernel {
     }
   }
 
-  private Saved saved(Workspace from, Size size) {
-    return new Saved(from, size, kernels.mlstm().savedBytes(size.cell()));
+  /// q, k or v.
+  private static Rows part(Size size, MemorySegment qkv, int number) {
+    return new Rows(qkv, 3 * size.inner).from(number * size.inner);
   }
 
-  /// Bytes that [#forward] needs and leaves for [#backward].
+  private Saved saved(Workspace from, Size size) {
+    return Saved.in(from, size, kernels.mlstm().savedBytes(size.cell()));
+  }
+
+  /// Bytes that [#forward] leaves for [#backward].
   public long savedBytes(Size size) {
     Workspace counting = Workspace.counting();
     saved(counting, size);
     return counting.size();
   }
 
+  /// Scratch of a group's forward pass.
+  private record Passing(MemorySegment normed, MemorySegment qkv, MemorySegment y) {
+    static Passing in(Workspace from, Size size) {
+      long rows = size.rows();
+      return new Passing(
+          from.floats(rows * size.dim),
+          from.floats(rows * 3 * size.inner),
+          from.floats(rows * size.inner));
+    }
+
+    static long bytes(Size size) {
+      Workspace counting = Workspace.counting();
+      in(counting, size.of(size.cut().most()));
+      return counting.size();
+    }
+  }
+
+  /// Bytes that [#forward] works in.
+  public long forwardScratchBytes(Size size) {
+    return Gates.bytes(size) + Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+  }
+
+  /// The matrices ready for products.
+  private record Ready(
+      LinearKernel.Ready upMemory,
+      LinearKernel.Ready upGate,
+      LinearKernel.Ready gates,
+      LinearKernel.Ready down) {}
+
   /// @param saved [#savedBytes] bytes; only read again if `keep`
+  /// @param scratch [#forwardScratchBytes] bytes
   /// @param keep whether [#backward] will follow
   /// @param out `(B, S, D)`
   /// @param last the state after the last token; not the memory of the initial one
@@ -210,67 +271,86 @@ public final class MlstmBlockKernel {
       Weights weights,
       Inputs inputs,
       MemorySegment saved,
+      MemorySegment scratch,
       boolean keep,
       MemorySegment out,
       State last) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
-    Saved s = saved(Workspace.of(saved), size);
+    Gates gates = Gates.joined(scratch, size, weights);
     int inner = size.inner;
-    kernels
-        .headNorm()
-        .forward(
-            size.norm(),
-            new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
-            s.normed,
-            s.normStatistics,
-            workers);
-    var normed = new Rows(s.normed, size.dim);
+    var ready =
+        new Ready(
+            linear.forForward(size.dim, inner, weights.upMemory(), workers),
+            linear.forForward(size.dim, inner, weights.upGate(), workers),
+            linear.forForward(3 * inner, 2 * size.heads, gates.weight, workers),
+            linear.forForward(inner, size.dim, weights.down, workers));
+    Saved all = saved(Workspace.of(saved), size);
+    size.cut()
+        .run(
+            kernels,
+            scratch.asSlice(Gates.bytes(size)),
+            Passing.bytes(size),
+            (group, own, memory) -> {
+              Size part = size.of(group.count());
+              forward(
+                  own,
+                  part,
+                  weights,
+                  ready,
+                  gates.bias,
+                  inputs.of(group),
+                  all.of(group),
+                  Passing.in(Workspace.of(memory), part),
+                  keep,
+                  group.of(out),
+                  last.of(group));
+            });
+  }
+
+  private static void forward(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      Ready ready,
+      MemorySegment gateBias,
+      Inputs inputs,
+      Saved s,
+      Passing p,
+      boolean keep,
+      MemorySegment out,
+      State last) {
+    Workers workers = kernels.workers();
+    LinearKernel linear = kernels.linear();
+    int inner = size.inner;
+    norm(kernels, size, weights, inputs, p.normed, s.normStatistics);
+    var normed = new Rows(p.normed, size.dim);
     var memory = new Rows(s.memory, inner);
-    linear.forward(size.up(), normed, weights.upMemory(), null, null, memory, workers);
     var outputGate = new Rows(s.outputGate, inner);
-    linear.forward(size.up(), normed, weights.upGate(), null, null, outputGate, workers);
+    linear.forward(size.up(), normed, ready.upMemory, null, null, memory, workers);
+    linear.forward(size.up(), normed, ready.upGate, null, null, outputGate, workers);
     kernels
         .causalConv()
         .forward(size.conv(), s.convInputs(weights, inputs), s.convolved, last.conv, workers);
-    var convolved = new Rows(s.convolved, inner);
-    HeadwiseKernel headwise = kernels.headwise();
-    headwise.forward(size.headwise(), convolved, weights.q, s.part(s.qkv, 0));
-    headwise.forward(size.headwise(), convolved, weights.k, s.part(s.qkv, 1));
-    headwise.forward(size.headwise(), memory, weights.v, s.part(s.qkv, 2));
-    join(weights.igate, weights.fgate, s.gateWeights);
-    join(weights.igateBias, weights.fgateBias, s.gateBias);
-    linear.forward(
-        size.gates(),
-        new Rows(s.qkv, 3 * inner),
-        s.gateWeights,
-        s.gateBias,
-        null,
-        new Rows(s.gates, 2 * size.heads),
-        workers);
+    qkv(kernels, size, weights, s, p.qkv);
+    var qkv = new Rows(p.qkv, 3 * inner);
+    var gates = new Rows(s.gates, 2 * size.heads);
+    linear.forward(size.gates(), qkv, ready.gates, gateBias, null, gates, workers);
     kernels
         .mlstm()
         .forward(
             size.cell(),
-            s.cellInputs(inputs),
+            s.cellInputs(size, p.qkv, inputs),
             inputs.initial.cell,
             new Rows(s.h, inner),
             last.cell,
             keep ? s.cell : null);
-    kernels
-        .headNorm()
-        .forward(
-            size.headNorm(),
-            s.headNormInputs(weights, size.epsilon),
-            s.y,
-            s.headStatistics,
-            workers);
+    gated(kernels, size, weights, s, p.y);
     var x = new Rows(inputs.x, size.dim);
-    var y = new Rows(s.y, inner);
     linear.forward(
         size.down(),
-        y,
-        weights.down,
+        new Rows(p.y, inner),
+        ready.down,
         null,
         inputs.dropout == null ? x : null,
         new Rows(out, size.dim),
@@ -280,56 +360,166 @@ public final class MlstmBlockKernel {
     }
   }
 
-  private static void join(MemorySegment first, MemorySegment second, MemorySegment both) {
-    MemorySegment.copy(first, 0, both, 0, first.byteSize());
-    MemorySegment.copy(second, 0, both, first.byteSize(), second.byteSize());
+  private static void norm(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      Inputs inputs,
+      MemorySegment normed,
+      MemorySegment statistics) {
+    var x = new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon);
+    kernels.headNorm().forward(size.norm(), x, normed, statistics, kernels.workers());
   }
 
-  private static void part(MemorySegment both, MemorySegment first, MemorySegment second) {
-    MemorySegment.copy(both, 0, first, 0, first.byteSize());
-    MemorySegment.copy(both, first.byteSize(), second, 0, second.byteSize());
+  private static void qkv(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment qkv) {
+    var memory = new Rows(s.memory, size.inner);
+    var convolved = new Rows(s.convolved, size.inner);
+    HeadwiseKernel headwise = kernels.headwise();
+    headwise.forward(size.headwise(), convolved, weights.q, part(size, qkv, 0));
+    headwise.forward(size.headwise(), convolved, weights.k, part(size, qkv, 1));
+    headwise.forward(size.headwise(), memory, weights.v, part(size, qkv, 2));
   }
 
-  /// Gradients of what lies between input and output.
-  private static final class Scratch {
-    final MemorySegment branch; // (R, D)
-    final MemorySegment y; // (R, I), and of h after it
-    final MemorySegment h;
-    final MemorySegment convolved;
-    final MemorySegment outputGate;
-    final MemorySegment memory;
-    final MemorySegment qkv; // (R, 3 I)
-    final MemorySegment gates; // (R, 2 NH)
-    final MemorySegment gateWeights;
-    final MemorySegment gateBias;
-    final MemorySegment normed; // (R, D)
+  private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
+    kernels
+        .headNorm()
+        .forward(
+            size.headNorm(),
+            s.headNormInputs(weights, size.epsilon),
+            y,
+            s.headStatistics,
+            kernels.workers());
+  }
 
-    Scratch(Workspace from, Size size) {
-      long rows = size.rows();
-      branch = from.floats(rows * size.dim);
-      y = from.floats(rows * size.inner);
-      h = from.floats(rows * size.inner);
-      convolved = from.floats(rows * size.inner);
-      outputGate = from.floats(rows * size.inner);
-      memory = from.floats(rows * size.inner);
-      qkv = from.floats(rows * 3 * size.inner);
-      gates = from.floats(rows * 2 * size.heads);
-      gateWeights = from.floats(6L * size.heads * size.inner);
-      gateBias = from.floats(2L * size.heads);
-      normed = from.floats(rows * size.dim);
+  /// Weight `(2 NH, 3 I)` and bias `(2 NH)` of both gates.
+  private record Gates(MemorySegment weight, MemorySegment bias) {
+    static Gates in(Workspace from, Size size) {
+      return new Gates(from.floats(6L * size.heads * size.inner), from.floats(2L * size.heads));
+    }
+
+    static long bytes(Size size) {
+      Workspace counting = Workspace.counting();
+      in(counting, size);
+      return counting.size();
+    }
+
+    static Gates joined(MemorySegment memory, Size size, Weights weights) {
+      Gates gates = in(Workspace.of(memory), size);
+      join(weights.igate, weights.fgate, gates.weight);
+      join(weights.igateBias, weights.fgateBias, gates.bias);
+      return gates;
+    }
+
+    private static void join(MemorySegment first, MemorySegment second, MemorySegment both) {
+      MemorySegment.copy(first, 0, both, 0, first.byteSize());
+      MemorySegment.copy(second, 0, both, first.byteSize(), second.byteSize());
     }
   }
 
-  /// Bytes that [#backward] works in.
-  public long scratchBytes(Size size) {
+  /// What the rows hand to the products that run over all of them at once.
+  private record Shared(
+      MemorySegment branch, // (R, D), gradient of the branch where there is dropout
+      MemorySegment y, // (R, I)
+      MemorySegment normed, // (R, D)
+      MemorySegment dMemory, // (R, I)
+      MemorySegment dOutputGate, // (R, I)
+      MemorySegment sums) { // (groups, small weights)
+    static Shared in(Workspace from, Size size, boolean drops) {
+      long rows = size.rows();
+      return new Shared(
+          from.floats(drops ? rows * size.dim : 0),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.inner),
+          from.bytes(size.cut().groups() * smallBytes(size)));
+    }
+
+    Shared of(BatchRows.Group group) {
+      return new Shared(
+          group.of(branch),
+          group.of(y),
+          group.of(normed),
+          group.of(dMemory),
+          group.of(dOutputGate),
+          sums);
+    }
+  }
+
+  /// Gradients of the weights that each group sums for itself. The gates' are joined in `igate` and
+  /// `igateBias`.
+  private static Weights small(Workspace from, Size size) {
+    int inner = size.inner;
+    long block = (long) inner * size.blockSize;
+    return new Weights(
+        from.floats(size.dim),
+        MemorySegment.NULL,
+        from.floats((long) inner * size.taps),
+        from.floats(inner),
+        from.floats(block),
+        from.floats(block),
+        from.floats(block),
+        from.floats(6L * size.heads * inner),
+        from.floats(2L * size.heads),
+        MemorySegment.NULL,
+        MemorySegment.NULL,
+        from.floats(inner),
+        from.floats(inner),
+        MemorySegment.NULL);
+  }
+
+  private static long smallBytes(Size size) {
     Workspace counting = Workspace.counting();
-    new Scratch(counting, size);
+    small(counting, size);
     return counting.size();
+  }
+
+  /// Scratch of a group's backward pass: gradients, and what is computed again.
+  private record Returning(
+      MemorySegment qkv, // (R, 3 I)
+      MemorySegment dY, // (R, I)
+      MemorySegment dH, // (R, I)
+      MemorySegment dConvolved, // (R, I)
+      MemorySegment dQkv, // (R, 3 I)
+      MemorySegment dGates, // (R, 2 NH)
+      MemorySegment dNormed) { // (R, D)
+    static Returning in(Workspace from, Size size) {
+      long rows = size.rows();
+      return new Returning(
+          from.floats(rows * 3 * size.inner),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.inner),
+          from.floats(rows * size.inner),
+          from.floats(rows * 3 * size.inner),
+          from.floats(rows * 2 * size.heads),
+          from.floats(rows * size.dim));
+    }
+
+    static long bytes(Size size) {
+      Workspace counting = Workspace.counting();
+      in(counting, size.of(size.cut().most()));
+      return counting.size();
+    }
+  }
+
+  private static long sharedBytes(Size size, boolean drops) {
+    Workspace counting = Workspace.counting();
+    Shared.in(counting, size, drops);
+    return counting.size();
+  }
+
+  /// Bytes that [#backward] works in.
+  ///
+  /// @param drops whether the branch was dropped out
+  public long backwardScratchBytes(Size size, boolean drops) {
+    return Gates.bytes(size)
+        + sharedBytes(size, drops)
+        + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
   }
 
   /// @param inputs as given to [#forward]
   /// @param saved what [#forward] wrote
-  /// @param scratch [#scratchBytes] bytes
+  /// @param scratch [#backwardScratchBytes] bytes
   /// @param dOut gradient of out `(B, S, D)`
   /// @param dLast gradient of the final state; null for zero
   /// @param dx gradient of x `(B, S, D)`, written
@@ -348,94 +538,176 @@ public final class MlstmBlockKernel {
       StateGradient dInitial) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
-    Saved s = saved(Workspace.of(saved), size);
-    var d = new Scratch(Workspace.of(scratch), size);
     int inner = size.inner;
+    boolean drops = inputs.dropout != null;
+    long gateBytes = Gates.bytes(size);
+    Gates gates = Gates.joined(scratch, size, weights);
+    var ready =
+        new Ready(
+            linear.forBackward(size.dim, inner, weights.upMemory(), workers),
+            linear.forBackward(size.dim, inner, weights.upGate(), workers),
+            linear.forBackward(3 * inner, 2 * size.heads, gates.weight, workers),
+            linear.forBackward(inner, size.dim, weights.down, workers));
+    Saved all = saved(Workspace.of(saved), size);
+    long sharedBytes = sharedBytes(size, drops);
+    Shared shared = Shared.in(Workspace.of(scratch.asSlice(gateBytes, sharedBytes)), size, drops);
+    long smallBytes = smallBytes(size);
+    size.cut()
+        .run(
+            kernels,
+            scratch.asSlice(gateBytes + sharedBytes),
+            Returning.bytes(size),
+            (group, own, memory) -> {
+              Size part = size.of(group.count());
+              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              backward(
+                  own,
+                  part,
+                  weights,
+                  ready,
+                  inputs.of(group),
+                  all.of(group),
+                  shared.of(group),
+                  Returning.in(Workspace.of(memory), part),
+                  group.of(dOut),
+                  dLast == null ? null : dLast.of(group),
+                  group.of(dx),
+                  small(Workspace.of(sums), size),
+                  dInitial.of(group));
+            });
+    var normed = new Rows(shared.normed, size.dim);
+    var branch = new Rows(drops ? shared.branch : dOut, size.dim);
+    var y = new Rows(shared.y, inner);
+    linear.backwardWeight(size.down(), y, branch, dWeights.down, null, workers);
+    var dMemory = new Rows(shared.dMemory, inner);
+    linear.backwardWeight(size.up(), normed, dMemory, dWeights.upMemory(), null, workers);
+    var dOutputGate = new Rows(shared.dOutputGate, inner);
+    linear.backwardWeight(size.up(), normed, dOutputGate, dWeights.upGate(), null, workers);
+    writeSums(size, shared.sums, dWeights);
+  }
 
+  /// Adds the groups' parts up in their order.
+  private void writeSums(Size size, MemorySegment sums, Weights to) {
+    long bytes = smallBytes(size);
+    MemorySegment first = sums.asSlice(0, bytes);
+    for (int group = 1; group < size.cut().groups(); group++) {
+      MemorySegment other = sums.asSlice(group * bytes, bytes);
+      kernels.elementwise().add(first, other, first, kernels.workers());
+    }
+    Weights from = small(Workspace.of(first), size);
+    to.norm.copyFrom(from.norm);
+    to.conv.copyFrom(from.conv);
+    to.convBias.copyFrom(from.convBias);
+    to.q.copyFrom(from.q);
+    to.k.copyFrom(from.k);
+    to.v.copyFrom(from.v);
+    long gate = to.igate.byteSize();
+    to.igate.copyFrom(from.igate.asSlice(0, gate));
+    to.fgate.copyFrom(from.igate.asSlice(gate));
+    long gateBias = to.igateBias.byteSize();
+    to.igateBias.copyFrom(from.igateBias.asSlice(0, gateBias));
+    to.fgateBias.copyFrom(from.igateBias.asSlice(gateBias));
+    to.outnorm.copyFrom(from.outnorm);
+    to.skip.copyFrom(from.skip);
+  }
+
+  private static void backward(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      Ready ready,
+      Inputs inputs,
+      Saved s,
+      Shared shared,
+      Returning d,
+      MemorySegment dOut,
+      @Nullable StateGradient dLast,
+      MemorySegment dx,
+      Weights dWeights,
+      StateGradient dInitial) {
+    Workers workers = kernels.workers();
+    LinearKernel linear = kernels.linear();
+    int inner = size.inner;
     MemorySegment dBranch = dOut;
     if (inputs.dropout != null) {
-      dBranch = d.branch;
+      dBranch = shared.branch;
       kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, workers);
     }
     var branch = new Rows(dBranch, size.dim);
-    var dY = new Rows(d.y, inner);
-    linear.backwardWeight(size.down(), new Rows(s.y, inner), branch, dWeights.down, null, workers);
-    linear.backwardInput(size.down(), branch, weights.down, null, dY, workers);
+    gated(kernels, size, weights, s, shared.y);
+    linear.backwardInput(size.down(), branch, ready.down, null, new Rows(d.dY, inner), workers);
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
             s.headNormInputs(weights, size.epsilon),
             s.headStatistics,
-            d.y,
+            d.dY,
             new HeadNormKernel.Gradients(
-                d.h,
+                d.dH,
                 dWeights.outnorm,
-                new HeadNormKernel.Gate(dWeights.skip, d.convolved, d.outputGate)),
+                new HeadNormKernel.Gate(dWeights.skip, d.dConvolved, shared.dOutputGate),
+                null),
             workers);
 
-    var dGates = new Rows(d.gates, 2 * size.heads);
+    qkv(kernels, size, weights, s, d.qkv);
+    var dGates = new Rows(d.dGates, 2 * size.heads);
     kernels
         .mlstm()
         .backward(
             size.cell(),
-            s.cellInputs(inputs),
+            s.cellInputs(size, d.qkv, inputs),
             new Rows(s.h, inner),
             s.cell,
-            new Rows(d.h, inner),
+            new Rows(d.dH, inner),
             dLast == null ? null : dLast.cell,
             new MlstmGradients(
-                s.part(d.qkv, 0),
-                s.part(d.qkv, 1),
-                s.part(d.qkv, 2),
+                part(size, d.dQkv, 0),
+                part(size, d.dQkv, 1),
+                part(size, d.dQkv, 2),
                 dGates,
                 dGates.from(size.heads)),
             dInitial.cell);
-    var qkv = new Rows(s.qkv, 3 * inner);
-    var dQkv = new Rows(d.qkv, 3 * inner);
-    linear.backwardWeight(size.gates(), qkv, dGates, d.gateWeights, d.gateBias, workers);
-    part(d.gateWeights, dWeights.igate, dWeights.fgate);
-    part(d.gateBias, dWeights.igateBias, dWeights.fgateBias);
-    linear.backwardInput(size.gates(), dGates, s.gateWeights, dQkv, dQkv, workers);
+    var qkv = new Rows(d.qkv, 3 * inner);
+    var dQkv = new Rows(d.dQkv, 3 * inner);
+    linear.backwardWeight(size.gates(), qkv, dGates, dWeights.igate, dWeights.igateBias, workers);
+    linear.backwardInput(size.gates(), dGates, ready.gates, dQkv, dQkv, workers);
 
     HeadwiseKernel headwise = kernels.headwise();
+    HeadwiseShape shape = size.headwise();
     var convolved = new Rows(s.convolved, inner);
-    var dConvolved = new Rows(d.convolved, inner);
+    var dConvolved = new Rows(d.dConvolved, inner);
     headwise.backward(
-        size.headwise(), convolved, weights.q, s.part(d.qkv, 0), dConvolved, true, dWeights.q);
+        shape, convolved, weights.q, part(size, d.dQkv, 0), dConvolved, true, dWeights.q);
     headwise.backward(
-        size.headwise(), convolved, weights.k, s.part(d.qkv, 1), dConvolved, true, dWeights.k);
+        shape, convolved, weights.k, part(size, d.dQkv, 1), dConvolved, true, dWeights.k);
     kernels
         .causalConv()
         .backward(
             size.conv(),
             s.convInputs(weights, inputs),
-            d.convolved,
+            d.dConvolved,
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                d.memory, dWeights.conv, dWeights.convBias, dInitial.conv),
+                shared.dMemory, dWeights.conv, dWeights.convBias, dInitial.conv),
             workers);
     var memory = new Rows(s.memory, inner);
-    var dMemory = new Rows(d.memory, inner);
-    headwise.backward(
-        size.headwise(), memory, weights.v, s.part(d.qkv, 2), dMemory, true, dWeights.v);
+    var dMemory = new Rows(shared.dMemory, inner);
+    headwise.backward(shape, memory, weights.v, part(size, d.dQkv, 2), dMemory, true, dWeights.v);
 
-    var normed = new Rows(s.normed, size.dim);
-    var dOutputGate = new Rows(d.outputGate, inner);
-    linear.backwardWeight(size.up(), normed, dMemory, dWeights.upMemory(), null, workers);
-    linear.backwardWeight(size.up(), normed, dOutputGate, dWeights.upGate(), null, workers);
-    var dNormed = new Rows(d.normed, size.dim);
-    linear.backwardInput(size.up(), dMemory, weights.upMemory(), null, dNormed, workers);
-    linear.backwardInput(size.up(), dOutputGate, weights.upGate(), dNormed, dNormed, workers);
+    norm(kernels, size, weights, inputs, shared.normed, s.normStatistics);
+    var dOutputGate = new Rows(shared.dOutputGate, inner);
+    var dNormed = new Rows(d.dNormed, size.dim);
+    linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, workers);
+    linear.backwardInput(size.up(), dOutputGate, ready.upGate, dNormed, dNormed, workers);
     kernels
         .headNorm()
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
             s.normStatistics,
-            d.normed,
-            new HeadNormKernel.Gradients(dx, dWeights.norm, null),
+            d.dNormed,
+            new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
             workers);
-    kernels.elementwise().add(dx, dOut, dx, workers);
   }
 }

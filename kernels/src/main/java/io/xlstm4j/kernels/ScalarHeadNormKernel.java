@@ -104,7 +104,9 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
         product += dNormal[u] * normal[u] / width;
       }
       for (int u = 0; u < width; u++) {
-        set(gradients.x(), group * width + u, (dNormal[u] - sum - normal[u] * product) * scale);
+        long at = group * width + u;
+        float dx = (dNormal[u] - sum - normal[u] * product) * scale;
+        set(gradients.x(), at, gradients.plus() == null ? dx : dx + get(gradients.plus(), at));
       }
     }
     if (gradients.weight() != null) {

@@ -5,18 +5,31 @@ import org.jspecify.annotations.Nullable;
 
 /// [LinearKernel] as plain loops. One task is one row of the result.
 public final class ScalarLinearKernel implements LinearKernel {
+  /// As it is.
+  record Plain(Rows w) implements Ready {}
+
+  @Override
+  public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
+    return new Plain(new Rows(w, in));
+  }
+
+  @Override
+  public Ready forBackward(int in, int out, MemorySegment w, Workers workers) {
+    return new Plain(new Rows(w, in));
+  }
+
   @Override
   public void forward(
       Size size,
       Rows x,
-      MemorySegment w,
+      Ready w,
       @Nullable MemorySegment bias,
       @Nullable Rows plus,
       Rows y,
       Workers workers) {
-    size.check(x, w, bias, y);
+    size.check(x, y, bias);
     size.checkPlus(plus, size.out());
-    var weight = new Rows(w, size.in());
+    Rows weight = ((Plain) w).w();
     workers.run(
         size.rows(),
         row -> {
@@ -33,10 +46,10 @@ public final class ScalarLinearKernel implements LinearKernel {
 
   @Override
   public void backwardInput(
-      Size size, Rows dy, MemorySegment w, @Nullable Rows plus, Rows dx, Workers workers) {
-    size.check(dx, w, null, dy);
+      Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers) {
+    size.check(dx, dy, null);
     size.checkPlus(plus, size.in());
-    var weight = new Rows(w, size.in());
+    Rows weight = ((Plain) w).w();
     workers.run(
         size.rows(),
         row -> {
@@ -58,7 +71,8 @@ public final class ScalarLinearKernel implements LinearKernel {
       MemorySegment dw,
       @Nullable MemorySegment dBias,
       Workers workers) {
-    size.check(x, dw, dBias, dy);
+    size.check(x, dy, dBias);
+    size.checkWeight(dw);
     var weight = new Rows(dw, size.in());
     workers.run(
         size.out(),

@@ -331,7 +331,7 @@ public final class SlstmBlockKernel {
             s.headNormInputs(weights, size.epsilon),
             s.headStatistics,
             dY,
-            new HeadNormKernel.Gradients(d.h, dWeights.groupNorm, null),
+            new HeadNormKernel.Gradients(d.h, dWeights.groupNorm, null, null),
             workers);
     if (inputs.cellDropout != null) {
       kernels.elementwise().multiplyAdd(d.h, inputs.cellDropout, null, d.h, workers);
@@ -375,9 +375,8 @@ public final class SlstmBlockKernel {
             new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
             s.normStatistics,
             d.normed,
-            new HeadNormKernel.Gradients(dx, dWeights.norm, null),
+            new HeadNormKernel.Gradients(dx, dWeights.norm, null, dY),
             workers);
-    kernels.elementwise().add(dx, dY, dx, workers);
   }
 
   private void feedForwardBack(
@@ -413,8 +412,7 @@ public final class SlstmBlockKernel {
             new HeadNormKernel.Inputs(s.y, weights.norm, null, size.epsilon),
             s.feedStatistics,
             d.normed,
-            new HeadNormKernel.Gradients(d.y, dWeights.norm, null),
+            new HeadNormKernel.Gradients(d.y, dWeights.norm, null, dOut),
             workers);
-    kernels.elementwise().add(d.y, dOut, d.y, workers);
   }
 }

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 /// steps.
 public final class VectorCausalConvKernel implements CausalConvKernel {
   private static final int L = VectorMath.LANES.length();
+  private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
 
   /// Steps and channels of a task: its arrays stay in the second cache.
   private static final int STEPS = 128;
@@ -134,7 +135,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     void forward(MemorySegment y, MemorySegment lastTail) {
       float[] known = readInputs(from - size.history(), to);
       float[] sums = sums(known, from, to);
-      for (int at = 0; at < sums.length; at += L) {
+      for (int at = 0; at < (to - from) * width; at += L) {
         FloatVector sum = at(sums, at);
         sum.mul(VectorMath.sigmoid(sum)).intoArray(sums, at);
       }
@@ -171,18 +172,25 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       int ahead = Math.min(to + size.history(), size.length()); // they see our inputs
       float[] known = readInputs(from - size.history(), ahead);
       float[] sums = sums(known, from, ahead);
-      slopes(sums);
+      slopes(sums, (ahead - from) * width);
       timesOutputGradient(sums, ahead, dy);
 
       var part = new float[(size.taps() + 1) * width];
-      for (int t = from; t < to; t++) {
-        addToWeight(part, known, sums, t);
-      }
       int first = from == 0 ? -size.history() : from;
       var dInput = new float[(to - first) * width];
-      for (int t = from; t < ahead; t++) {
+      boolean plain = isPlain(from, ahead);
+      for (int u = 0; u < width && plain; u += L) {
+        fourTapsToWeight(part, known, sums, u, to - from);
+        fourTapsToInput(dInput, (from - first) * width, sums, u, to - from);
+      }
+      for (int t = from; t < to && !plain; t++) {
+        addToWeight(part, known, sums, t);
+      }
+      int behind = plain ? from : to; // the inputs before it are still to be done
+      int end = plain ? Math.min(ahead, from + size.history()) : ahead;
+      for (int t = from; t < end; t++) {
         for (int lag = 0; lag <= reach[t]; lag++) {
-          if (t - lag >= first && t - lag < to) {
+          if (t - lag >= first && t - lag < behind) {
             addToInput(dInput, (t - lag - first) * width, sums, (t - from) * width, lag);
           }
         }
@@ -216,14 +224,20 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
 
     /// What SiLU is taken of; zero at padding.
     private float[] sums(float[] known, int first, int end) {
-      var sums = new float[(end - first) * width];
+      var sums = new float[(end - first + size.history()) * width]; // zeros behind
+      if (isPlain(first, end)) {
+        for (int u = 0; u < width; u += L) {
+          fourTaps(known, sums, u, end - first);
+        }
+        return sums;
+      }
       for (int t = first; t < end; t++) {
         int now = (t - first + size.history()) * width;
         for (int u = 0; u < width && reach[t] >= 0; u += L) {
           FloatVector sum = at(weight, size.taps() * weightWidth + channel + u);
           for (int lag = 0; lag <= reach[t]; lag++) {
             FloatVector w = at(weight, (size.history() - lag) * weightWidth + channel + u);
-            sum = sum.add(w.mul(at(known, now - lag * width + u)));
+            sum = w.fma(at(known, now - lag * width + u), sum);
           }
           sum.intoArray(sums, (t - first) * width + u);
         }
@@ -231,13 +245,78 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       return sums;
     }
 
+    /// Four taps, and every one of these steps sees three earlier inputs: what is nearly always so.
+    private boolean isPlain(int first, int end) {
+      boolean plain = size.taps() == 4;
+      for (int t = first; t < end && plain; t++) {
+        plain = reach[t] == 3;
+      }
+      return plain;
+    }
+
+    private void fourTaps(float[] known, float[] sums, int u, int steps) {
+      int to = channel + u;
+      FloatVector bias = at(weight, 4 * weightWidth + to);
+      FloatVector w0 = at(weight, to);
+      FloatVector w1 = at(weight, weightWidth + to);
+      FloatVector w2 = at(weight, 2 * weightWidth + to);
+      FloatVector w3 = at(weight, 3 * weightWidth + to);
+      FloatVector x0 = at(known, u);
+      FloatVector x1 = at(known, width + u);
+      FloatVector x2 = at(known, 2 * width + u);
+      for (int t = 0; t < steps; t++) {
+        FloatVector x3 = at(known, (t + 3) * width + u);
+        FloatVector sum = w2.fma(x2, w3.fma(x3, bias));
+        w0.fma(x0, w1.fma(x1, sum)).intoArray(sums, t * width + u);
+        x0 = x1;
+        x1 = x2;
+        x2 = x3;
+      }
+    }
+
+    private void fourTapsToWeight(float[] part, float[] known, float[] dSums, int u, int steps) {
+      FloatVector bias = FloatVector.zero(VectorMath.LANES);
+      FloatVector p0 = bias;
+      FloatVector p1 = bias;
+      FloatVector p2 = bias;
+      FloatVector p3 = bias;
+      for (int t = 0; t < steps; t++) {
+        FloatVector d = at(dSums, t * width + u);
+        bias = bias.add(d);
+        p0 = d.fma(at(known, t * width + u), p0);
+        p1 = d.fma(at(known, (t + 1) * width + u), p1);
+        p2 = d.fma(at(known, (t + 2) * width + u), p2);
+        p3 = d.fma(at(known, (t + 3) * width + u), p3);
+      }
+      p0.intoArray(part, u);
+      p1.intoArray(part, width + u);
+      p2.intoArray(part, 2 * width + u);
+      p3.intoArray(part, 3 * width + u);
+      bias.intoArray(part, 4 * width + u);
+    }
+
+    /// Inputs of steps `[from, from + steps)`, at `start` of `dInput`.
+    private void fourTapsToInput(float[] dInput, int start, float[] dSums, int u, int steps) {
+      int to = channel + u;
+      FloatVector w0 = at(weight, to);
+      FloatVector w1 = at(weight, weightWidth + to);
+      FloatVector w2 = at(weight, 2 * weightWidth + to);
+      FloatVector w3 = at(weight, 3 * weightWidth + to);
+      for (int t = 0; t < steps; t++) {
+        int now = t * width + u;
+        FloatVector sum = w3.mul(at(dSums, now));
+        sum = w2.fma(at(dSums, now + width), sum);
+        sum = w1.fma(at(dSums, now + 2 * width), sum);
+        w0.fma(at(dSums, now + 3 * width), sum).intoArray(dInput, start + now);
+      }
+    }
+
     /// silu'(x) = s (1 + x (1 - s)), s = sigmoid(x), in place.
-    private static void slopes(float[] sums) {
-      for (int at = 0; at < sums.length; at += L) {
+    private static void slopes(float[] sums, int count) {
+      for (int at = 0; at < count; at += L) {
         FloatVector sum = at(sums, at);
         FloatVector s = VectorMath.sigmoid(sum);
-        FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
-        one.sub(s).mul(sum).add(one).mul(s).intoArray(sums, at);
+        ONE.sub(s).fma(sum, ONE).mul(s).intoArray(sums, at);
       }
     }
 
@@ -265,8 +344,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         at(part, bias + u).add(d).intoArray(part, bias + u);
         for (int lag = 0; lag <= reach[step]; lag++) {
           int tap = (size.history() - lag) * width + u;
-          FloatVector product = d.mul(at(known, now - lag * width + u));
-          at(part, tap).add(product).intoArray(part, tap);
+          d.fma(at(known, now - lag * width + u), at(part, tap)).intoArray(part, tap);
         }
       }
     }
@@ -274,8 +352,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     private void addToInput(float[] dInput, int to, float[] dSums, int at, int lag) {
       int tap = (size.history() - lag) * weightWidth + channel;
       for (int u = 0; u < width; u += L) {
-        FloatVector product = at(weight, tap + u).mul(at(dSums, at + u));
-        at(dInput, to + u).add(product).intoArray(dInput, to + u);
+        at(weight, tap + u).fma(at(dSums, at + u), at(dInput, to + u)).intoArray(dInput, to + u);
       }
     }
 

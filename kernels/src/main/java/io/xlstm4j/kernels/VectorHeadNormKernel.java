@@ -1,16 +1,18 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.SegmentFloats.load;
+import static io.xlstm4j.kernels.SegmentFloats.store;
 import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
+import org.jspecify.annotations.Nullable;
 
 /// The norm on vectors. One task is some rows; what they add to the gradients of weight and skip is
 /// summed afterwards in the order of rows.
 public final class VectorHeadNormKernel implements HeadNormKernel {
   private static final int L = VectorMath.LANES.length();
+  private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
 
   /// Rows of a task, whatever the number of threads: sums over rows are made of these parts.
   private static final int ROWS = 32;
@@ -21,9 +23,11 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
+    float[] scale = scale(size, inputs);
+    float[] skip = skip(size, inputs);
     workers.run(
         Math.ceilDiv(size.rows(), ROWS),
-        number -> new Task(size, inputs, number).forward(out, statistics));
+        number -> new Task(size, inputs, scale, skip).forward(number, out, statistics));
   }
 
   @Override
@@ -38,251 +42,244 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
     gradients.check(size, inputs);
+    float[] scale = scale(size, inputs);
+    float[] skip = skip(size, inputs);
     var tasks = new Task[Math.ceilDiv(size.rows(), ROWS)];
     workers.run(
         tasks.length,
         number -> {
-          tasks[number] = new Task(size, inputs, number);
-          tasks[number].backward(statistics, dOut, gradients);
+          tasks[number] = new Task(size, inputs, scale, skip);
+          tasks[number].backward(number, statistics, dOut, gradients);
         });
-    workers.run(
-        size.heads(),
-        head -> {
-          for (int number = 1; number < tasks.length; number++) {
-            tasks[0].addSums(tasks[number], head);
-          }
-          tasks[0].writeSums(head, gradients);
-        });
+    for (int number = 1; number < tasks.length; number++) {
+      tasks[0].addSums(tasks[number]);
+    }
+    tasks[0].writeSums(gradients);
   }
 
-  /// Arrays hold one row, `(NH, padded)`, with zeros behind each head's units.
+  /// 1 + w, with room for a vector behind.
+  private static float[] scale(Size size, Inputs inputs) {
+    float[] scale = new float[size.channels() + L];
+    if (inputs.weight() != null) {
+      SegmentFloats.copy(inputs.weight(), 0, scale, 0, size.channels());
+    }
+    for (int i = 0; i < scale.length; i++) {
+      scale[i] += 1;
+    }
+    return scale;
+  }
+
+  private static float[] skip(Size size, Inputs inputs) {
+    float[] skip = new float[size.channels() + L];
+    if (inputs.gate() != null) {
+      SegmentFloats.copy(inputs.gate().skip(), 0, skip, 0, size.channels());
+    }
+    return skip;
+  }
+
+  /// Works on one head of one row at a time, at float `from` of memory and `unit` of the channels.
   private static final class Task {
     private final Size size;
     private final Inputs inputs;
-    private final int first;
-    private final int last;
-    private final int padded;
-
-    private final float[] scale; // 1 + w
-    private final float[] x; // of the row, then normalized
-    private final float[] y; // out, or its gradient and then that of the normalized x
-    private final float[] skip; // as all below: used with a gate only
-    private final float[] xc;
-    private final float[] z;
-    private final float[] sigmoid;
+    private final float[] scale;
+    private final float[] skip;
     private final float[] dWeight;
     private final float[] dSkip;
-    private final float[] lanes = new float[L];
+    private final float[] swish; // of the head's gates, then the gradient of what is gated
+    private final float[] slope;
 
-    Task(Size size, Inputs inputs, int number) {
+    Task(Size size, Inputs inputs, float[] scale, float[] skip) {
       this.size = size;
       this.inputs = inputs;
-      first = number * ROWS;
-      last = Math.min(first + ROWS, size.rows());
-      padded = Math.ceilDiv(size.headDim(), L) * L;
-      int all = size.heads() * padded;
-      scale = new float[all];
-      if (inputs.weight() != null) {
-        read(inputs.weight(), 0, scale);
-      }
-      for (int i = 0; i < all; i++) {
-        scale[i] += 1;
-      }
-      x = new float[all];
-      y = new float[all];
-      int gated = inputs.gate() == null ? 0 : all;
-      skip = new float[gated];
-      xc = new float[gated];
-      z = new float[gated];
-      sigmoid = new float[gated];
-      dWeight = new float[all];
-      dSkip = new float[gated];
-      if (inputs.gate() != null) {
-        read(inputs.gate().skip(), 0, skip);
-      }
+      this.scale = scale;
+      this.skip = skip;
+      dWeight = new float[size.channels() + L];
+      dSkip = new float[size.channels() + L];
+      swish = new float[size.headDim() + L];
+      slope = new float[size.headDim() + L];
     }
 
-    void forward(MemorySegment out, MemorySegment statistics) {
-      for (int row = first; row < last; row++) {
-        read(inputs.x(), row, x);
+    void forward(int number, MemorySegment out, MemorySegment statistics) {
+      Gate gate = inputs.gate();
+      for (int row = number * ROWS; row < last(number); row++) {
         for (int head = 0; head < size.heads(); head++) {
           long group = (long) row * size.heads() + head;
-          float mean = sum(head) / size.headDim();
-          float variance = center(head, mean) / size.headDim();
-          float deviation = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
+          long from = group * size.headDim();
+          int unit = head * size.headDim();
+          float mean = sum(from) / size.headDim();
+          float variance = squares(from, mean) / size.headDim();
+          float reciprocal = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
           SegmentFloats.set(statistics, 2 * group, mean);
-          SegmentFloats.set(statistics, 2 * group + 1, deviation);
-          scale(head, deviation);
-        }
-        if (inputs.gate() != null) {
-          readGate(inputs.gate(), row);
-          for (int at = 0; at < y.length; at += L) {
-            FloatVector ungated = at(y, at).add(at(skip, at).mul(at(xc, at)));
-            ungated.mul(at(z, at).mul(at(sigmoid, at))).intoArray(y, at);
+          SegmentFloats.set(statistics, 2 * group + 1, reciprocal);
+          if (gate == null) {
+            scaled(from, unit, mean, reciprocal, out);
+          } else {
+            swish(gate.z(), from);
+            gated(gate.xc(), from, unit, mean, reciprocal, out);
           }
         }
-        write(y, out, row);
       }
     }
 
-    private float sum(int head) {
+    private int last(int number) {
+      return Math.min((number + 1) * ROWS, size.rows());
+    }
+
+    private float sum(long from) {
       FloatVector sum = FloatVector.zero(VectorMath.LANES);
-      for (int at = head * padded; at < (head + 1) * padded; at += L) {
-        sum = sum.add(at(x, at));
+      for (int u = 0; u < size.headDim(); u += L) {
+        sum = sum.add(load(inputs.x(), from + u, size.headDim() - u));
       }
-      return total(sum);
+      return MlstmMath.sum(sum);
     }
 
-    /// x ← x - mean, padding stays zero.
-    ///
-    /// @return the sum of squares
-    private float center(int head, float mean) {
+    private float squares(long from, float mean) {
       FloatVector squares = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < padded; u += L) {
-        VectorMask<Float> inside = VectorMath.LANES.indexInRange(u, size.headDim());
-        FloatVector all = at(x, head * padded + u).sub(mean);
-        FloatVector centered = FloatVector.zero(VectorMath.LANES).blend(all, inside);
-        centered.intoArray(x, head * padded + u);
-        squares = squares.add(centered.mul(centered));
+      for (int u = 0; u < size.headDim(); u += L) {
+        int count = size.headDim() - u;
+        FloatVector centered = load(inputs.x(), from + u, count).sub(mean);
+        if (count < L) {
+          centered = centered.blend(0f, VectorMath.LANES.indexInRange(0, count).not());
+        }
+        squares = centered.fma(centered, squares);
       }
-      return total(squares);
+      return MlstmMath.sum(squares);
     }
 
-    /// x ← x / deviation, y ← x (1 + w)
-    private void scale(int head, float reciprocal) {
-      for (int at = head * padded; at < (head + 1) * padded; at += L) {
-        FloatVector normal = at(x, at).mul(reciprocal);
-        normal.intoArray(x, at);
-        normal.mul(at(scale, at)).intoArray(y, at);
+    private FloatVector normal(long from, int u, float mean, float reciprocal) {
+      return load(inputs.x(), from + u, size.headDim() - u).sub(mean).mul(reciprocal);
+    }
+
+    private void scaled(long from, int unit, float mean, float reciprocal, MemorySegment out) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
+        store(y, out, from + u, size.headDim() - u);
       }
     }
 
-    void backward(MemorySegment statistics, MemorySegment dOut, Gradients gradients) {
-      for (int row = first; row < last; row++) {
-        read(inputs.x(), row, x);
-        read(dOut, row, y);
+    private void swish(MemorySegment z, long from) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        FloatVector gate = load(z, from + u, size.headDim() - u);
+        VectorMath.sigmoid(gate).mul(gate).intoArray(swish, u);
+      }
+    }
+
+    private void gated(
+        MemorySegment xc, long from, int unit, float mean, float reciprocal, MemorySegment out) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        int count = size.headDim() - u;
+        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
+        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
+        store(y.mul(at(swish, u)), out, from + u, count);
+      }
+    }
+
+    void backward(int number, MemorySegment statistics, MemorySegment dOut, Gradients gradients) {
+      Gate gate = inputs.gate();
+      Gate dGate = gradients.gate();
+      for (int row = number * ROWS; row < last(number); row++) {
         for (int head = 0; head < size.heads(); head++) {
           long group = (long) row * size.heads() + head;
-          center(head, SegmentFloats.get(statistics, 2 * group));
-          normalize(head, SegmentFloats.get(statistics, 2 * group + 1));
+          long from = group * size.headDim();
+          int unit = head * size.headDim();
+          float mean = SegmentFloats.get(statistics, 2 * group);
+          float reciprocal = SegmentFloats.get(statistics, 2 * group + 1);
+          if (gate == null || dGate == null) {
+            read(dOut, from);
+          } else {
+            slopes(gate.z(), from);
+            throughGate(gate.xc(), from, unit, mean, reciprocal, dOut, dGate.z());
+            throughSkip(gate.xc(), from, unit, dOut, dGate.xc());
+          }
+          throughNorm(from, unit, mean, reciprocal, gradients);
         }
-        if (inputs.gate() != null && gradients.gate() != null) {
-          readGate(inputs.gate(), row);
-          throughGate();
-          write(z, gradients.gate().z(), row);
-          write(xc, gradients.gate().xc(), row);
-        }
-        throughScale();
-        for (int head = 0; head < size.heads(); head++) {
-          long group = (long) row * size.heads() + head;
-          throughNorm(head, SegmentFloats.get(statistics, 2 * group + 1));
-        }
-        write(y, gradients.x(), row);
       }
     }
 
-    private void normalize(int head, float reciprocal) {
-      for (int at = head * padded; at < (head + 1) * padded; at += L) {
-        at(x, at).mul(reciprocal).intoArray(x, at);
+    private void read(MemorySegment dOut, long from) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        load(dOut, from + u, size.headDim() - u).intoArray(swish, u);
       }
     }
 
-    /// y from the gradient of the output to that of the scaled norm; z and xc become theirs.
-    private void throughGate() {
-      for (int at = 0; at < y.length; at += L) {
-        FloatVector d = at(y, at);
-        FloatVector gate = at(z, at);
-        FloatVector s = at(sigmoid, at);
-        FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
-        FloatVector slope = one.sub(s).mul(gate).add(one).mul(s);
-        FloatVector ungated = at(x, at).mul(at(scale, at)).add(at(skip, at).mul(at(xc, at)));
-        d.mul(ungated).mul(slope).intoArray(z, at);
-        d.mul(gate.mul(s)).intoArray(y, at);
-      }
-      for (int at = 0; at < y.length; at += L) {
-        FloatVector d = at(y, at);
-        at(dSkip, at).add(d.mul(at(xc, at))).intoArray(dSkip, at);
-        d.mul(at(skip, at)).intoArray(xc, at);
+    /// silu(z) and its derivative.
+    private void slopes(MemorySegment z, long from) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        FloatVector gate = load(z, from + u, size.headDim() - u);
+        FloatVector s = VectorMath.sigmoid(gate);
+        gate.mul(s).intoArray(swish, u);
+        ONE.sub(s).fma(gate, ONE).mul(s).intoArray(slope, u);
       }
     }
 
-    private void throughScale() {
-      for (int at = 0; at < y.length; at += L) {
-        FloatVector d = at(y, at);
-        at(dWeight, at).add(d.mul(at(x, at))).intoArray(dWeight, at);
-        d.mul(at(scale, at)).intoArray(y, at);
+    private void throughGate(
+        MemorySegment xc,
+        long from,
+        int unit,
+        float mean,
+        float reciprocal,
+        MemorySegment dOut,
+        MemorySegment dZ) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        int count = size.headDim() - u;
+        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
+        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
+        store(load(dOut, from + u, count).mul(y).mul(at(slope, u)), dZ, from + u, count);
       }
     }
 
-    private void throughNorm(int head, float reciprocal) {
+    private void throughSkip(
+        MemorySegment xc, long from, int unit, MemorySegment dOut, MemorySegment dXc) {
+      for (int u = 0; u < size.headDim(); u += L) {
+        int count = size.headDim() - u;
+        FloatVector d = load(dOut, from + u, count).mul(at(swish, u));
+        d.intoArray(swish, u);
+        d.fma(load(xc, from + u, count), at(dSkip, unit + u)).intoArray(dSkip, unit + u);
+        store(d.mul(at(skip, unit + u)), dXc, from + u, count);
+      }
+    }
+
+    private void throughNorm(
+        long from, int unit, float mean, float reciprocal, Gradients gradients) {
       FloatVector sums = FloatVector.zero(VectorMath.LANES);
       FloatVector products = FloatVector.zero(VectorMath.LANES);
-      for (int at = head * padded; at < (head + 1) * padded; at += L) {
-        sums = sums.add(at(y, at));
-        products = products.add(at(y, at).mul(at(x, at)));
+      for (int u = 0; u < size.headDim(); u += L) {
+        FloatVector normal = normal(from, u, mean, reciprocal);
+        FloatVector d = at(swish, u);
+        d.fma(normal, at(dWeight, unit + u)).intoArray(dWeight, unit + u);
+        FloatVector g = d.mul(at(scale, unit + u));
+        g.intoArray(swish, u);
+        sums = sums.add(g);
+        products = g.fma(normal, products);
       }
-      float sum = total(sums) / size.headDim();
-      float product = total(products) / size.headDim();
-      for (int at = head * padded; at < (head + 1) * padded; at += L) {
-        FloatVector inner = at(y, at).sub(sum).sub(at(x, at).mul(product));
-        inner.mul(reciprocal).intoArray(y, at);
+      float sum = MlstmMath.sum(sums) / size.headDim();
+      float product = MlstmMath.sum(products) / size.headDim();
+      for (int u = 0; u < size.headDim(); u += L) {
+        FloatVector inner = normal(from, u, mean, reciprocal).mul(product).add(sum);
+        FloatVector dx = at(swish, u).sub(inner).mul(reciprocal);
+        writeX(dx, from + u, size.headDim() - u, gradients.plus(), gradients.x());
       }
     }
 
-    void addSums(Task other, int head) {
-      for (int i = head * padded; i < (head + 1) * padded; i++) {
+    private static void writeX(
+        FloatVector dx, long index, int count, @Nullable MemorySegment plus, MemorySegment to) {
+      store(plus == null ? dx : dx.add(load(plus, index, count)), to, index, count);
+    }
+
+    void addSums(Task other) {
+      for (int i = 0; i < size.channels(); i++) {
         dWeight[i] += other.dWeight[i];
-        if (dSkip.length > 0) {
-          dSkip[i] += other.dSkip[i];
-        }
+        dSkip[i] += other.dSkip[i];
       }
     }
 
-    void writeSums(int head, Gradients gradients) {
-      int width = size.headDim();
-      long to = (long) head * width;
+    void writeSums(Gradients gradients) {
       if (gradients.weight() != null) {
-        SegmentFloats.write(dWeight, head * padded, gradients.weight(), to, width);
+        SegmentFloats.copy(dWeight, 0, gradients.weight(), 0, size.channels());
       }
       if (gradients.gate() != null) {
-        SegmentFloats.write(dSkip, head * padded, gradients.gate().skip(), to, width);
+        SegmentFloats.copy(dSkip, 0, gradients.gate().skip(), 0, size.channels());
       }
-    }
-
-    private void readGate(Gate gate, int row) {
-      read(gate.xc(), row, xc);
-      read(gate.z(), row, z);
-      for (int at = 0; at < z.length; at += L) {
-        VectorMath.sigmoid(at(z, at)).intoArray(sigmoid, at);
-      }
-    }
-
-    private void read(MemorySegment from, int row, float[] to) {
-      long start = (long) row * size.channels();
-      for (int head = 0; head < size.heads(); head++) {
-        long at = start + (long) head * size.headDim();
-        SegmentFloats.read(from, at, to, head * padded, size.headDim());
-        Arrays.fill(to, head * padded + size.headDim(), (head + 1) * padded, 0);
-      }
-    }
-
-    private void write(float[] from, MemorySegment to, int row) {
-      long start = (long) row * size.channels();
-      for (int head = 0; head < size.heads(); head++) {
-        long at = start + (long) head * size.headDim();
-        SegmentFloats.write(from, head * padded, to, at, size.headDim());
-      }
-    }
-
-    /// The sum over lanes in a fixed order; the vector's own reduction promises none.
-    private float total(FloatVector vector) {
-      vector.intoArray(lanes, 0);
-      for (int half = L / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) {
-          lanes[i] += lanes[i + half];
-        }
-      }
-      return lanes[0];
     }
   }
 }

@@ -26,44 +26,60 @@ public final class VectorLinearKernel implements LinearKernel {
 
   private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
 
+  /// A right-hand matrix `(panels, k, PANEL)`, zeros behind its last column.
+  record Panels(int k, int columns, float[] data) implements Ready {
+    void check(int neededK, int neededColumns) {
+      if (k != neededK || columns != neededColumns) {
+        throw new IllegalArgumentException(
+            "the weight is ready for a product over %d to %d columns, not over %d to %d"
+                .formatted(k, columns, neededK, neededColumns));
+      }
+    }
+  }
+
+  @Override
+  public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
+    var weight = new Rows(w, in);
+    int panels = Math.ceilDiv(out, PANEL);
+    float[] packed = new float[panels * in * PANEL];
+    workers.run(panels, panel -> with(work -> work.packTurned(in, out, weight, panel, packed)));
+    return new Panels(in, out, packed);
+  }
+
+  @Override
+  public Ready forBackward(int in, int out, MemorySegment w, Workers workers) {
+    var weight = new Rows(w, in);
+    int panels = Math.ceilDiv(in, PANEL);
+    float[] packed = new float[panels * out * PANEL];
+    workers.run(
+        panels, panel -> pack(weight, 0, out, panel * PANEL, in, packed, panel * out * PANEL));
+    return new Panels(out, in, packed);
+  }
+
   @Override
   public void forward(
       Size size,
       Rows x,
-      MemorySegment w,
+      Ready w,
       @Nullable MemorySegment bias,
       @Nullable Rows plus,
       Rows y,
       Workers workers) {
-    size.check(x, w, bias, y);
+    size.check(x, y, bias);
     size.checkPlus(plus, size.out());
-    var weight = new Rows(w, size.in());
-    int panels = Math.ceilDiv(size.out(), PANEL);
-    float[] packed = new float[panels * size.in() * PANEL];
-    workers.run(panels, panel -> with(work -> work.packTurned(size, weight, panel, packed)));
-    product(size.rows(), size.in(), size.out(), x, packed, bias, plus, y, workers);
+    var panels = (Panels) w;
+    panels.check(size.in(), size.out());
+    product(size.rows(), size.in(), size.out(), x, panels.data, bias, plus, y, workers);
   }
 
   @Override
   public void backwardInput(
-      Size size, Rows dy, MemorySegment w, @Nullable Rows plus, Rows dx, Workers workers) {
-    size.check(dx, w, null, dy);
+      Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers) {
+    size.check(dx, dy, null);
     size.checkPlus(plus, size.in());
-    var weight = new Rows(w, size.in());
-    int panels = Math.ceilDiv(size.in(), PANEL);
-    float[] packed = new float[panels * size.out() * PANEL];
-    workers.run(
-        panels,
-        panel ->
-            pack(
-                weight,
-                0,
-                size.out(),
-                panel * PANEL,
-                size.in(),
-                packed,
-                panel * size.out() * PANEL));
-    product(size.rows(), size.out(), size.in(), dy, packed, null, plus, dx, workers);
+    var panels = (Panels) w;
+    panels.check(size.out(), size.in());
+    product(size.rows(), size.out(), size.in(), dy, panels.data, null, plus, dx, workers);
   }
 
   /// `c = a b`, `b` as panels `(panels, k, PANEL)`. A task is some rows.
@@ -94,7 +110,8 @@ public final class VectorLinearKernel implements LinearKernel {
       MemorySegment dw,
       @Nullable MemorySegment dBias,
       Workers workers) {
-    size.check(x, dw, dBias, dy);
+    size.check(x, dy, dBias);
+    size.checkWeight(dw);
     int across = Math.ceilDiv(size.in(), SLICE);
     workers.run(
         across * Math.ceilDiv(size.out(), SLICE),
@@ -133,10 +150,9 @@ public final class VectorLinearKernel implements LinearKernel {
     private final float[] right = new float[SLICE * SLICE];
 
     /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
-    void packTurned(Size size, Rows weight, int panel, float[] packed) {
+    void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
       int first = panel * PANEL;
-      int count = Math.min(PANEL, size.out() - first);
-      int in = size.in();
+      int count = Math.min(PANEL, out - first);
       fitLeft(count * in);
       for (int o = 0; o < count; o++) {
         SegmentFloats.read(weight.data(), (long) (first + o) * weight.stride(), left, o * in, in);

@@ -24,6 +24,36 @@ final class VectorMath {
   /// Below this, exp is under the least normal float.
   private static final float TINY = -88;
 
+  // Constants are vectors once and for all: made anew in a long method they end up on the heap.
+  private static final FloatVector ONE = broadcast(1f);
+  private static final FloatVector LOG2_E_ = broadcast(LOG2_E);
+  private static final FloatVector ROUND_ = broadcast(ROUND);
+  private static final FloatVector MINUS_LN2_HIGH = broadcast(-LN2_HIGH);
+  private static final FloatVector MINUS_LN2_LOW = broadcast(-LN2_LOW);
+  private static final IntVector EXPONENT_OF_ONE = IntVector.broadcast(INTS, ONE_BITS);
+
+  private static final FloatVector EXP_5 = broadcast(0.0013950771f);
+  private static final FloatVector EXP_4 = broadcast(0.008369053f);
+  private static final FloatVector EXP_3 = broadcast(0.0416662f);
+  private static final FloatVector EXP_2 = broadcast(0.16666518f);
+  private static final FloatVector EXP_1 = broadcast(0.5f);
+
+  private static final FloatVector LOG_3 = broadcast(0.2842926f);
+  private static final FloatVector LOG_2 = broadcast(0.2790653f);
+  private static final FloatVector LOG_1 = broadcast(0.40028295f);
+  private static final FloatVector LOG_0 = broadcast(0.6666627f);
+
+  private static final FloatVector CDF_SCALE = broadcast(0.35f);
+  private static final FloatVector CDF_8 = broadcast(-0.029146135f);
+  private static final FloatVector CDF_7 = broadcast(0.14397267f);
+  private static final FloatVector CDF_6 = broadcast(-0.25571626f);
+  private static final FloatVector CDF_5 = broadcast(0.15917644f);
+  private static final FloatVector CDF_4 = broadcast(-0.023111375f);
+  private static final FloatVector CDF_3 = broadcast(0.10550865f);
+  private static final FloatVector CDF_2 = broadcast(0.11983271f);
+  private static final FloatVector CDF_1 = broadcast(0.1398619f);
+  private static final FloatVector CDF_0 = broadcast(0.1396214f);
+
   private VectorMath() {}
 
   /// The vector that starts at `index`.
@@ -35,7 +65,7 @@ final class VectorMath {
   static FloatVector exp(FloatVector x) {
     FloatVector low = x.blend(-104f, x.compare(VectorOperators.LT, -104f));
     FloatVector bounded = low.blend(89f, low.compare(VectorOperators.GT, 89f));
-    FloatVector rounded = bounded.fma(broadcast(LOG2_E), broadcast(ROUND));
+    FloatVector rounded = bounded.fma(LOG2_E_, ROUND_);
     IntVector k = rounded.reinterpretAsInts().sub(ROUND_BITS);
     IntVector half = k.lanewise(VectorOperators.ASHR, 1);
     FloatVector p = powerMinusOne(bounded, rounded).add(1f);
@@ -45,7 +75,7 @@ final class VectorMath {
   /// exp(x) for x <= 0, within 2 ulp; 0 where exp is below the least normal float.
   static FloatVector expOfNegative(FloatVector x) {
     FloatVector bounded = x.blend(TINY, x.compare(VectorOperators.LT, TINY));
-    FloatVector rounded = bounded.fma(broadcast(LOG2_E), broadcast(ROUND));
+    FloatVector rounded = bounded.fma(LOG2_E_, ROUND_);
     FloatVector scale = powerOfTwo(rounded.reinterpretAsInts());
     return powerMinusOne(bounded, rounded).fma(scale, scale);
   }
@@ -53,7 +83,7 @@ final class VectorMath {
   /// exp(x) - 1 for x <= 0, within 2 ulp also near zero.
   static FloatVector expm1OfNegative(FloatVector x) {
     FloatVector bounded = x.blend(TINY, x.compare(VectorOperators.LT, TINY));
-    FloatVector rounded = bounded.fma(broadcast(LOG2_E), broadcast(ROUND));
+    FloatVector rounded = bounded.fma(LOG2_E_, ROUND_);
     FloatVector scale = powerOfTwo(rounded.reinterpretAsInts());
     return powerMinusOne(bounded, rounded).fma(scale, scale.sub(1f));
   }
@@ -62,11 +92,7 @@ final class VectorMath {
   static FloatVector log1pOfUnit(FloatVector x) {
     FloatVector u = x.div(x.add(2f));
     FloatVector v = u.mul(u);
-    FloatVector p =
-        broadcast(0.2842926f)
-            .fma(v, broadcast(0.2790653f))
-            .fma(v, broadcast(0.40028295f))
-            .fma(v, broadcast(0.6666627f));
+    FloatVector p = LOG_3.fma(v, LOG_2).fma(v, LOG_1).fma(v, LOG_0);
     return p.mul(v).fma(u, u.add(u));
   }
 
@@ -87,20 +113,20 @@ final class VectorMath {
   /// exp(-x²/2)`: within 2e-7 absolute, and within 1e-6 relative for x >= -5. The polynomial alone
   /// is good to 4e-8 relative; the rest is rounding, far below zero that of x².
   static FloatVector normalCdf(FloatVector x, FloatVector density) {
-    FloatVector t = broadcast(1f).div(x.abs().fma(broadcast(0.35f), broadcast(1f)));
+    FloatVector t = ONE.div(x.abs().fma(CDF_SCALE, ONE));
     FloatVector p =
-        broadcast(-0.029146135f)
-            .fma(t, broadcast(0.14397267f))
-            .fma(t, broadcast(-0.25571626f))
-            .fma(t, broadcast(0.15917644f))
-            .fma(t, broadcast(-0.023111375f))
-            .fma(t, broadcast(0.10550865f))
-            .fma(t, broadcast(0.11983271f))
-            .fma(t, broadcast(0.1398619f))
-            .fma(t, broadcast(0.1396214f));
+        CDF_8
+            .fma(t, CDF_7)
+            .fma(t, CDF_6)
+            .fma(t, CDF_5)
+            .fma(t, CDF_4)
+            .fma(t, CDF_3)
+            .fma(t, CDF_2)
+            .fma(t, CDF_1)
+            .fma(t, CDF_0);
     FloatVector below = p.mul(t).mul(density); // at -|x|
     VectorMask<Float> positive = x.compare(VectorOperators.GT, 0f);
-    return below.blend(broadcast(1f).sub(below), positive);
+    return below.blend(ONE.sub(below), positive);
   }
 
   private static FloatVector broadcast(float value) {
@@ -110,20 +136,13 @@ final class VectorMath {
   /// exp(r) - 1, r = x - k ln 2 with the k that `rounded` holds; |r| <= ln(2) / 2.
   private static FloatVector powerMinusOne(FloatVector x, FloatVector rounded) {
     FloatVector k = rounded.sub(ROUND);
-    FloatVector r = k.fma(broadcast(-LN2_LOW), k.fma(broadcast(-LN2_HIGH), x));
-    FloatVector p =
-        broadcast(0.0013950771f)
-            .fma(r, broadcast(0.008369053f))
-            .fma(r, broadcast(0.0416662f))
-            .fma(r, broadcast(0.16666518f))
-            .fma(r, broadcast(0.5f));
+    FloatVector r = k.fma(MINUS_LN2_LOW, k.fma(MINUS_LN2_HIGH, x));
+    FloatVector p = EXP_5.fma(r, EXP_4).fma(r, EXP_3).fma(r, EXP_2).fma(r, EXP_1);
     return p.mul(r).fma(r, r);
   }
 
   /// 2^k for k in [-127, 127], 0 for -127; only the low nine bits of `k` count.
   private static FloatVector powerOfTwo(IntVector k) {
-    return k.lanewise(VectorOperators.LSHL, 23)
-        .add(IntVector.broadcast(INTS, ONE_BITS))
-        .reinterpretAsFloats();
+    return k.lanewise(VectorOperators.LSHL, 23).add(EXPONENT_OF_ONE).reinterpretAsFloats();
   }
 }

@@ -31,6 +31,11 @@ public final class Workers {
     }
   }
 
+  /// No threads but the calling one; may be called from several at once, and from within a task.
+  static Workers alone() {
+    return new Workers(1);
+  }
+
   /// Threads in all, the calling one included.
   public int count() {
     return threads.length + 1;
@@ -40,13 +45,17 @@ public final class Workers {
   /// several threads wait for each other; a task must not call back.
   ///
   /// @throws RuntimeException or Error the first that a task threw; the other tasks have ended too
-  public synchronized void run(int tasks, IntConsumer task) {
+  public void run(int tasks, IntConsumer task) {
     if (tasks <= 1 || threads.length == 0) {
       for (int i = 0; i < tasks; i++) {
         task.accept(i);
       }
-      return;
+    } else {
+      share(tasks, task);
     }
+  }
+
+  private synchronized void share(int tasks, IntConsumer task) {
     var next = new Job(tasks, task);
     job = next;
     for (Thread thread : threads) {

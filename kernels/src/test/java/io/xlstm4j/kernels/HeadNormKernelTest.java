@@ -94,7 +94,7 @@ class HeadNormKernelTest {
                 given.inputs(),
                 Floats.garbage(2),
                 Floats.garbage(2),
-                new Gradients(Floats.garbage(2), null, null),
+                new Gradients(Floats.garbage(2), null, null, null),
                 new Workers(1)))
         .hasMessage("inputs and gradients must both have a gate, or none");
   }
@@ -104,6 +104,14 @@ class HeadNormKernelTest {
     for (String name : actual.names()) {
       assertClose(name, actual.at(name), expected.at(name), tolerance);
     }
+  }
+
+  private static double[] minus(double[] a, double[] b) {
+    double[] difference = a.clone();
+    for (int i = 0; i < a.length; i++) {
+      difference[i] -= b[i];
+    }
+    return difference;
   }
 
   private static final class Case {
@@ -151,11 +159,15 @@ class HeadNormKernelTest {
                 ? new Gate(
                     Floats.garbage(size.channels()), Floats.garbage(all), Floats.garbage(all))
                 : null;
-        var to = new Gradients(Floats.garbage(all), dWeight, dGate);
+        var to = new Gradients(Floats.garbage(all), dWeight, dGate, null);
         kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), to, workers);
+        var residual = Floats.of(values.at("dOut"));
+        var more = new Gradients(Floats.garbage(all), dWeight, dGate, residual);
+        kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), more, workers);
         var result = new NamedArrays();
         result.put("out", Floats.read(out));
         result.put("dx", Floats.read(to.x()));
+        assertClose("dx", minus(Floats.read(more.x()), values.at("dOut")), result.at("dx"), 1e-5);
         result.put("dweight", Floats.read(dWeight));
         if (dGate != null) {
           result.put("dskip", Floats.read(dGate.skip()));

@@ -8,8 +8,10 @@ import io.xlstm4j.kernels.SlstmBlockKernel;
 import io.xlstm4j.kernels.SlstmKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Objects;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -89,6 +91,7 @@ final class FusedBlocks {
         mlstmWeights(block.memory()),
         in,
         saved,
+        bytes(kernel.forwardScratchBytes(size), new ArrayList<>()),
         HandWrittenBackward.isOn(),
         TensorMemory.segment(outputs.get(0)),
         new MlstmBlockKernel.State(
@@ -118,7 +121,8 @@ final class FusedBlocks {
       @Nullable Tensor[] gradients) {
     var parameters = new ParameterGradients(block.store, block.parameters);
     MlstmBlockKernel kernel = kernels.mlstmBlock();
-    MemorySegment scratch = bytes(kernel.scratchBytes(size), new ArrayList<>());
+    MemorySegment scratch =
+        bytes(kernel.backwardScratchBytes(size, in.dropout() != null), new ArrayList<>());
     Tensor[] d = complete(gradients, shapes);
     Tensor[] dInputs = floats(shapes);
     kernel.backward(
@@ -128,7 +132,7 @@ final class FusedBlocks {
         saved,
         scratch,
         TensorMemory.segment(d[0]),
-        mlstmState(d),
+        carries(gradients) ? mlstmState(d) : null,
         TensorMemory.segment(dInputs[0]),
         mlstmWeights(parameters.memory()),
         mlstmState(dInputs));
@@ -224,13 +228,15 @@ final class FusedBlocks {
         saved,
         scratch,
         TensorMemory.segment(d[0]),
-        new SlstmBlockKernel.StateGradient(
-            TensorMemory.segment(d[1]),
-            new SlstmKernel.StateGradients(
-                TensorMemory.segment(d[2]),
-                TensorMemory.segment(d[3]),
-                TensorMemory.segment(d[4]),
-                TensorMemory.segment(d[5]))),
+        carries(gradients)
+            ? new SlstmBlockKernel.StateGradient(
+                TensorMemory.segment(d[1]),
+                new SlstmKernel.StateGradients(
+                    TensorMemory.segment(d[2]),
+                    TensorMemory.segment(d[3]),
+                    TensorMemory.segment(d[4]),
+                    TensorMemory.segment(d[5])))
+            : null,
         TensorMemory.segment(dInputs[0]),
         slstmWeights(block, parameters.memory()),
         slstmState(List.of(dInputs)));
@@ -297,12 +303,21 @@ final class FusedBlocks {
     return tensors;
   }
 
+  /// Whether something depends on the final state, which is every output but the first.
+  private static boolean carries(@Nullable Tensor[] gradients) {
+    return Arrays.stream(gradients).skip(1).anyMatch(Objects::nonNull);
+  }
+
   /// Zeros for outputs that nothing depends on.
   private static Tensor[] complete(@Nullable Tensor[] gradients, long[][] shapes) {
     Tensor[] complete = new Tensor[gradients.length];
     for (int i = 0; i < complete.length; i++) {
       Tensor gradient = gradients[i];
-      complete[i] = gradient == null ? TensorMemory.floats(shapes[i]).zero_() : gradient;
+      boolean read = i == 0 || carries(gradients);
+      complete[i] =
+          gradient == null && read
+              ? TensorMemory.floats(shapes[i]).zero_()
+              : gradient == null ? TensorMemory.floats(0) : gradient;
     }
     return complete;
   }

@@ -255,7 +255,8 @@ final class FusedLayers {
                         TensorMemory.segment(d[2]),
                         TensorMemory.segment(d[3]),
                         TensorMemory.segment(d[4]))
-                    : null),
+                    : null,
+                null),
             kernels.workers());
     return d;
   }

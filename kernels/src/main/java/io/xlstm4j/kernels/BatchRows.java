@@ -1,0 +1,92 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
+
+/// A batch cut into groups of rows that go through a whole block one after the other: what one
+/// kernel writes, the next still finds in the second cache.
+///
+/// How the batch is cut depends on its size alone, so results do not depend on the threads. With
+/// fewer groups than threads the groups follow each other, and their kernels share the threads.
+final class BatchRows {
+  private final int batch;
+  private final int perGroup;
+
+  /// @param perGroup rows of a group; the last may have fewer
+  BatchRows(int batch, int perGroup) {
+    this.batch = batch;
+    this.perGroup = perGroup;
+  }
+
+  int groups() {
+    return Math.ceilDiv(batch, perGroup);
+  }
+
+  /// Rows of the largest group.
+  int most() {
+    return Math.min(batch, perGroup);
+  }
+
+  /// Groups at work at one time, each in scratch of its own.
+  int atOnce(Workers workers) {
+    return groups() < workers.count() ? 1 : Math.min(groups(), workers.count());
+  }
+
+  /// One group.
+  ///
+  /// @param first row
+  /// @param count rows
+  record Group(int number, int first, int count, int batch) {
+    /// The group's part of memory whose first axis is the batch.
+    MemorySegment of(MemorySegment all) {
+      long row = all.byteSize() / batch;
+      return all.asSlice(first * row, count * row);
+    }
+
+    @Nullable MemorySegment ofOptional(@Nullable MemorySegment all) {
+      return all == null ? null : of(all);
+    }
+  }
+
+  /// What is done with a group.
+  interface Task {
+    /// @param kernels to use for it
+    /// @param scratch memory that no other group touches meanwhile
+    void run(Group group, Kernels kernels, MemorySegment scratch);
+  }
+
+  /// Runs a task for each group.
+  ///
+  /// @param scratch [#atOnce] times `bytes`
+  void run(Kernels kernels, MemorySegment scratch, long bytes, Task task) {
+    int atOnce = atOnce(kernels.workers());
+    if (atOnce == 1) {
+      for (int number = 0; number < groups(); number++) {
+        task.run(group(number), kernels, scratch);
+      }
+      return;
+    }
+    var free = new ConcurrentLinkedQueue<MemorySegment>();
+    for (int i = 0; i < atOnce; i++) {
+      free.add(scratch.asSlice(i * bytes, bytes));
+    }
+    kernels
+        .workers()
+        .run(
+            groups(),
+            number -> {
+              MemorySegment mine = free.remove();
+              try {
+                task.run(group(number), kernels.alone(), mine);
+              } finally {
+                free.add(mine);
+              }
+            });
+  }
+
+  private Group group(int number) {
+    int first = number * perGroup;
+    return new Group(number, first, Math.min(perGroup, batch - first), batch);
+  }
+}
