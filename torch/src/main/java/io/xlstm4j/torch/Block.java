@@ -29,13 +29,13 @@ sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
   /// The exception for a state that some other kind of block made.
   static IllegalArgumentException foreign(String kind, BlockState state) {
     return new IllegalArgumentException(
-        "the block is of kind %s, but its state is of kind %s"
+        "the block is an %s block, but its state is of an %s block"
             .formatted(
                 kind,
                 switch (state) {
                   case MlstmBlock.State _ -> "mLSTM";
                   case SlstmBlock.State _ -> "sLSTM";
-                  case LargeBlock.State _ -> "Large";
+                  case LargeBlock.State _ -> "xLSTM Large";
                 }));
   }
 

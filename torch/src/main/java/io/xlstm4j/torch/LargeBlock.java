@@ -35,7 +35,7 @@ final class LargeBlock implements Block {
   @Override
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
     if (!(last instanceof State state)) {
-      throw Block.foreign("Large", last);
+      throw Block.foreign("xLSTM Large", last);
     }
     Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
     Tensor y = x.add(layer.x());
