@@ -20,6 +20,7 @@ import picocli.CommandLine.ScopeType;
       EvalCommand.class,
       BenchCommand.class,
       InspectCommand.class,
+      ConvertCommand.class,
       DoctorCommand.class,
       HelpCommand.class
     },

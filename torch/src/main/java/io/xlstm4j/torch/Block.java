@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// A residual block of the paper family.
-sealed interface Block permits MlstmBlock, SlstmBlock {
+/// A residual block of a model.
+sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
   static Block create(
       Parameters.Prefix at,
       BlockConfig config,
@@ -35,6 +35,7 @@ sealed interface Block permits MlstmBlock, SlstmBlock {
                 switch (state) {
                   case MlstmBlock.State _ -> "mLSTM";
                   case SlstmBlock.State _ -> "sLSTM";
+                  case LargeBlock.State _ -> "xLSTM Large";
                 }));
   }
 

@@ -82,7 +82,8 @@ public class HeadNormBenchmark {
             gated
                 ? new HeadNormKernel.Gate(
                     floats.zeros(channels), floats.zeros(count), floats.zeros(count))
-                : null);
+                : null,
+            null);
   }
 
   /// Outputs.

@@ -61,7 +61,7 @@ public record BlockStackConfig(
       mlstmBlock.mlstm().checkFits(embeddingDim);
     }
     if (slstmBlock != null && !slstmAt.isEmpty()) {
-      Check.divides("numHeads", slstmBlock.slstm().numHeads(), "embeddingDim", embeddingDim);
+      slstmBlock.checkFits(embeddingDim);
     }
   }
 

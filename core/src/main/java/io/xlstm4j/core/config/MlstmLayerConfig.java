@@ -48,5 +48,11 @@ public record MlstmLayerConfig(
     int inner = innerDim(embeddingDim);
     Check.divides("qkvProjBlocksize", qkvProjBlocksize, "inner width", inner);
     Check.divides("numHeads", numHeads, "inner width", inner);
+    Check.fitsArray(
+        "twice the inner width", 2L * inner, "embeddingDim", embeddingDim, "projection");
+    Check.fitsArray("inner width", inner, "head width", inner / numHeads, "memory");
+    Check.fitsArray("inner width", inner, "qkvProjBlocksize", qkvProjBlocksize, "projection");
+    Check.fitsArray("inner width", 3L * inner, "numHeads", numHeads, "gates");
+    Check.fitsArray("inner width", inner, "conv1dKernelSize", conv1dKernelSize, "convolution");
   }
 }

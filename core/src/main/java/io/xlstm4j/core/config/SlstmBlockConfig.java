@@ -1,5 +1,6 @@
 package io.xlstm4j.core.config;
 
+import io.xlstm4j.core.Check;
 import org.jspecify.annotations.Nullable;
 
 /// An sLSTM block, `x + slstm(norm(x))`, then `x + ffn(norm(x))` if it has a feed-forward (spec
@@ -10,4 +11,17 @@ public record SlstmBlockConfig(SlstmLayerConfig slstm, @Nullable FeedForwardConf
     implements BlockConfig {
   public static final SlstmBlockConfig DEFAULT =
       new SlstmBlockConfig(SlstmLayerConfig.DEFAULT, FeedForwardConfig.DEFAULT);
+
+  void checkFits(int embeddingDim) {
+    int heads = slstm.numHeads();
+    int kernelSize = slstm.conv1dKernelSize();
+    Check.divides("numHeads", heads, "embeddingDim", embeddingDim);
+    Check.fitsArray(
+        "embeddingDim", embeddingDim, "4 head widths", 4L * (embeddingDim / heads), "recurrence");
+    Check.fitsArray("embeddingDim", embeddingDim, "conv1dKernelSize", kernelSize, "convolution");
+    if (feedforward != null) {
+      long up = feedforward.upDim(embeddingDim);
+      Check.fitsArray("both halves", 2 * up, "embeddingDim", embeddingDim, "feed-forward");
+    }
+  }
 }
