@@ -71,8 +71,9 @@ public final class Kernels {
     return workers;
   }
 
-  /// The same kernels on the calling thread alone: what a task runs.
-  Kernels alone() {
+  /// The same kernels, with the same results, on the calling thread alone: for work that is too
+  /// little to share, and within a task.
+  public Kernels alone() {
     return alone == null ? this : alone;
   }
 

@@ -26,7 +26,8 @@ public final class VectorLinearKernel implements LinearKernel {
 
   private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
 
-  /// A right-hand matrix `(panels, k, PANEL)`, zeros behind its last column.
+  /// A right-hand matrix `(panels, k, PANEL)`, zeros behind its last column; that of a narrow
+  /// product as [NarrowProduct] packs it.
   record Panels(int k, int columns, float[] data) implements Ready {
     void check(int neededK, int neededColumns) {
       if (k != neededK || columns != neededColumns) {
@@ -40,6 +41,9 @@ public final class VectorLinearKernel implements LinearKernel {
   @Override
   public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
     var weight = new Rows(w, in);
+    if (out <= NarrowProduct.MOST_OUTS) {
+      return new Panels(in, out, NarrowProduct.pack(weight, in, out));
+    }
     int panels = Math.ceilDiv(out, PANEL);
     float[] packed = new float[panels * in * PANEL];
     workers.run(panels, panel -> with(work -> work.packTurned(in, out, weight, panel, packed)));
@@ -69,6 +73,16 @@ public final class VectorLinearKernel implements LinearKernel {
     size.checkPlus(plus, size.out());
     var panels = (Panels) w;
     panels.check(size.in(), size.out());
+    if (size.out() <= NarrowProduct.MOST_OUTS) {
+      int in = size.in();
+      workers.run(
+          Math.ceilDiv(size.rows(), ROWS),
+          number -> {
+            int last = Math.min((number + 1) * ROWS, size.rows());
+            NarrowProduct.run(number * ROWS, last, in, size.out(), x, panels.data, bias, plus, y);
+          });
+      return;
+    }
     product(size.rows(), size.in(), size.out(), x, panels.data, bias, plus, y, workers);
   }
 

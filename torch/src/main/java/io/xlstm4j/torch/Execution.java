@@ -10,9 +10,14 @@ import org.bytedeco.pytorch.Tensor;
 /// all parts of a model read.
 final class Execution {
   private static final FusedCells FUSED = new FusedCells(Kernels.shared());
+  private static final FusedCells FUSED_ALONE = new FusedCells(Kernels.shared().alone());
   private static final FusedBlocks FUSED_BLOCKS = new FusedBlocks(Kernels.shared());
   private static final FusedHead FUSED_HEAD = new FusedHead(Kernels.shared());
   private static final FusedLayers FUSED_LAYERS = new FusedLayers(Kernels.shared());
+  private static final FusedLayers FUSED_LAYERS_ALONE = new FusedLayers(Kernels.shared().alone());
+
+  /// Fewer numbers than these are done before another thread is awake.
+  private static final long WORTH_SHARING = 1 << 14;
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
   private static final int CHUNK_LENGTH = 64;
@@ -46,7 +51,7 @@ final class Execution {
   SlstmCell.Output slstm(
       SlstmCell cell, Tensor wx, Tensor r, Tensor b, SlstmCell.State last, SequenceLayout layout) {
     return fuses(wx) && cell.equals(SlstmCell.PAPER)
-        ? FUSED.slstm(wx, r, b, last, layout)
+        ? cells(wx).slstm(wx, r, b, last, layout)
         : cell.forward(wx, r, b, last, layout);
   }
 
@@ -65,7 +70,7 @@ final class Execution {
       MlstmCell.State last,
       SequenceLayout layout) {
     if (fuses(q)) {
-      return FUSED.mlstm(q, k, v, iPre, fPre, last, layout);
+      return cells(q).mlstm(q, k, v, iPre, fPre, last, layout);
     }
     long heads = iPre.size(2);
     MlstmCell.Output cell =
@@ -85,7 +90,7 @@ final class Execution {
   CausalConv1d.Output convSilu(CausalConv1d conv, Tensor x, Tensor tail, SequenceLayout layout) {
     conv.check(x, tail, layout);
     if (fuses(x) && conv.isDepthwise() && tail.size(1) > 0) {
-      return FUSED_LAYERS.convSilu(x, conv.weight(), conv.bias(), tail, layout);
+      return layers(x).convSilu(x, conv.weight(), conv.bias(), tail, layout);
     }
     CausalConv1d.Output convolved = conv.forward(x, tail, layout);
     return new CausalConv1d.Output(silu(convolved.y()), convolved.tail());
@@ -96,29 +101,37 @@ final class Execution {
     if (!fuses(x)) {
       return projection.forward(x);
     }
-    Tensor y = FUSED_LAYERS.headwise(x, projection.weight());
+    Tensor y = layers(x).headwise(x, projection.weight());
     return projection.bias() == null ? y : y.add(projection.bias());
   }
 
   /// The norm over the last axis.
   Tensor layerNorm(Norms.LayerNorm norm, Tensor x) {
-    return fuses(x) ? FUSED_LAYERS.layerNorm(x, norm.weight(), Norms.EPS) : norm.forward(x);
+    return fuses(x) ? layers(x).layerNorm(x, norm.weight(), Norms.EPS) : norm.forward(x);
   }
 
   /// `(norm(h) + skip xc) silu(z)`, the norm over each head.
   Tensor gatedHeadNorm(Norms.MultiHeadLayerNorm norm, Tensor h, Tensor skip, Tensor xc, Tensor z) {
     return fuses(h) && norm.weight() != null
-        ? FUSED_LAYERS.gatedHeadNorm(h, norm.weight(), skip, xc, z, Norms.EPS)
+        ? layers(h).gatedHeadNorm(h, norm.weight(), skip, xc, z, Norms.EPS)
         : norm.forward(h).add(skip.mul(xc)).mul(silu(z));
   }
 
   /// `gelu(gate) up`, gate half first.
   Tensor gatedGelu(Tensor both) {
     if (fuses(both)) {
-      return FUSED_LAYERS.gatedGelu(both);
+      return layers(both).gatedGelu(both);
     }
     long up = both.size(-1) / 2;
     return gelu(both.narrow(-1, 0, up)).mul(both.narrow(-1, up, up)); // exact, by erf
+  }
+
+  private static FusedCells cells(Tensor x) {
+    return x.numel() < WORTH_SHARING ? FUSED_ALONE : FUSED;
+  }
+
+  private static FusedLayers layers(Tensor x) {
+    return x.numel() < WORTH_SHARING ? FUSED_LAYERS_ALONE : FUSED_LAYERS;
   }
 
   /// Whether whole blocks are computed by our own kernels.

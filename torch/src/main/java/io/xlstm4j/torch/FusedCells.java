@@ -79,6 +79,7 @@ final class FusedCells {
             kernels.workers());
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
+    kept.add(y);
     HandWrittenBackward.tie(
         inputs,
         List.of(y, last[0], last[1], last[2], last[3]),
@@ -213,6 +214,7 @@ final class FusedCells {
             backward ? call.saved(kernels.mlstm().savedBytes(shape)) : null);
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
+    kept.add(h);
     HandWrittenBackward.tie(
         inputs, List.of(h, c, n), kept, gradients -> mlstmBackward(call, gradients));
     return new MlstmCell.Output(h, new MlstmCell.State(c, n, m));

@@ -53,8 +53,9 @@ final class HandWrittenBackward {
   ///
   /// @param inputs contiguous
   /// @param outputs fresh and without a graph; float32, not empty; changed in place
-  /// @param kept memory that `backward` reads by address; stays as long as the graph
-  /// @param backward may hold addresses of `inputs`, `outputs` and `kept`, but no tensors
+  /// @param kept memory that `backward` reads by address, outputs among it; stays as long as the
+  ///   graph
+  /// @param backward may hold addresses of `inputs` and `kept`, but no tensors
   static void tie(List<Tensor> inputs, List<Tensor> outputs, List<Tensor> kept, Backward backward) {
     if (isNeeded(inputs)) {
       tie(inputs, outputs, kept, backward, null);
@@ -93,20 +94,20 @@ final class HandWrittenBackward {
         Tensor alias = inputs.get(i).view(-1);
         alias.register_hook(call.inputHook(i));
         none = alias.narrow(0, 0, 0);
-        zero = zero == null ? none.sum() : zero.add(none.sum());
+        Tensor held = holding(none, inputs.get(i));
+        zero = zero == null ? held : zero.add(held);
       }
     }
     if (zero == null || none == null) {
       throw new AssertionError("something wants a gradient");
     }
     for (Tensor input : inputs) {
-      zero = zero.add(holding(none, input));
+      if (!input.requires_grad()) {
+        zero = zero.add(holding(none, input));
+      }
     }
     for (Tensor memory : kept) {
       zero = zero.add(holding(none, memory));
-    }
-    for (Tensor output : outputs) {
-      zero = zero.add(holding(none, output));
     }
     zero.register_hook(call.computeHook());
     for (int i = 0; i < outputs.size(); i++) {
