@@ -3,6 +3,7 @@ package io.xlstm4j.cli;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
@@ -41,6 +42,7 @@ final class InspectCommand implements Callable<Integer> {
     PrintWriter out = spec.commandLine().getOut();
     switch (config.model()) {
       case PaperModelConfig paper -> print(paper, out);
+      case LargeModelConfig _ -> line(out, "family", "xLSTM Large");
     }
     try (var source = TensorSource.openFolder(folder)) {
       var types = new TreeMap<String, Long>();

@@ -248,7 +248,7 @@ class ProgramTest {
     assertRefused(
         CommandLineRun.of("generate", "--model", copy.toString()),
         1,
-        "config.json asks for",
+        "the configuration asks for",
         "64]",
         "32]");
   }

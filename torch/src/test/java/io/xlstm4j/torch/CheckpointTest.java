@@ -131,7 +131,7 @@ class CheckpointTest {
     assertRefused(
         config(Backend.CUDA, false),
         without(PROJ_UP),
-        "folder: tensor " + PROJ_UP + " is missing; config.json asks for it");
+        "folder: tensor " + PROJ_UP + " is missing; the configuration asks for it");
   }
 
   @Test
@@ -144,7 +144,7 @@ class CheckpointTest {
     assertRefused(
         config(Backend.CUDA, false),
         with(TensorData.of("spare.weight", DType.F32, new long[] {2}, 1, 2)),
-        "folder: tensor spare.weight is spare; config.json knows no such part");
+        "folder: tensor spare.weight is spare; the configuration knows no such part");
   }
 
   @Test
@@ -152,15 +152,15 @@ class CheckpointTest {
     assertRefused(
         config(Backend.CUDA, false),
         with(TensorData.of("lm_head.weight", DType.F32, new long[] {16, 10}, new float[160])),
-        "folder: tensor lm_head.weight has shape [16, 10], but config.json asks for [10, 16]");
+        "folder: tensor lm_head.weight has shape [16, 10], but the configuration asks for [10, 16]");
     assertRefused(
         config(Backend.CUDA, false),
         with(TensorData.of(KERNEL, DType.F32, new long[] {2, 16, 16}, new float[512])),
-        KERNEL + " has shape [2, 16, 16], but config.json asks for [2, 8, 32]");
+        KERNEL + " has shape [2, 16, 16], but the configuration asks for [2, 8, 32]");
     assertRefused(
         config(Backend.CUDA, false),
         with(TensorData.of(BIAS, DType.F32, new long[] {2, 32}, new float[64])),
-        BIAS + " has shape [2, 32], but config.json asks for [64]");
+        BIAS + " has shape [2, 32], but the configuration asks for [64]");
   }
 
   @Test
@@ -182,7 +182,7 @@ class CheckpointTest {
     assertRefused(
         config(Backend.CUDA, true),
         with(TensorData.of("lm_head.weight", DType.F32, new long[] {16, 10}, new float[160])),
-        "lm_head.weight has shape [16, 10], but config.json asks for [10, 16]");
+        "lm_head.weight has shape [16, 10], but the configuration asks for [10, 16]");
   }
 
   @Test

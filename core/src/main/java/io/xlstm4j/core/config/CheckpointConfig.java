@@ -8,29 +8,43 @@ import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/// A checkpoint's `config.json`: which model, and which built-in tokenizer if the folder has no
-/// `tokenizer.json`.
+/// A checkpoint's `config.json`, or the `config.yaml` of an official Large folder: which model, and
+/// which built-in tokenizer if the folder has no `tokenizer.json`.
 ///
 /// @param tokenizer name of a built-in tokenizer, or null
 public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
   public static final String FILE_NAME = "config.json";
 
+  /// What the official code of the Large family calls it.
+  public static final String OFFICIAL_FILE_NAME = "config.yaml";
+
+  private static final List<String> TYPES =
+      List.of(PaperModelConfig.MODEL_TYPE, LargeModelConfig.MODEL_TYPE);
+
   /// No configuration is larger; a file that claims to be one is refused unread.
   private static final long MAX_BYTES = 1 << 20;
 
-  /// Reads `config.json` of a folder.
+  /// Reads `config.json` of a folder, or `config.yaml` if there is no other.
   ///
   /// @throws InvalidInputException if it is missing, not JSON, of an unknown `model_type`, or wrong
   public static CheckpointConfig read(Path folder) {
-    Path file = folder.resolve(FILE_NAME);
+    Path json = folder.resolve(FILE_NAME);
+    Path yaml = folder.resolve(OFFICIAL_FILE_NAME);
+    return Files.exists(yaml) && !Files.exists(json)
+        ? parseOfficial(text(folder, yaml), yaml.toString())
+        : parse(text(folder, json), json.toString());
+  }
+
+  private static String text(Path folder, Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
         throw new InvalidInputException(
             file + ": " + Files.size(file) + " bytes are too many for a configuration");
       }
-      return parse(Files.readString(file), file.toString());
+      return Files.readString(file);
     } catch (NoSuchFileException e) {
       throw new InvalidInputException(folder + ": no " + FILE_NAME + " here; not a checkpoint", e);
     } catch (MalformedInputException e) {
@@ -46,30 +60,54 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
   public static CheckpointConfig parse(String json, String source) {
     ObjectNode tree = StrictBinder.parse(json, source);
     JsonNode type = tree.remove("model_type");
-    if (type == null || !type.asText().equals(PaperModelConfig.MODEL_TYPE)) {
+    if (type == null || !TYPES.contains(type.asText())) {
       throw new InvalidInputException(
-          "%s: model_type is %s, must be \"%s\""
-              .formatted(source, type == null ? "missing" : type, PaperModelConfig.MODEL_TYPE));
+          "%s: model_type is %s, must be one of %s"
+              .formatted(source, type == null ? "missing" : StrictBinder.shown(type), TYPES));
     }
     JsonNode tokenizer = tree.remove("tokenizer");
     if (tokenizer != null && !tokenizer.isTextual() && !tokenizer.isNull()) {
-      throw new InvalidInputException(source + ": tokenizer must be a word, but is " + tokenizer);
+      throw new InvalidInputException(
+          source + ": tokenizer must be a word, but is " + StrictBinder.shown(tokenizer));
     }
+    ModelConfig model =
+        type.asText().equals(LargeModelConfig.MODEL_TYPE)
+            ? LargeConfigKeys.ofHuggingFace(tree, source)
+            : paper(tree, source);
+    return new CheckpointConfig(
+        model, tokenizer == null || tokenizer.isNull() ? null : tokenizer.asText());
+  }
+
+  private static PaperModelConfig paper(ObjectNode tree, String source) {
     for (String required : new String[] {"vocab_size", "num_blocks", "embedding_dim"}) {
       if (!tree.has(required)) {
         throw new InvalidInputException(source + ": " + required + " is missing");
       }
     }
+    return PaperConfigKeys.bind(tree, PaperConfigKeys.DEFAULT, source);
+  }
+
+  /// Reads the text of an official `config.yaml`, which only the Large family has.
+  ///
+  /// @param source the name of the file, for messages
+  public static CheckpointConfig parseOfficial(String yaml, String source) {
     return new CheckpointConfig(
-        PaperConfigKeys.bind(tree, PaperConfigKeys.DEFAULT, source),
-        tokenizer == null || tokenizer.isNull() ? null : tokenizer.asText());
+        LargeConfigKeys.ofOfficial(StrictBinder.parseYaml(yaml, source), source), null);
+  }
+
+  /// The text of `config.json` beside float32 weights.
+  public String toJson() {
+    return toJson("float32");
   }
 
   /// The text of `config.json`: every key, defaults included.
-  public String toJson() {
+  ///
+  /// @param weightType of the stored weights: float32, bfloat16 or float16
+  public String toJson(String weightType) {
     ObjectNode tree =
         switch (model) {
           case PaperModelConfig paper -> PaperConfigKeys.toTree(paper);
+          case LargeModelConfig large -> LargeConfigKeys.toHuggingFace(large, weightType);
         };
     ObjectNode file = tree.objectNode();
     file.put("model_type", model.modelType());
@@ -78,5 +116,17 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
     }
     file.setAll(tree);
     return StrictBinder.toJson(file);
+  }
+
+  /// The text of an official `config.yaml`; it has no place for a tokenizer.
+  ///
+  /// @throws InvalidInputException if the model is of another family, or ties its weights
+  public String toOfficialYaml() {
+    if (!(model instanceof LargeModelConfig large)) {
+      throw new InvalidInputException(
+          "the official layout is of the Large family, but the model is of type "
+              + model.modelType());
+    }
+    return StrictBinder.toYaml(LargeConfigKeys.toOfficial(large));
   }
 }

@@ -1,7 +1,7 @@
 package io.xlstm4j.core.config;
 
 /// What a checkpoint's `config.json` describes: one of the model families.
-public sealed interface ModelConfig permits PaperModelConfig {
+public sealed interface ModelConfig permits PaperModelConfig, LargeModelConfig {
   /// The value of `model_type` in `config.json`.
   String modelType();
 
@@ -10,4 +10,10 @@ public sealed interface ModelConfig permits PaperModelConfig {
 
   /// D, the width of the residual stream.
   int embeddingDim();
+
+  /// How many residual blocks.
+  int numBlocks();
+
+  /// Whether the head shares the embedding matrix.
+  boolean tiesWeights();
 }

@@ -45,4 +45,14 @@ public record PaperModelConfig(
   public int embeddingDim() {
     return blockStack.embeddingDim();
   }
+
+  @Override
+  public int numBlocks() {
+    return blockStack.numBlocks();
+  }
+
+  @Override
+  public boolean tiesWeights() {
+    return tieWeights;
+  }
 }

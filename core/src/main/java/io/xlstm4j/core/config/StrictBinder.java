@@ -7,12 +7,20 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.exc.InvalidFormatException;
+import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /// Turns a tree of keys into a record: what is not said keeps its default, what is not known is an
 /// error that suggests the nearest key, what has the wrong type is an error that shows it.
@@ -32,7 +40,43 @@ public final class StrictBinder {
           .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
           .build();
 
+  /// A class of its own: most programs never read YAML, and need not load its parser.
+  private static final class Yaml {
+    static final YAMLMapper MAPPER =
+        YAMLMapper.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .enable(YAMLGenerator.Feature.MINIMIZE_QUOTES)
+            .disable(YAMLGenerator.Feature.WRITE_DOC_START_MARKER)
+            .build();
+  }
+
   private StrictBinder() {}
+
+  /// Parses YAML; one mapping.
+  ///
+  /// @param source the name of the file, for messages
+  /// @throws InvalidInputException if it is not one YAML mapping
+  static ObjectNode parseYaml(String yaml, String source) {
+    JsonNode tree;
+    try {
+      tree = Yaml.MAPPER.readTree(yaml);
+    } catch (JsonProcessingException e) {
+      throw new InvalidInputException(source + ": not YAML: " + place(e), e);
+    }
+    if (!(tree instanceof ObjectNode object)) {
+      throw new InvalidInputException(source + ": expected keys and values at the top");
+    }
+    return object;
+  }
+
+  /// Readable YAML of a tree.
+  static String toYaml(JsonNode tree) {
+    try {
+      return Yaml.MAPPER.writeValueAsString(tree);
+    } catch (JsonProcessingException e) {
+      throw new AssertionError("a tree can always be written", e);
+    }
+  }
 
   /// Parses JSON; one object and nothing after it.
   ///
@@ -92,8 +136,29 @@ public final class StrictBinder {
           throw new InvalidInputException(source + ": a null stands where a value must", e);
         }
       }
-      throw new InvalidInputException(source + ": " + place(e), e);
+      throw new InvalidInputException(source + ": " + refused(e), e);
     }
+  }
+
+  /// Why a value does not fit its component: the key, the value, what would be right.
+  private static String refused(JsonProcessingException e) {
+    if (!(e instanceof MismatchedInputException mismatch) || mismatch.getTargetType() == null) {
+      return place(e);
+    }
+    String path =
+        mismatch.getPath().stream()
+            .map(part -> part.getFieldName() == null ? "" + part.getIndex() : part.getFieldName())
+            .collect(Collectors.joining("."));
+    Class<?> type = mismatch.getTargetType();
+    String wanted =
+        type.isEnum()
+            ? "one of " + Arrays.toString(type.getEnumConstants())
+            : "a value of type " + type.getSimpleName().toLowerCase(Locale.ROOT);
+    String given =
+        mismatch instanceof InvalidFormatException format
+            ? ", but is " + OneLine.quote(format.getValue())
+            : "";
+    return path + " must be " + wanted + given;
   }
 
   private static void overlay(ObjectNode base, ObjectNode said, String path, String source) {
@@ -139,7 +204,8 @@ public final class StrictBinder {
     return value;
   }
 
-  private static String shown(JsonNode value) {
+  /// A value as a message shows it.
+  static String shown(JsonNode value) {
     String text = value.toString();
     return text.length() <= 60 ? text : text.substring(0, 57) + "...";
   }

@@ -1,0 +1,116 @@
+package io.xlstm4j.core.checkpoint;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
+import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.core.config.SlstmLayerConfig;
+import io.xlstm4j.core.safetensors.TensorInfo;
+import io.xlstm4j.core.safetensors.TensorSource;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SequencedMap;
+
+/// The tensors that belong to a model, by name and shape, known from its configuration alone: what
+/// every host of a model holds a checkpoint against before it allocates anything.
+public final class ModelTensors {
+  private ModelTensors() {}
+
+  /// Every stored tensor of a model, in the order of the official modules (spec 5.1 to 5.3): the
+  /// paper family under its official names, the Large family under those of Hugging Face.
+  ///
+  /// A tied head is in it, with the shape of the embedding it shares. The recurrent kernels of
+  /// sLSTM cells have the shape of the layout that the configuration names.
+  ///
+  /// @return shape by name; the shapes belong to the caller
+  public static SequencedMap<String, long[]> of(ModelConfig config) {
+    var tensors = new LinkedHashMap<String, long[]>();
+    switch (config) {
+      case PaperModelConfig paper -> new PaperTensors(paper).addTo(tensors);
+      case LargeModelConfig large -> new LargeTensors(large).addTo(tensors);
+    }
+    return tensors;
+  }
+
+  /// How many numbers the model learns; a tied head counts once.
+  public static long parameterCount(ModelConfig config) {
+    long count = 0;
+    for (Map.Entry<String, long[]> tensor : of(config).entrySet()) {
+      if (!isTiedHead(config, tensor.getKey())) {
+        count += Arrays.stream(tensor.getValue()).reduce(1, (a, b) -> a * b);
+      }
+    }
+    return count;
+  }
+
+  /// The name of the embedding matrix `[V, D]`.
+  public static String embedding(ModelConfig config) {
+    return switch (config) {
+      case PaperModelConfig _ -> PaperTensors.EMBEDDING;
+      case LargeModelConfig _ -> LargeTensors.EMBEDDING;
+    };
+  }
+
+  /// The name of the head `[V, D]`, in both families.
+  public static String head() {
+    return LargeTensors.HEAD;
+  }
+
+  /// Holds a checkpoint against its configuration: names, shapes, and that all are floating-point.
+  ///
+  /// A tied head may be missing. A recurrent kernel may be in either layout.
+  ///
+  /// @param where the name of the folder or file, for messages
+  /// @throws InvalidInputException that names the first tensor that is missing, spare, or of
+  ///   another shape or kind
+  public static void check(ModelConfig config, TensorSource source, String where) {
+    Map<String, long[]> expected = of(config);
+    for (Map.Entry<String, long[]> tensor : expected.entrySet()) {
+      TensorInfo actual = source.tensors().get(tensor.getKey());
+      if (actual != null) {
+        check(tensor.getKey(), tensor.getValue(), actual, where);
+      } else if (!isTiedHead(config, tensor.getKey())) {
+        throw new InvalidInputException(
+            where + ": tensor " + tensor.getKey() + " is missing; the configuration asks for it");
+      }
+    }
+    for (String name : source.tensors().keySet()) {
+      if (!expected.containsKey(name)) {
+        throw new InvalidInputException(
+            "%s: tensor %s is spare; the configuration knows no such part"
+                .formatted(where, OneLine.of(name)));
+      }
+    }
+  }
+
+  private static boolean isTiedHead(ModelConfig config, String name) {
+    return config.tiesWeights() && name.equals(head());
+  }
+
+  private static void check(String name, long[] expected, TensorInfo actual, String where) {
+    long[] shape = actual.shape();
+    boolean otherLayout =
+        name.endsWith(PaperTensors.RECURRENT_KERNEL)
+            && Arrays.equals(shape, new long[] {expected[0], expected[2], expected[1]});
+    if (!Arrays.equals(shape, expected) && !otherLayout) {
+      throw new InvalidInputException(
+          "%s: tensor %s has shape %s, but the configuration asks for %s"
+              .formatted(where, name, Arrays.toString(shape), Arrays.toString(expected)));
+    }
+    if (!actual.dtype().isFloat()) {
+      throw new InvalidInputException(
+          "%s: tensor %s has type %s, but a weight must be a floating-point type"
+              .formatted(where, name, actual.dtype()));
+    }
+  }
+
+  /// The shape of a recurrent kernel in a layout.
+  static long[] recurrentKernel(SlstmLayerConfig.Backend layout, long heads, long headDim) {
+    return switch (layout) {
+      case CUDA -> new long[] {heads, headDim, 4 * headDim};
+      case VANILLA -> new long[] {heads, 4 * headDim, headDim};
+    };
+  }
+}
