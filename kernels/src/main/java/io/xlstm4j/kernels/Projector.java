@@ -1,6 +1,7 @@
 package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
@@ -50,16 +51,6 @@ public final class Projector {
     }
   }
 
-  /// Where the rows of a batch lie: element (row, column) is float `at + row * stride + column`.
-  ///
-  /// @param data float32
-  public record Rows(MemorySegment data, long at, int stride) {
-    /// The same rows from a later column on.
-    public Rows from(int column) {
-      return new Rows(data, at + column, stride);
-    }
-  }
-
   /// One product.
   ///
   /// @param w `(out, in)`
@@ -67,7 +58,8 @@ public final class Projector {
   /// @param x `(rows, in)`
   /// @param y `(rows, out)`, written; must not overlap any x of the same call
   /// @param add whether the product is added to what y holds
-  public record Part(WeightMatrix w, @Nullable MemorySegment bias, Rows x, Rows y, boolean add) {}
+  public record Part(
+      WeightMatrix w, @Nullable MemorySegment bias, FloatRows x, FloatRows y, boolean add) {}
 
   /// Computes all `parts` for the first `rowCount` rows of each. Calls from several threads wait
   /// for each other.
@@ -98,9 +90,9 @@ public final class Projector {
 
   private void addTask(int part, int first, int end) {
     if (tasks == taskPart.length) {
-      taskPart = java.util.Arrays.copyOf(taskPart, 2 * tasks);
-      taskFirst = java.util.Arrays.copyOf(taskFirst, 2 * tasks);
-      taskEnd = java.util.Arrays.copyOf(taskEnd, 2 * tasks);
+      taskPart = Arrays.copyOf(taskPart, 2 * tasks);
+      taskFirst = Arrays.copyOf(taskFirst, 2 * tasks);
+      taskEnd = Arrays.copyOf(taskEnd, 2 * tasks);
     }
     taskPart[tasks] = part;
     taskFirst[tasks] = first;
@@ -125,8 +117,8 @@ public final class Projector {
     for (int from = 0; from < rows; from += ROWS) {
       int count = Math.min(ROWS, rows - from);
       for (int row = 0; row < count; row++) {
-        long at = part.x.at + (long) (from + row) * part.x.stride;
-        SegmentFloats.read(part.x.data, at, scratch.x, row * stride, inputs);
+        long at = part.x.row(from + row);
+        SegmentFloats.read(part.x.data(), at, scratch.x, row * stride, inputs);
         clear(scratch.x, row * stride + inputs, (row + 1) * stride);
       }
       for (int output = first; output < end; output += block) {
@@ -150,14 +142,14 @@ public final class Projector {
   private static void store(
       Part part, int from, int count, int output, int outputs, float[] values) {
     for (int row = 0; row < count; row++) {
-      long at = part.y.at + (long) (from + row) * part.y.stride + output;
+      long at = part.y.row(from + row) + output;
       if (part.bias != null) {
         add(part.bias, output, outputs, values, row * outputs);
       }
       if (part.add) {
-        add(part.y.data, at, outputs, values, row * outputs);
+        add(part.y.data(), at, outputs, values, row * outputs);
       }
-      SegmentFloats.copy(values, row * outputs, part.y.data, at, outputs);
+      SegmentFloats.copy(values, row * outputs, part.y.data(), at, outputs);
     }
   }
 

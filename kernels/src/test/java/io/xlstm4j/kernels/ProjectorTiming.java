@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.Projector.Part;
-import io.xlstm4j.kernels.Projector.Rows;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
@@ -54,7 +53,8 @@ final class ProjectorTiming {
 
   private static void time(
       Projector projector, WeightMatrix w, int rows, MemorySegment x, MemorySegment y, int calls) {
-    var part = new Part(w, null, new Rows(x, 0, w.columns()), new Rows(y, 0, w.rows()), false);
+    var part =
+        new Part(w, null, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), false);
     double best = Double.MAX_VALUE;
     for (int round = 0; round < 8; round++) {
       long from = System.nanoTime();

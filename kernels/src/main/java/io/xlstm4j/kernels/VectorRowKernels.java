@@ -1,0 +1,171 @@
+package io.xlstm4j.kernels;
+
+import static io.xlstm4j.kernels.SegmentFloats.load;
+import static io.xlstm4j.kernels.SegmentFloats.store;
+
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorSpecies;
+
+/// [RowKernels] on the Vector API.
+public final class VectorRowKernels implements RowKernels {
+  private static final VectorSpecies<Float> LANES = VectorMath.LANES;
+  private static final int WIDTH = LANES.length();
+
+  @Override
+  public void normalize(int first, int end, Norm norm, FloatRows x, FloatRows y) {
+    int width = norm.headDim();
+    for (int row = first; row < end; row++) {
+      for (int column = 0; column < norm.heads() * width; column += width) {
+        long from = x.row(row) + column;
+        float mean = norm.centered() ? sum(x.data(), from, width) / width : 0;
+        float square = sumOfSquares(x.data(), from, width, mean) / width;
+        float factor = (float) (1 / Math.sqrt(square + norm.epsilon()));
+        long to = y.row(row) + column;
+        scale(norm, column, mean, factor, x.data(), from, y.data(), to);
+      }
+    }
+  }
+
+  private static float sum(MemorySegment data, long at, int count) {
+    var sum = FloatVector.zero(LANES);
+    for (int i = 0; i < count; i += WIDTH) {
+      sum = sum.add(load(data, at + i, count - i));
+    }
+    return MlstmMath.sum(sum);
+  }
+
+  private static float sumOfSquares(MemorySegment data, long at, int count, float mean) {
+    var sum = FloatVector.zero(LANES);
+    int whole = LANES.loopBound(count);
+    for (int i = 0; i < whole; i += WIDTH) {
+      var d = load(data, at + i, WIDTH).sub(mean);
+      sum = d.fma(d, sum);
+    }
+    if (whole < count) { // what is past the end is no mean
+      VectorMask<Float> mask = LANES.indexInRange(whole, count);
+      var d = load(data, at + whole, count - whole).sub(mean, mask);
+      sum = d.fma(d, sum);
+    }
+    return MlstmMath.sum(sum);
+  }
+
+  private static void scale(
+      Norm norm,
+      int column,
+      float mean,
+      float factor,
+      MemorySegment x,
+      long from,
+      MemorySegment y,
+      long to) {
+    for (int i = 0; i < norm.headDim(); i += WIDTH) {
+      int count = norm.headDim() - i;
+      var value = load(x, from + i, count).sub(mean).mul(factor);
+      if (norm.scale() != null) {
+        value = value.mul(load(norm.scale(), column + i, count));
+      }
+      if (norm.bias() != null) {
+        value = value.add(load(norm.bias(), column + i, count));
+      }
+      store(value, y, to + i, count);
+    }
+  }
+
+  @Override
+  public void gate(
+      int first,
+      int end,
+      int width,
+      Activation activation,
+      FloatRows gate,
+      FloatRows up,
+      FloatRows y) {
+    for (int row = first; row < end; row++) {
+      switch (activation) { // a loop each: a vector that goes through a switch is an object
+        case GELU -> gelu(width, gate, up, y, row);
+        case RELU -> relu(width, gate, up, y, row);
+        case RELU_SQUARED -> reluSquared(width, gate, up, y, row);
+        case SIGMOID -> sigmoid(width, gate, up, y, row);
+        case SWISH -> swish(width, gate, up, y, row);
+        case SELU -> selu(width, gate, up, y, row);
+      }
+    }
+  }
+
+  private static void gelu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i);
+      var density = VectorMath.expOfNegative(x.mul(x).mul(-0.5f));
+      var value = x.mul(VectorMath.normalCdf(x, density));
+      multiplied(value, width, up, y, row, i);
+    }
+  }
+
+  private static void relu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i);
+      multiplied(x.max(0f), width, up, y, row, i);
+    }
+  }
+
+  private static void reluSquared(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i).max(0f);
+      multiplied(x.mul(x), width, up, y, row, i);
+    }
+  }
+
+  private static void sigmoid(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i);
+      multiplied(VectorMath.sigmoid(x), width, up, y, row, i);
+    }
+  }
+
+  private static void swish(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i);
+      multiplied(x.mul(VectorMath.sigmoid(x)), width, up, y, row, i);
+    }
+  }
+
+  private static void selu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < width; i += WIDTH) {
+      var x = load(gate.data(), gate.row(row) + i, width - i);
+      var low = VectorMath.expm1OfNegative(x.min(0f)).mul((float) Activation.SELU_ALPHA);
+      var value = low.blend(x, x.compare(VectorOperators.GT, 0f));
+      multiplied(value.mul((float) Activation.SELU_SCALE), width, up, y, row, i);
+    }
+  }
+
+  private static void multiplied(
+      FloatVector value, int width, FloatRows up, FloatRows y, int row, int i) {
+    var product = value.mul(load(up.data(), up.row(row) + i, width - i));
+    store(product, y.data(), y.row(row) + i, width - i);
+  }
+
+  @Override
+  public void addScaled(
+      int first, int end, int width, MemorySegment scale, FloatRows x, FloatRows y) {
+    for (int row = first; row < end; row++) {
+      for (int i = 0; i < width; i += WIDTH) {
+        var added = load(scale, i, width - i).mul(load(x.data(), x.row(row) + i, width - i));
+        var sum = load(y.data(), y.row(row) + i, width - i).add(added);
+        store(sum, y.data(), y.row(row) + i, width - i);
+      }
+    }
+  }
+
+  @Override
+  public void softCap(int first, int end, int width, float cap, FloatRows x) {
+    for (int row = first; row < end; row++) {
+      for (int i = 0; i < width; i += WIDTH) {
+        var value = load(x.data(), x.row(row) + i, width - i);
+        store(VectorMath.tanh(value.div(cap)).mul(cap), x.data(), x.row(row) + i, width - i);
+      }
+    }
+  }
+}
