@@ -31,8 +31,9 @@ class ArchitectureTest {
           "kernels", List.of(),
           "text", List.of(),
           "torch", List.of("core", "kernels"),
+          "runtime", List.of("core", "kernels"),
           "train", List.of("torch", "text", "core"),
-          "cli", List.of("core", "kernels", "text", "torch", "train"));
+          "cli", List.of("core", "kernels", "runtime", "text", "torch", "train"));
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

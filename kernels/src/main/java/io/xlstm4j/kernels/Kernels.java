@@ -15,6 +15,9 @@ public final class Kernels {
   private final HeadNormKernel headNorm;
   private final GatedFeedForwardKernel gatedFeedForward;
 
+  private final RowKernels rows;
+  private final TokenKernels tokens;
+
   private Kernels(Workers workers, boolean vectorized) {
     this.workers = workers;
     this.vectorized = vectorized;
@@ -25,6 +28,8 @@ public final class Kernels {
     headNorm = vectorized ? new VectorHeadNormKernel() : new ScalarHeadNormKernel();
     gatedFeedForward =
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
+    rows = vectorized ? new VectorRowKernels() : new ScalarRowKernels();
+    tokens = vectorized ? new VectorTokenKernels() : new ScalarTokenKernels();
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -45,7 +50,12 @@ public final class Kernels {
     private static final Kernels INSTANCE =
         new Kernels(
             new Workers(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors())),
-            ModuleLayer.boot().findModule(MODULE).isPresent());
+            hasVectors());
+  }
+
+  /// Whether the JVM was started with the Vector API's module.
+  public static boolean hasVectors() {
+    return ModuleLayer.boot().findModule(MODULE).isPresent();
   }
 
   public Workers workers() {
@@ -74,6 +84,16 @@ public final class Kernels {
 
   public GatedFeedForwardKernel gatedFeedForward() {
     return gatedFeedForward;
+  }
+
+  /// The forward-only kernels of rows.
+  public RowKernels rows() {
+    return rows;
+  }
+
+  /// The forward-only kernels of single tokens.
+  public TokenKernels tokens() {
+    return tokens;
   }
 
   /// Whether the Vector API is used.

@@ -70,6 +70,18 @@ public final class Projector {
     workers.run(tasks, task);
   }
 
+  /// Writes row `id` of an embedding matrix to row `to` of `rows`.
+  public void lookUp(WeightMatrix embedding, int id, FloatRows rows, int to) {
+    Scratch scratch = borrow();
+    try {
+      scratch.fit(1, 1, embedding.columns());
+      weights.widen(embedding, id, scratch.x, 0);
+      SegmentFloats.copy(scratch.x, 0, rows.data(), rows.row(to), embedding.columns());
+    } finally {
+      giveBack(scratch);
+    }
+  }
+
   /// Splits the outputs of all parts into tasks of about equal work.
   private void plan() {
     long total = 0;

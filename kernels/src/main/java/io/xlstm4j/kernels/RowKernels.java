@@ -40,4 +40,15 @@ public sealed interface RowKernels permits ScalarRowKernels, VectorRowKernels {
 
   /// `x = cap tanh(x / cap)`.
   void softCap(int first, int end, int width, float cap, FloatRows x);
+
+  /// A projection by blocks on the diagonal, each of `block` columns.
+  ///
+  /// @param width of all blocks, C
+  /// @param block columns of a block
+  /// @param weight `(block, C)`: element (j, o) multiplies input j of the block that output o is in
+  /// @param bias `(C)`, or null
+  record Headwise(int width, int block, MemorySegment weight, @Nullable MemorySegment bias) {}
+
+  /// `y[o] = Σ_j weight[j, o] x[block start of o + j] + bias[o]`; y must not be x.
+  void headwise(int first, int end, Headwise projection, FloatRows x, FloatRows y);
 }

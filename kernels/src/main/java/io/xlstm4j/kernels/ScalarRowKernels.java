@@ -92,4 +92,23 @@ public final class ScalarRowKernels implements RowKernels {
       }
     }
   }
+
+  @Override
+  public void headwise(int first, int end, Headwise projection, FloatRows x, FloatRows y) {
+    for (int row = first; row < end; row++) {
+      for (int o = 0; o < projection.width(); o++) {
+        output(projection, x, y, row, o);
+      }
+    }
+  }
+
+  static void output(Headwise projection, FloatRows x, FloatRows y, int row, int o) {
+    int start = o / projection.block() * projection.block();
+    double sum = projection.bias() == null ? 0 : get(projection.bias(), o);
+    for (int j = 0; j < projection.block(); j++) {
+      double weight = get(projection.weight(), (long) j * projection.width() + o);
+      sum += weight * get(x.data(), x.row(row) + start + j);
+    }
+    set(y.data(), y.row(row) + o, (float) sum);
+  }
 }

@@ -7,12 +7,23 @@ import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [RowKernels] on the Vector API.
 public final class VectorRowKernels implements RowKernels {
   private static final VectorSpecies<Float> LANES = VectorMath.LANES;
   private static final int WIDTH = LANES.length();
+
+  // lane l takes input j of its block of 4
+  private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> ofFour(l, 0));
+  private static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> ofFour(l, 1));
+  private static final VectorShuffle<Float> THIRD = VectorShuffle.fromOp(LANES, l -> ofFour(l, 2));
+  private static final VectorShuffle<Float> FOURTH = VectorShuffle.fromOp(LANES, l -> ofFour(l, 3));
+
+  private static int ofFour(int lane, int input) {
+    return ((lane & ~3) | input) % WIDTH;
+  }
 
   @Override
   public void normalize(int first, int end, Norm norm, FloatRows x, FloatRows y) {
@@ -166,6 +177,32 @@ public final class VectorRowKernels implements RowKernels {
         var value = load(x.data(), x.row(row) + i, width - i);
         store(VectorMath.tanh(value.div(cap)).mul(cap), x.data(), x.row(row) + i, width - i);
       }
+    }
+  }
+
+  @Override
+  public void headwise(int first, int end, Headwise projection, FloatRows x, FloatRows y) {
+    int whole = projection.block() == 4 && WIDTH >= 4 ? LANES.loopBound(projection.width()) : 0;
+    for (int row = first; row < end; row++) {
+      blocksOf4(whole, projection, x, y, row);
+      for (int o = whole; o < projection.width(); o++) {
+        ScalarRowKernels.output(projection, x, y, row, o);
+      }
+    }
+  }
+
+  private static void blocksOf4(int whole, Headwise projection, FloatRows x, FloatRows y, int row) {
+    MemorySegment weight = projection.weight();
+    int width = projection.width();
+    for (int o = 0; o < whole; o += WIDTH) {
+      var in = load(x.data(), x.row(row) + o, WIDTH);
+      var sum =
+          projection.bias() == null ? FloatVector.zero(LANES) : load(projection.bias(), o, WIDTH);
+      sum = in.rearrange(FIRST).fma(load(weight, o, WIDTH), sum);
+      sum = in.rearrange(SECOND).fma(load(weight, width + o, WIDTH), sum);
+      sum = in.rearrange(THIRD).fma(load(weight, 2L * width + o, WIDTH), sum);
+      sum = in.rearrange(FOURTH).fma(load(weight, 3L * width + o, WIDTH), sum);
+      store(sum, y.data(), y.row(row) + o, WIDTH);
     }
   }
 }
