@@ -81,7 +81,7 @@ final class EvalCommand implements Callable<Integer> {
                   loaded.model(),
                   tokens,
                   LANES,
-                  loaded.model().config().blockStack().contextLength(),
+                  loaded.model().config().contextLength(),
                   maxTokens,
                   !carryState));
         }

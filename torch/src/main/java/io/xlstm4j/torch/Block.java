@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// A residual block of the paper family.
-sealed interface Block permits MlstmBlock, SlstmBlock {
+/// A residual block of a model.
+sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
   static Block create(
       Parameters.Prefix at,
       BlockConfig config,
@@ -29,12 +29,13 @@ sealed interface Block permits MlstmBlock, SlstmBlock {
   /// The exception for a state that some other kind of block made.
   static IllegalArgumentException foreign(String kind, BlockState state) {
     return new IllegalArgumentException(
-        "the block is an %s block, but its state is of an %s block"
+        "the block is of kind %s, but its state is of kind %s"
             .formatted(
                 kind,
                 switch (state) {
                   case MlstmBlock.State _ -> "mLSTM";
                   case SlstmBlock.State _ -> "sLSTM";
+                  case LargeBlock.State _ -> "Large";
                 }));
   }
 

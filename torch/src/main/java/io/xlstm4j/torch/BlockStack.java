@@ -2,16 +2,18 @@ package io.xlstm4j.torch;
 
 import io.xlstm4j.core.config.BlockConfig;
 import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import org.bytedeco.pytorch.Tensor;
-import org.jspecify.annotations.Nullable;
 
-/// An `[m:s]` stack of residual mLSTM and sLSTM blocks (spec section 4), with the state of every
-/// block going in and out.
+/// A stack of residual blocks, `[m:s]` of mLSTM and sLSTM in the paper family (spec section 4),
+/// with the state of every block going in and out.
 public final class BlockStack {
   private final List<Block> blocks;
-  private final Norms.@Nullable LayerNorm postBlocksNorm;
+  private final UnaryOperator<Tensor> postBlocksNorm;
   private final Parameters parameters;
   private final Execution execution;
   private final int embeddingDim;
@@ -31,10 +33,27 @@ public final class BlockStack {
       built.add(Block.create(at.at("blocks." + index), block, config, index, execution));
     }
     blocks = List.copyOf(built);
+    if (config.addPostBlocksNorm()) {
+      var norm = Norms.LayerNorm.create(at.at("post_blocks_norm"), config.embeddingDim());
+      postBlocksNorm = x -> execution.layerNorm(norm, x);
+    } else {
+      postBlocksNorm = x -> x;
+    }
+  }
+
+  /// A stack of the Large family (spec 3.4).
+  BlockStack(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+    this.parameters = at.store();
+    this.execution = execution;
+    this.embeddingDim = config.embeddingDim();
+    blocks =
+        IntStream.range(0, config.numBlocks())
+            .<Block>mapToObj(i -> new LargeBlock(at.at("blocks." + i), config, execution))
+            .toList();
     postBlocksNorm =
-        config.addPostBlocksNorm()
-            ? Norms.LayerNorm.create(at.at("post_blocks_norm"), config.embeddingDim())
-            : null;
+        config.addOutNorm()
+            ? LargeNorms.RmsNorm.create(at.at("out_norm"), embeddingDim, config)::forward
+            : x -> x;
   }
 
   /// @param x `(B, S, D)`
@@ -108,7 +127,6 @@ public final class BlockStack {
       y = output.x();
       states.add(output.state());
     }
-    return new Output(
-        postBlocksNorm == null ? y : execution.layerNorm(postBlocksNorm, y), new State(states));
+    return new Output(postBlocksNorm.apply(y), new State(states));
   }
 }

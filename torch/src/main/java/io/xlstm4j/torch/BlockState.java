@@ -3,11 +3,12 @@ package io.xlstm4j.torch;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// What one block remembers of a batch of rows: the tail of its convolution and its cell's state.
+/// What one block remembers of a batch of rows: the tail of its convolution, if it has one, and its
+/// cell's state.
 ///
 /// The first axis of every tensor is the batch, so rows can be taken out and put together.
 public sealed interface BlockState extends Scopes.Tensors
-    permits MlstmBlock.State, SlstmBlock.State {
+    permits MlstmBlock.State, SlstmBlock.State, LargeBlock.State {
   /// The tensors by name, in a fixed order.
   List<Named> named();
 

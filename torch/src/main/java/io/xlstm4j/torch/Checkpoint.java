@@ -1,26 +1,31 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.from_blob;
+
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.core.checkpoint.CheckpointFolder;
+import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
-import io.xlstm4j.core.config.CheckpointConfig;
-import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
+import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /// Between a model and the tensors of a checkpoint, names and layouts as the official package
 /// writes them. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
@@ -29,19 +34,23 @@ public final class Checkpoint {
 
   private Checkpoint() {}
 
-  /// Opens a checkpoint folder; sizes must be those of its manifest, if it has one.
+  /// Opens a checkpoint folder as a model in float32; sizes must be those of its manifest, if it
+  /// has one.
   ///
   /// @return the model, owned by the caller
   /// @throws InvalidInputException if anything about the folder is wrong
   public static XlstmLanguageModel open(Path folder, Device device) {
-    CheckpointFolder.open(folder);
-    CheckpointConfig config = CheckpointConfig.read(folder);
-    try (TensorSource source = TensorSource.openFolder(folder)) {
-      return switch (config.model()) {
-        case PaperModelConfig paper -> load(paper, source, folder.toString(), device);
-        case LargeModelConfig _ ->
-            throw new InvalidInputException(folder + ": the Large family cannot be opened yet");
-      };
+    return open(folder, device, ScalarType.Float);
+  }
+
+  /// Opens a checkpoint folder of any layout.
+  ///
+  /// @param type what the model keeps its parameters in, whatever type they are stored in
+  /// @return the model, owned by the caller
+  /// @throws InvalidInputException if anything about the folder is wrong
+  public static XlstmLanguageModel open(Path folder, Device device, ScalarType type) {
+    try (var opened = ModelFolder.open(folder)) {
+      return read(opened.config().model(), opened.tensors(), device, type);
     }
   }
 
@@ -51,18 +60,22 @@ public final class Checkpoint {
   /// @return the model in float32, owned by the caller
   /// @throws InvalidInputException if a tensor is missing, spare, or of the wrong shape or type
   public static XlstmLanguageModel load(
-      PaperModelConfig config, TensorSource source, String where, Device device) {
+      ModelConfig config, TensorSource source, String where, Device device) {
     ModelTensors.check(config, source, where);
+    return read(config, source, device, ScalarType.Float);
+  }
+
+  private static XlstmLanguageModel read(
+      ModelConfig config, TensorSource checked, Device device, ScalarType type) {
     var model =
-        new XlstmLanguageModel(
-            config, new Parameters(device, ScalarType.Float, Parameters.Start.EMPTY));
-    try (var _ = new PointerScope();
-        var _ = new NoGradGuard()) {
+        new XlstmLanguageModel(config, new Parameters(device, type, Parameters.Start.EMPTY));
+    try {
       for (Map.Entry<String, Tensor> entry : model.parameters().byName().entrySet()) {
-        entry.getValue().copy_(inMemory(entry.getKey(), stored(source, entry.getKey()), source));
-      }
-      if (config.tieWeights() && source.tensors().containsKey(XlstmLanguageModel.HEAD)) {
-        checkTied(source, where);
+        try (var _ = new PointerScope();
+            var _ = new NoGradGuard()) {
+          Tensor stored = stored(checked, entry.getKey());
+          entry.getValue().copy_(inMemory(entry.getKey(), stored, checked));
+        }
       }
       return model;
     } catch (RuntimeException e) {
@@ -86,23 +99,31 @@ public final class Checkpoint {
 
   /// What a checkpoint of the model holds, by name. The tensors belong to the caller's scope.
   static SequencedMap<String, Tensor> toStored(XlstmLanguageModel model) {
-    var slstm = model.config().blockStack().slstmBlock();
-    Backend layout = slstm == null ? Backend.CUDA : slstm.slstm().backend();
     var stored = new LinkedHashMap<String, Tensor>();
     for (Map.Entry<String, Tensor> entry : model.parameters().byName().entrySet()) {
-      String name = entry.getKey();
       Tensor value = entry.getValue().detach();
-      if (name.endsWith(SlstmKernelLayout.KERNEL)) {
-        value = SlstmKernelLayout.kernelTo(layout, value);
-      } else if (name.endsWith(SlstmKernelLayout.BIAS) && slstm != null) {
-        value = SlstmKernelLayout.biasTo(layout, value, slstm.slstm().numHeads());
-      }
-      stored.put(name, value);
+      stored.put(entry.getKey(), toStored(entry.getKey(), value, model.config()));
     }
-    if (model.config().tieWeights()) { // the official package stores the shared matrix twice
-      stored.put(XlstmLanguageModel.HEAD, stored.get(XlstmLanguageModel.EMBEDDING));
+    if (model.config() instanceof PaperModelConfig paper && paper.tieWeights()) {
+      // the official package of the paper stores the shared matrix twice, Hugging Face once
+      stored.put(ModelTensors.head(), stored.get(ModelTensors.embedding(paper)));
     }
     return stored;
+  }
+
+  private static Tensor toStored(String name, Tensor value, ModelConfig config) {
+    if (!(config instanceof PaperModelConfig paper)) {
+      return value;
+    }
+    var slstm = paper.blockStack().slstmBlock();
+    Backend layout = slstm == null ? Backend.CUDA : slstm.slstm().backend();
+    if (name.endsWith(SlstmKernelLayout.KERNEL)) {
+      return SlstmKernelLayout.kernelTo(layout, value);
+    }
+    if (name.endsWith(SlstmKernelLayout.BIAS) && slstm != null) {
+      return SlstmKernelLayout.biasTo(layout, value, slstm.slstm().numHeads());
+    }
+    return value;
   }
 
   /// A stored tensor in the layout that the parameters have in memory.
@@ -120,16 +141,32 @@ public final class Checkpoint {
     return stored;
   }
 
+  /// The tensor as it is stored, on the memory of the file where that is aligned: a model may have
+  /// more numbers than a Java array, and there is no need to have them twice.
   private static Tensor stored(TensorSource source, String name) {
-    return Tensors.of(source.floats(name), source.info(name).shape());
+    TensorInfo info = source.info(name);
+    MemorySegment data = source.data(name);
+    @Nullable ScalarType type = type(info);
+    if (type == null || data.byteSize() == 0 || data.address() % info.dtype().bytes() != 0) {
+      return Tensors.of(source.floats(name), info.shape());
+    }
+    return from_blob(new At(data.address()), info.shape(), new TensorOptions(type));
   }
 
-  private static void checkTied(TensorSource source, String where) {
-    float[] head = source.floats(XlstmLanguageModel.HEAD);
-    if (!Arrays.equals(head, source.floats(XlstmLanguageModel.EMBEDDING))) {
-      throw new InvalidInputException(
-          "%s: tie_weights is true, but %s and %s differ"
-              .formatted(where, XlstmLanguageModel.HEAD, XlstmLanguageModel.EMBEDDING));
+  private static @Nullable ScalarType type(TensorInfo info) {
+    return switch (info.dtype()) {
+      case F64 -> ScalarType.Double;
+      case F32 -> ScalarType.Float;
+      case BF16 -> ScalarType.BFloat16;
+      case F16 -> ScalarType.Half;
+      case I64, I32, U8 -> null;
+    };
+  }
+
+  /// Memory of somebody else.
+  private static final class At extends Pointer {
+    At(long address) {
+      this.address = address;
     }
   }
 }

@@ -6,6 +6,7 @@ import static org.bytedeco.pytorch.global.torch.randn;
 import static org.bytedeco.pytorch.global.torch.tensor;
 
 import io.xlstm4j.core.config.SlstmLayerConfig.BiasInit;
+import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
@@ -71,6 +72,22 @@ interface Init {
         }
       }
       return tensor(values).view(shape);
+    };
+  }
+
+  /// A tensor whose first axis is cut into parts that each start in their own way.
+  ///
+  /// @param parts top to bottom; they draw in this order, as if they were tensors of their own
+  /// @param rows of each part
+  static Init stacked(List<Init> parts, long... rows) {
+    return shape -> {
+      Tensor[] made = new Tensor[rows.length];
+      for (int i = 0; i < rows.length; i++) {
+        long[] own = shape.clone();
+        own[0] = rows[i];
+        made[i] = parts.get(i).create(own);
+      }
+      return Ops.concat(0, made);
     };
   }
 

@@ -96,6 +96,11 @@ final class Ops {
     return x.sum(-1L);
   }
 
+  /// `cap tanh(x / cap)`: x where it is small, never beyond the cap.
+  static Tensor softCap(Tensor x, double cap) {
+    return times(times(x, 1 / cap).tanh(), cap);
+  }
+
   /// A trailing axis of one.
   static Tensor column(Tensor x) {
     return x.unsqueeze(-1);

@@ -4,7 +4,9 @@ import static org.bytedeco.pytorch.global.torch.embedding;
 
 import io.xlstm4j.core.LanguageModel;
 import io.xlstm4j.core.ModelState;
-import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -15,7 +17,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// A language model of the paper family: embedding, block stack, head (spec section 4).
+/// A language model of either family: embedding, block stack, head (spec 3.4 and section 4).
 ///
 /// Owns its parameters; [#close] frees them. Forward passes only read them, so several threads may
 /// run one model, each in its own scope, as long as none trains it. Let them be platform threads:
@@ -24,11 +26,7 @@ public final class XlstmLanguageModel implements LanguageModel {
   /// Tokens that one call of [#prefill] hands to the blocks at once, which bounds its memory.
   private static final int PREFILL_LENGTH = 1024;
 
-  private static final String STACK = "xlstm_block_stack";
-  static final String EMBEDDING = "token_embedding.weight";
-  static final String HEAD = "lm_head.weight";
-
-  private final PaperModelConfig config;
+  private final ModelConfig config;
   private final Parameters parameters;
   private final Tensor tokenEmbedding; // (V, D)
   private final Tensor lmHead; // (V, D); the embedding itself if tied
@@ -38,28 +36,38 @@ public final class XlstmLanguageModel implements LanguageModel {
   /// A model with freshly initialised parameters, drawn from the seed set by [Torch#seed].
   ///
   /// @param type what the parameters are stored in; float32 to train
-  public XlstmLanguageModel(PaperModelConfig config, Device device, ScalarType type) {
+  public XlstmLanguageModel(ModelConfig config, Device device, ScalarType type) {
     this(config, new Parameters(device, type));
   }
 
-  XlstmLanguageModel(PaperModelConfig config, Parameters parameters) {
+  XlstmLanguageModel(ModelConfig config, Parameters parameters) {
     this.config = config;
     this.parameters = parameters;
-    BlockStackConfig stack = config.blockStack();
     var execution = new Execution();
-    int dim = stack.embeddingDim();
-    blockStack = new BlockStack(parameters.at(STACK), stack, execution);
-    tokenEmbedding =
-        parameters.at("token_embedding").create("weight", Init.small(dim), config.vocabSize(), dim);
-    lmHead =
-        config.tieWeights()
-            ? tokenEmbedding
-            : parameters.at("lm_head").create("weight", Init.small(dim), config.vocabSize(), dim);
-    embeddingDropout = new Dropout(config.addEmbeddingDropout() ? stack.dropout() : 0, execution);
+    double dropout = 0;
+    switch (config) {
+      case PaperModelConfig paper -> {
+        blockStack =
+            new BlockStack(parameters.at("xlstm_block_stack"), paper.blockStack(), execution);
+        tokenEmbedding = vocabularyMatrix("token_embedding");
+        dropout = paper.addEmbeddingDropout() ? paper.blockStack().dropout() : 0;
+      }
+      case LargeModelConfig large -> {
+        tokenEmbedding = vocabularyMatrix("backbone.embeddings");
+        blockStack = new BlockStack(parameters.at("backbone"), large, execution);
+      }
+    }
+    lmHead = config.tiesWeights() ? tokenEmbedding : vocabularyMatrix("lm_head");
+    embeddingDropout = new Dropout(dropout, execution);
+  }
+
+  private Tensor vocabularyMatrix(String name) {
+    int dim = config.embeddingDim();
+    return parameters.at(name).create("weight", Init.small(dim), config.vocabSize(), dim);
   }
 
   /// A float32 model on the CPU.
-  public XlstmLanguageModel(PaperModelConfig config) {
+  public XlstmLanguageModel(ModelConfig config) {
     this(config, Torch.device("cpu"), ScalarType.Float);
   }
 
@@ -74,7 +82,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     }
   }
 
-  public PaperModelConfig config() {
+  public ModelConfig config() {
     return config;
   }
 
@@ -123,14 +131,20 @@ public final class XlstmLanguageModel implements LanguageModel {
   }
 
   private Tensor logits(Tensor hidden) {
-    return Ops.project(hidden, lmHead, null);
+    Tensor logits = Ops.project(hidden, lmHead, null);
+    return switch (config) {
+      case PaperModelConfig _ -> logits;
+      case LargeModelConfig large ->
+          Ops.softCap(Ops.atLeastFloat32(logits), large.outputLogitSoftCap());
+    };
   }
 
   /// Whether the optimizer's weight decay applies to a parameter: to every weight that is no norm,
-  /// and to the embedding only if the configuration says so (spec section 4).
+  /// and to the embedding only if the configuration says so, which in the Large family it never
+  /// does (spec section 4 and 8.3).
   public boolean decays(String parameterName) {
-    return parameterName.equals(EMBEDDING)
-        ? config.weightDecayOnEmbedding()
+    return parameterName.equals(ModelTensors.embedding(config))
+        ? config instanceof PaperModelConfig paper && paper.weightDecayOnEmbedding()
         : parameterName.contains("weight") && !parameterName.contains("norm");
   }
 

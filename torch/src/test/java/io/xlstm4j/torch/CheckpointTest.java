@@ -178,7 +178,7 @@ class CheckpointTest {
     assertRefused(
         config(Backend.CUDA, true),
         file,
-        "tie_weights is true, but lm_head.weight and token_embedding.weight differ");
+        "the configuration ties the weights, but lm_head.weight and token_embedding.weight differ");
     assertRefused(
         config(Backend.CUDA, true),
         with(TensorData.of("lm_head.weight", DType.F32, new long[] {16, 10}, new float[160])),

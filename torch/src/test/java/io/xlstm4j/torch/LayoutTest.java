@@ -3,6 +3,7 @@ package io.xlstm4j.torch;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.FeedForwardConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.MlstmBlockConfig;
 import io.xlstm4j.core.config.MlstmLayerConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
@@ -213,6 +214,29 @@ class LayoutTest {
       Layer layer =
           (inputs, state, layout) -> {
             // Padded ids cannot be NaN, so they are what the input holds: other words.
+            var output = model.forward(inputs.getFirst(), with(zero, state), layout);
+            return Result.of(output.logits(), output.state());
+          };
+      assertRunsStandAlone(
+          layer,
+          List.of(Tensors.of(ids, layouts.rows(), layouts.width())),
+          warm(zero, draws),
+          layouts,
+          model.parameters().byName());
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource({"shortLayouts", "longLayouts"})
+  void every_run_stands_alone_in_a_model_of_the_large_family(Layouts layouts) {
+    try (var _ = new PointerScope();
+        var model = new XlstmLanguageModel(LargeModelConfig.of(7, 16, 2, 2), float64Parameters())) {
+      var draws = Draws.float64(5);
+      stir(model.parameters(), draws);
+      var zero = model.initialState(layouts.rows());
+      int[] ids = draws.ids(layouts.rows() * layouts.width(), 7);
+      Layer layer =
+          (inputs, state, layout) -> {
             var output = model.forward(inputs.getFirst(), with(zero, state), layout);
             return Result.of(output.logits(), output.state());
           };

@@ -55,7 +55,7 @@ public final class Trainer implements AutoCloseable {
     TrainingConfig training = config.training();
     optimizer = new AdamW(model.parameters().byName(), model::decays, training);
     checkpointConfig = new CheckpointConfig(model.config(), config.data().builtInTokenizer());
-    int length = config.model().blockStack().contextLength();
+    int length = config.model().contextLength();
     batches = new Batches(data.train(), training.batchSize(), length, training.seed());
     learningRate = LearningRate.of(training);
     metrics = MetricsCsv.open(folder.metrics(), state.step());
@@ -225,7 +225,7 @@ public final class Trainer implements AutoCloseable {
         of,
         data.validation(),
         config.training().batchSize(),
-        config.model().blockStack().contextLength(),
+        config.model().contextLength(),
         maxTokens,
         config.data().resetAtDocuments());
   }

@@ -60,11 +60,12 @@ public final class ModelTensors {
 
   /// Holds a checkpoint against its configuration: names, shapes, and that all are floating-point.
   ///
-  /// A tied head may be missing. A recurrent kernel may be in either layout.
+  /// A tied head may be missing; if it is there, it must equal the embedding. A recurrent kernel
+  /// may be in either layout.
   ///
   /// @param where the name of the folder or file, for messages
-  /// @throws InvalidInputException that names the first tensor that is missing, spare, or of
-  ///   another shape or kind
+  /// @throws InvalidInputException that names the first tensor that is missing, spare, of another
+  ///   shape or kind, or not what it is tied to
   public static void check(ModelConfig config, TensorSource source, String where) {
     Map<String, long[]> expected = of(config);
     for (Map.Entry<String, long[]> tensor : expected.entrySet()) {
@@ -82,6 +83,20 @@ public final class ModelTensors {
             "%s: tensor %s is spare; the configuration knows no such part"
                 .formatted(where, OneLine.of(name)));
       }
+    }
+    if (config.tiesWeights() && source.tensors().containsKey(head())) {
+      checkTied(embedding(config), source, where);
+    }
+  }
+
+  private static void checkTied(String embedding, TensorSource source, String where) {
+    boolean equal =
+        source.info(embedding).dtype() == source.info(head()).dtype()
+            && source.data(embedding).mismatch(source.data(head())) < 0;
+    if (!equal) {
+      throw new InvalidInputException(
+          "%s: the configuration ties the weights, but %s and %s differ"
+              .formatted(where, head(), embedding));
     }
   }
 

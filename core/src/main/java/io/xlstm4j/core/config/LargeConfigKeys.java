@@ -14,7 +14,10 @@ import java.util.Map;
 public final class LargeConfigKeys {
   private static final String EOS = "eos_token_ids"; // the component
   private static final String EOS_KEY = "eos_token_id"; // the key: a number, a list or null
-  private static final List<String> TOKEN_KEYS = List.of("bos_token_id", EOS, "pad_token_id");
+
+  /// What only a `config.json` has.
+  private static final List<String> UNOFFICIAL_KEYS =
+      List.of("bos_token_id", EOS_KEY, "pad_token_id", "tie_word_embeddings", "context_length");
 
   /// Hugging Face's second name of a size, by ours.
   private static final Map<String, String> TWIN_KEYS =
@@ -84,7 +87,7 @@ public final class LargeConfigKeys {
   /// Reads an official `config.yaml`: every key must be known there.
   static LargeModelConfig ofOfficial(ObjectNode file, String source) {
     require(file, List.of("vocab_size", "embedding_dim", "num_blocks", "num_heads"), source);
-    for (String key : List.of("bos_token_id", EOS_KEY, "pad_token_id", "tie_word_embeddings")) {
+    for (String key : UNOFFICIAL_KEYS) {
       if (file.has(key)) {
         throw new InvalidInputException(
             source + ": unknown key " + key + "; it belongs into a config.json");
@@ -112,8 +115,8 @@ public final class LargeConfigKeys {
   /// The content of an official `config.yaml`.
   static ObjectNode toOfficial(LargeModelConfig config) {
     ObjectNode tree = StrictBinder.toTree(config);
-    tree.remove(TOKEN_KEYS);
-    tree.remove("tie_word_embeddings");
+    tree.remove(EOS);
+    tree.remove(UNOFFICIAL_KEYS);
     addKernelKeys(tree);
     return tree;
   }

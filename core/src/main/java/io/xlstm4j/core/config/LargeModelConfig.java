@@ -30,8 +30,11 @@ import org.jspecify.annotations.Nullable;
 /// @param normEps added to the mean square or the variance inside every norm; default 1e-6
 /// @param normReductionForceFloat32 whether a norm of half-precision numbers sums in float32;
 ///   default true
-/// @param eps added to the denominator of the cell; default 1e-6
-/// @param chunkSize tokens that the chunkwise form of the cell takes at once; default 64
+/// @param eps added to the denominator of the cell; always 1e-6
+/// @param chunkSize tokens that the official chunkwise form takes at once; kept for round trips,
+///   our forms choose their own; default 64
+/// @param contextLength tokens of a row in training and evaluation; any length works; no key of the
+///   official files; default 256
 /// @param weightMode whether projections of one input are stored apart or stacked; default single
 /// @param tieWordEmbeddings whether the head shares the embedding matrix; default false
 /// @param bosTokenId the token before a text, or null; default null
@@ -54,6 +57,7 @@ public record LargeModelConfig(
     boolean normReductionForceFloat32,
     double eps,
     int chunkSize,
+    int contextLength,
     WeightMode weightMode,
     boolean tieWordEmbeddings,
     @Nullable Integer bosTokenId,
@@ -64,6 +68,8 @@ public record LargeModelConfig(
 
   /// Far more than any model has; a larger number is a damaged file.
   private static final int MAX_BLOCKS = 4096;
+
+  private static final double CELL_EPS = 1e-6;
 
   /// How the projections of one input are stored.
   public enum WeightMode {
@@ -88,8 +94,12 @@ public record LargeModelConfig(
     Check.positive("gateSoftCap", gateSoftCap);
     Check.positive("outputLogitSoftCap", outputLogitSoftCap);
     Check.notNegative("normEps", normEps);
-    Check.notNegative("eps", eps);
+    if (eps != CELL_EPS) {
+      throw new IllegalArgumentException(
+          "eps (" + eps + ") must be " + CELL_EPS + "; the cell is made for no other");
+    }
     Check.positive("chunkSize", chunkSize);
+    Check.positive("contextLength", contextLength);
     Check.fitsArray("vocabSize", vocabSize, "embeddingDim", embeddingDim, "embedding matrix");
     int qk = width("qkDimFactor", qkDimFactor, embeddingDim);
     int v = width("vDimFactor", vDimFactor, embeddingDim);
@@ -125,6 +135,7 @@ public record LargeModelConfig(
         true,
         1e-6,
         64,
+        256,
         WeightMode.SINGLE,
         false,
         null,
@@ -185,6 +196,7 @@ public record LargeModelConfig(
         normReductionForceFloat32,
         eps,
         chunkSize,
+        contextLength,
         weightMode,
         tieWordEmbeddings,
         bosTokenId,
@@ -210,6 +222,7 @@ public record LargeModelConfig(
         normReductionForceFloat32,
         eps,
         chunkSize,
+        contextLength,
         newWeightMode,
         tieWordEmbeddings,
         bosTokenId,

@@ -14,6 +14,9 @@ public sealed interface ModelConfig permits PaperModelConfig, LargeModelConfig {
   /// How many residual blocks.
   int numBlocks();
 
+  /// Tokens of a row in training and evaluation; sizes nothing in the model.
+  int contextLength();
+
   /// Whether the head shares the embedding matrix.
   boolean tiesWeights();
 }

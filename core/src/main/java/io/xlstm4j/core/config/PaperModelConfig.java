@@ -52,6 +52,11 @@ public record PaperModelConfig(
   }
 
   @Override
+  public int contextLength() {
+    return blockStack.contextLength();
+  }
+
+  @Override
   public boolean tiesWeights() {
     return tieWeights;
   }

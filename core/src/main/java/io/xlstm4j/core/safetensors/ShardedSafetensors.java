@@ -5,6 +5,7 @@ import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.StrictJson;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -13,13 +14,23 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SortedMap;
+import java.util.SortedSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /// Tensors in several safetensors files of one folder, tied together by an index that says which
-/// tensor is in which file. Index and files must agree on every tensor.
+/// tensor is in which file. Index and files must agree on every tensor. Or, without an index, tied
+/// together by numbers in their names.
 public final class ShardedSafetensors implements TensorSource {
-  private final Path index;
+  // at most 9999 shards: more digits would be a file of somebody else
+  private static final Pattern NUMBERED =
+      Pattern.compile("model_(0|[1-9][0-9]{0,3})\\.safetensors");
+
+  private final Path index; // or the folder, if there is none
   private final SortedMap<String, SafetensorsFile> shards = new TreeMap<>(); // by file name
   private final Map<String, SafetensorsFile> shardOf = new LinkedHashMap<>(); // by tensor name
   private final Map<String, TensorInfo> tensors = new LinkedHashMap<>();
@@ -56,6 +67,69 @@ public final class ShardedSafetensors implements TensorSource {
       throw e;
     }
     return opened;
+  }
+
+  /// Whether a folder has files named as by the official code of the Large family.
+  static boolean isNumbered(Path folder) {
+    return Files.isDirectory(folder) && !numbers(folder).isEmpty();
+  }
+
+  /// Opens `model_0.safetensors`, `model_1.safetensors` and so on, which no index ties together.
+  ///
+  /// @throws InvalidInputException if a file cannot be read or breaks a rule of the format, if a
+  ///   number is missing, or if a tensor is in two files
+  static ShardedSafetensors openNumbered(Path folder) {
+    SortedSet<Integer> numbers = numbers(folder);
+    for (int number = 0; number <= numbers.last(); number++) {
+      if (!numbers.contains(number)) {
+        throw new InvalidInputException(
+            "%s: %s is missing, but %s is there"
+                .formatted(OneLine.of(folder), numberedName(number), numberedName(numbers.last())));
+      }
+    }
+    var opened = new ShardedSafetensors(folder);
+    try {
+      for (int number : numbers) {
+        opened.addNumbered(numberedName(number));
+      }
+    } catch (RuntimeException | Error e) {
+      opened.close();
+      throw e;
+    }
+    return opened;
+  }
+
+  static String numberedName(int number) {
+    return "model_" + number + ".safetensors";
+  }
+
+  private static SortedSet<Integer> numbers(Path folder) {
+    var numbers = new TreeSet<Integer>();
+    try (Stream<Path> files = Files.list(folder)) {
+      files.forEach(file -> {
+        Matcher name = NUMBERED.matcher(file.getFileName().toString());
+        if (name.matches()) {
+          numbers.add(Integer.valueOf(name.group(1)));
+        }
+      });
+    } catch (IOException | UncheckedIOException e) {
+      throw new InvalidInputException(OneLine.of(folder) + ": cannot be listed: " + e, e);
+    }
+    return numbers;
+  }
+
+  private void addNumbered(String name) {
+    SafetensorsFile shard = SafetensorsFile.open(index.resolve(name));
+    shards.put(name, shard);
+    for (TensorInfo info : shard.tensors().values()) {
+      if (tensors.putIfAbsent(info.name(), info) != null) {
+        throw new InvalidInputException(
+            "%s: tensor %s is in %s and in a file before it"
+                .formatted(OneLine.of(index), OneLine.quote(info.name()), name));
+      }
+      shardOf.put(info.name(), shard);
+    }
+    shard.metadata().forEach((key, value) -> addMetadata(name, key, value));
   }
 
   private static byte[] read(Path index) {

@@ -16,7 +16,8 @@ public interface TensorSource extends AutoCloseable {
   /// The name of the index of a checkpoint in shards.
   String INDEX_FILE = "model.safetensors.index.json";
 
-  /// Opens the weights of a checkpoint folder: the shards if there is an index, else the one file.
+  /// Opens the weights of a checkpoint folder: the shards if there is an index, else the one file,
+  /// else the shards `model_0.safetensors`, `model_1.safetensors` and so on, without an index.
   ///
   /// @throws InvalidInputException if there is neither, or the files break a rule of the format
   static TensorSource openFolder(Path folder) {
@@ -25,6 +26,9 @@ public interface TensorSource extends AutoCloseable {
     }
     if (Files.exists(folder.resolve(SINGLE_FILE))) {
       return SafetensorsFile.open(folder.resolve(SINGLE_FILE));
+    }
+    if (ShardedSafetensors.isNumbered(folder)) {
+      return ShardedSafetensors.openNumbered(folder);
     }
     throw new InvalidInputException(
         Files.isDirectory(folder)

@@ -1,0 +1,49 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.LargeModelConfig;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// A block of the Large family: `x + mlstm(norm(x))`, then `x + ffn(norm(x))` (spec 3.4).
+final class LargeBlock implements Block {
+  private final LargeNorms.RmsNorm normMlstm;
+  private final LargeMlstmLayer mlstmLayer;
+  private final LargeNorms.RmsNorm normFfn;
+  private final SwiGlu ffn;
+
+  LargeBlock(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+    int dim = config.embeddingDim();
+    normMlstm = LargeNorms.RmsNorm.create(at.at("norm_mlstm"), dim, config);
+    mlstmLayer = new LargeMlstmLayer(at.at("mlstm_layer"), config, execution);
+    normFfn = LargeNorms.RmsNorm.create(at.at("norm_ffn"), dim, config);
+    ffn = new SwiGlu(at.at("ffn"), config);
+  }
+
+  /// There is no convolution to remember.
+  public record State(MlstmCell.State cell) implements BlockState {
+    @Override
+    public List<Named> named() {
+      return List.of(new Named("c", cell.c()), new Named("n", cell.n()), new Named("m", cell.m()));
+    }
+
+    @Override
+    public State with(List<Tensor> t) {
+      return new State(new MlstmCell.State(t.get(0), t.get(1), t.get(2)));
+    }
+  }
+
+  @Override
+  public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
+    if (!(last instanceof State state)) {
+      throw Block.foreign("Large", last);
+    }
+    Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
+    Tensor y = x.add(layer.x());
+    return new Output(y.add(ffn.forward(normFfn.forward(y))), layer.state());
+  }
+
+  @Override
+  public State zeroState(long batch, Tensor like) {
+    return mlstmLayer.zeroState(batch, like);
+  }
+}

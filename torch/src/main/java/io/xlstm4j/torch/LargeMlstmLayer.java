@@ -1,0 +1,60 @@
+package io.xlstm4j.torch;
+
+import io.xlstm4j.core.config.LargeModelConfig;
+import org.bytedeco.pytorch.Tensor;
+
+/// The mLSTM layer of the Large family (spec 3.4): no convolution, no skip, soft-capped gates.
+///
+/// ```
+/// y = (sigmoid(o) * norm(mlstm(q, k, v, cap(i), cap(f)))) W_out
+/// ```
+final class LargeMlstmLayer {
+  private final LargeModelConfig config;
+  private final LargeProjections projections;
+  private final LargeNorms.MultiHeadLayerNorm multiheadNorm;
+  private final Linear outProj;
+  private final Execution execution;
+
+  LargeMlstmLayer(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+    this.config = config;
+    this.execution = execution;
+    int dim = config.embeddingDim();
+    projections = LargeProjections.create(at, config);
+    multiheadNorm =
+        LargeNorms.MultiHeadLayerNorm.create(at.at("multihead_norm"), config.vDim(), config);
+    outProj =
+        Linear.create(
+            at.at("out_proj"),
+            config.vDim(),
+            dim,
+            Init.wang(dim, config.numBlocks()),
+            config.useBias() ? Init.constant(0) : null);
+  }
+
+  /// @param x `(B, S, D)`, normed
+  Block.Output forward(Tensor x, LargeBlock.State last, SequenceLayout layout) {
+    LargeProjections.Projected p = projections.of(x);
+    MlstmCell.Output cell =
+        execution.mlstm(
+            Ops.atLeastFloat32(p.q()),
+            Ops.atLeastFloat32(p.k()),
+            Ops.atLeastFloat32(p.v()),
+            capped(p.i()),
+            capped(p.f()),
+            last.cell(),
+            layout);
+    Tensor h = multiheadNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DHV)
+    Tensor y = outProj.forward(p.o().sigmoid().mul(h));
+    return new Block.Output(y, new LargeBlock.State(cell.state()));
+  }
+
+  private Tensor capped(Tensor gate) {
+    return Ops.softCap(Ops.atLeastFloat32(gate), config.gateSoftCap());
+  }
+
+  LargeBlock.State zeroState(long batch, Tensor like) {
+    return new LargeBlock.State(
+        MlstmCell.State.zero(
+            batch, config.numHeads(), config.qkHeadDim(), config.vHeadDim(), like));
+  }
+}
