@@ -3,12 +3,9 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.LanguageModel;
 import io.xlstm4j.core.ModelState;
-import io.xlstm4j.core.OneLine;
-import io.xlstm4j.core.checkpoint.CheckpointFolder;
-import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.ModelConfig;
-import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.Kernels;
 import java.lang.foreign.Arena;
@@ -29,9 +26,7 @@ import org.jspecify.annotations.Nullable;
 /// kernels. A row's numbers depend on its own tokens alone, bit for bit: not on the rows beside it,
 /// nor on the number of threads. A run cut elsewhere gives the same up to rounding.
 public final class RuntimeModel implements LanguageModel {
-  private final Path folder;
-  private final CheckpointConfig checkpoint;
-  private final TensorSource source;
+  private final ModelFolder folder;
   private final Arena arena;
   private final boolean ownsKernels;
   private final Network network;
@@ -40,19 +35,12 @@ public final class RuntimeModel implements LanguageModel {
   private boolean closed;
   private @Nullable String fingerprint;
 
-  private RuntimeModel(
-      Path folder,
-      CheckpointConfig checkpoint,
-      TensorSource source,
-      Arena arena,
-      Kernels kernels,
-      boolean ownsKernels) {
+  private RuntimeModel(ModelFolder folder, Arena arena, Kernels kernels, boolean ownsKernels) {
     this.folder = folder;
-    this.checkpoint = checkpoint;
-    this.source = source;
     this.arena = arena;
     this.ownsKernels = ownsKernels;
-    this.network = Network.of(checkpoint.model(), new Weights(source, arena), kernels);
+    this.network =
+        Network.of(folder.config().model(), new Weights(folder.tensors(), arena), kernels);
   }
 
   /// Opens a checkpoint folder on the threads that the process shares: one for each processor, or
@@ -79,16 +67,16 @@ public final class RuntimeModel implements LanguageModel {
 
   @SuppressWarnings("MustBeClosedChecker") // the new model closes it
   private static RuntimeModel open(Path folder, Kernels kernels, boolean ownsKernels) {
-    CheckpointFolder.open(folder);
-    CheckpointConfig config = CheckpointConfig.read(folder);
-    TensorSource source = TensorSource.openFolder(folder);
+    ModelFolder opened = null;
     Arena arena = Arena.ofShared();
     try {
-      ModelTensors.check(config.model(), source, OneLine.of(folder));
-      return new RuntimeModel(folder, config, source, arena, kernels, ownsKernels);
+      opened = ModelFolder.open(folder);
+      return new RuntimeModel(opened, arena, kernels, ownsKernels);
     } catch (RuntimeException | Error e) {
       arena.close();
-      source.close();
+      if (opened != null) {
+        opened.close();
+      }
       if (ownsKernels) {
         kernels.workers().close();
       }
@@ -97,17 +85,17 @@ public final class RuntimeModel implements LanguageModel {
   }
 
   public ModelConfig config() {
-    return checkpoint.model();
+    return folder.config().model();
   }
 
   /// What `config.json` says, the tokenizer's name included.
   public CheckpointConfig checkpoint() {
-    return checkpoint;
+    return folder.config();
   }
 
   @Override
   public int vocabSize() {
-    return checkpoint.model().vocabSize();
+    return folder.config().model().vocabSize();
   }
 
   /// Bytes of one row's state.
@@ -120,7 +108,7 @@ public final class RuntimeModel implements LanguageModel {
   public String fingerprint() {
     return locked(() -> {
       if (fingerprint == null) {
-        fingerprint = Fingerprint.of(checkpoint, source);
+        fingerprint = Fingerprint.of(folder.config(), folder.tensors());
       }
       return fingerprint;
     });
@@ -276,7 +264,7 @@ public final class RuntimeModel implements LanguageModel {
 
   private void requireOpen() {
     if (closed) {
-      throw new IllegalStateException("the model of " + folder + " is closed");
+      throw new IllegalStateException("the model of " + folder.path() + " is closed");
     }
   }
 
@@ -336,7 +324,7 @@ public final class RuntimeModel implements LanguageModel {
       if (!closed) {
         closed = true;
         arena.close();
-        source.close();
+        folder.close();
         if (ownsKernels) {
           network.work().kernels.workers().close();
         }
