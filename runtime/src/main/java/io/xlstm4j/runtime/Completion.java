@@ -3,7 +3,6 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.Sampler;
 import java.nio.IntBuffer;
 import java.util.Arrays;
-import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 
 /// One request on its way, or done. [#cancel] may be called by any thread.
@@ -25,7 +24,7 @@ public final class Completion {
 
     /// Nothing more comes.
     ///
-    /// @param text that was held back and is no stop string
+    /// @param text that was held back
     default void onEnd(End end, String text) {}
   }
 
@@ -34,7 +33,7 @@ public final class Completion {
   private final Row row;
   private final boolean ownsRow;
   private final Sampler sampler;
-  private final @Nullable IntFunction<String> decoder;
+  private final @Nullable TextDecoder decoder;
   private final StopText text;
   private IntBuffer ids;
   private int added;
@@ -107,7 +106,7 @@ public final class Completion {
     append(id);
     double logProbability =
         request.logProbabilities() ? Sampling.logProbability(logits, id) : Double.NaN;
-    String shown = decoder == null ? "" : text.add(decoder.apply(id));
+    String shown = decoder == null ? "" : text.add(decoder.next(id));
     listener.onToken(new Token(id, shown, logProbability));
     if (text.stopped()) {
       return finish(End.STOP_STRING);
@@ -128,6 +127,11 @@ public final class Completion {
     added++;
   }
 
+  /// Text that nobody has seen. A stop string may still come to light in it.
+  private String heldBack() {
+    return decoder == null ? "" : text.add(decoder.finish()) + text.rest();
+  }
+
   /// Ends it, if it has not ended yet.
   ///
   /// @return false
@@ -137,7 +141,7 @@ public final class Completion {
       if (ownsRow) {
         row.close();
       }
-      listener.onEnd(reason, text.rest());
+      listener.onEnd(reason, reason == End.STOP_STRING ? "" : heldBack());
     }
     return false;
   }

@@ -4,7 +4,6 @@ import io.xlstm4j.core.Check;
 import io.xlstm4j.core.SamplerConfig;
 import java.util.List;
 import java.util.Set;
-import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -17,8 +16,7 @@ import org.jspecify.annotations.Nullable;
 /// @param row number that, with the sampler's seed, decides chance: requests with another one draw
 ///   otherwise; default 0
 /// @param vocabLimit only ids below it are chosen; 0 for all; default 0
-/// @param decoder makes the function that turns each id into the text that it completes; null for
-///   no text; default null
+/// @param decoder makes what turns ids into text; null for no text; default null
 /// @param stops texts that end the text where they begin; need a decoder; default none
 /// @param processors change the logits, in this order, before a token is chosen; default none
 /// @param logProbabilities whether tokens carry their log-probability; default false
@@ -29,7 +27,7 @@ public record Request(
     SamplerConfig sampler,
     long row,
     int vocabLimit,
-    @Nullable Supplier<IntFunction<String>> decoder,
+    @Nullable Supplier<TextDecoder> decoder,
     List<String> stops,
     List<LogitsProcessor> processors,
     boolean logProbabilities) {
@@ -105,7 +103,7 @@ public record Request(
         prompt, maxTokens, ends, sampler, row, limit, decoder, stops, processors, logProbabilities);
   }
 
-  public Request withDecoder(Supplier<IntFunction<String>> maker) {
+  public Request withDecoder(Supplier<TextDecoder> maker) {
     return new Request(
         prompt,
         maxTokens,
