@@ -1,15 +1,17 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
+import io.xlstm4j.core.checkpoint.ModelFolder;
+import io.xlstm4j.core.checkpoint.ModelTensors;
 import io.xlstm4j.core.config.BlockStackConfig;
-import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.safetensors.TensorInfo;
-import io.xlstm4j.core.safetensors.TensorSource;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.Locale;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
@@ -37,43 +39,58 @@ final class InspectCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    CheckpointConfig config = CheckpointConfig.read(folder);
     CheckpointFolder.verify(folder);
     PrintWriter out = spec.commandLine().getOut();
-    switch (config.model()) {
-      case PaperModelConfig paper -> print(paper, out);
-      case LargeModelConfig _ -> line(out, "family", "xLSTM Large");
-    }
-    try (var source = TensorSource.openFolder(folder)) {
-      var types = new TreeMap<String, Long>();
-      long count = 0;
-      long bytes = 0;
-      for (TensorInfo info : source.tensors().values()) {
-        types.merge(info.dtype().name(), info.elementCount(), Long::sum);
-        count += info.elementCount();
-        bytes += info.byteSize();
+    try (var opened = ModelFolder.open(folder)) {
+      ModelConfig model = opened.config().model();
+      switch (model) {
+        case PaperModelConfig paper -> print(paper, out);
+        case LargeModelConfig large -> print(large, out);
       }
+      line(out, "width", "%d", model.embeddingDim());
+      line(out, "context", "%d tokens in training", model.contextLength());
       line(
           out,
-          "stored",
-          "%,d numbers in %d tensors, %,d bytes",
-          count,
-          source.tensors().size(),
-          bytes);
-      types.forEach((type, numbers) -> line(out, "  " + type, "%,d numbers", numbers));
-      if (tensors) {
-        for (TensorInfo info : source.tensors().values()) {
-          out.printf(
-              Locale.ROOT,
-              "%-6s%-18s%s%n",
-              info.dtype(),
-              Arrays.toString(info.shape()),
-              info.name());
-        }
-      }
+          "vocabulary",
+          "%,d%s",
+          model.vocabSize(),
+          model.tiesWeights() ? ", head tied to the embedding" : "");
+      line(out, "parameters", "%,d", ModelTensors.parameterCount(model));
+      line(
+          out,
+          "state",
+          "%,d bytes per sequence in float32, whatever its length",
+          Float.BYTES * ModelTensors.stateCount(model));
+      print(opened, out);
     }
     out.flush();
     return ExitCode.OK;
+  }
+
+  private void print(ModelFolder opened, PrintWriter out) {
+    var types = new TreeMap<String, Long>();
+    Collection<TensorInfo> stored = opened.tensors().tensors().values();
+    long bytes = 0;
+    for (TensorInfo info : stored) {
+      types.merge(info.dtype().name(), info.elementCount(), Long::sum);
+      bytes += info.byteSize();
+    }
+    line(
+        out,
+        "layout",
+        "%s",
+        switch (opened.layout()) {
+          case CONFIG_JSON -> "config.json";
+          case OFFICIAL -> "official, config.yaml";
+        });
+    line(out, "stored", "%,d bytes in %d tensors", bytes, stored.size());
+    types.forEach((type, numbers) -> line(out, "  " + type, "%,d numbers", numbers));
+    if (tensors) {
+      for (TensorInfo info : stored) {
+        out.printf(
+            Locale.ROOT, "%-6s%-18s%s%n", info.dtype(), Arrays.toString(info.shape()), info.name());
+      }
+    }
   }
 
   private static void print(PaperModelConfig config, PrintWriter out) {
@@ -87,14 +104,22 @@ final class InspectCommand implements Callable<Integer> {
         stack.numBlocks() - stack.slstmAt().size(),
         stack.slstmAt().size(),
         stack.slstmAt());
-    line(out, "width", "%d", stack.embeddingDim());
-    line(out, "context", "%d tokens in training", stack.contextLength());
+  }
+
+  private static void print(LargeModelConfig config, PrintWriter out) {
+    line(out, "family", "xLSTM Large");
     line(
         out,
-        "vocabulary",
-        "%,d%s",
-        config.vocabSize(),
-        config.tieWeights() ? ", head tied to the embedding" : "");
+        "blocks",
+        "%d: mLSTM of %d heads (queries %d, values %d wide), feed-forward %d wide",
+        config.numBlocks(),
+        config.numHeads(),
+        config.qkHeadDim(),
+        config.vHeadDim(),
+        config.ffnDim());
+    line(out, "weights", "%s", config.weightMode());
+    line(
+        out, "soft caps", "gates %s, logits %s", config.gateSoftCap(), config.outputLogitSoftCap());
   }
 
   private static void line(PrintWriter out, String name, String format, Object... values) {

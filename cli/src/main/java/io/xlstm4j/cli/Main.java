@@ -19,6 +19,7 @@ import picocli.CommandLine.ScopeType;
       GenerateCommand.class,
       EvalCommand.class,
       InspectCommand.class,
+      ConvertCommand.class,
       DoctorCommand.class,
       HelpCommand.class
     },

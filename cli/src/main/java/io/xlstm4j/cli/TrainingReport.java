@@ -1,5 +1,8 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
+import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.train.Evaluation;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.TrainingListener;
@@ -29,17 +32,20 @@ final class TrainingReport implements TrainingListener {
 
   @Override
   public void onStart(RunSummary summary, int startStep) {
-    var stack = summary.config().model().blockStack();
+    ModelConfig model = summary.config().model();
     steps = summary.config().training().steps();
     print(
         format(
-            "%,d parameters: %d blocks (sLSTM at %s), width %d, context %d",
+            "%,d parameters: %d blocks (%s), width %d, context %d",
             summary.parameters(),
-            stack.numBlocks(),
-            stack.slstmAt(),
-            stack.embeddingDim(),
-            stack.contextLength()));
-    long perStep = (long) summary.config().training().batchSize() * stack.contextLength();
+            model.numBlocks(),
+            switch (model) {
+              case PaperModelConfig paper -> "sLSTM at " + paper.blockStack().slstmAt();
+              case LargeModelConfig _ -> "xLSTM Large";
+            },
+            model.embeddingDim(),
+            model.contextLength()));
+    long perStep = (long) summary.config().training().batchSize() * model.contextLength();
     print(
         format(
             "%s: %,d tokens to train on, %,d to validate; %d steps of %,d tokens, %.2f epochs",

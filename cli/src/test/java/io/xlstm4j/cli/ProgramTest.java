@@ -2,14 +2,25 @@ package io.xlstm4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.SafetensorsWriter;
+import io.xlstm4j.core.safetensors.TensorData;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /// The program from training to text, and what it says to wrong input.
 class ProgramTest {
@@ -143,6 +154,116 @@ class ProgramTest {
     assertThat(run.out())
         .contains("paper xLSTM", "1 mLSTM, 1 sLSTM at [1]", "F32")
         .contains("[257, 32]", "token_embedding.weight");
+  }
+
+  /// A model of the Large family whose numbers are all zero.
+  private Path largeModel() throws IOException {
+    var config = LargeModelConfig.of(257, 16, 2, 2);
+    var tensors = new ArrayList<TensorData>();
+    ModelTensors.of(config)
+        .forEach((name, shape) ->
+            tensors.add(
+                TensorData.of(
+                    name,
+                    DType.F32,
+                    shape,
+                    new float[(int) Arrays.stream(shape).reduce(1, (a, b) -> a * b)])));
+    Path large = Files.createDirectory(folder.resolve("large"));
+    Files.writeString(large.resolve("config.json"), new CheckpointConfig(config, "bytes").toJson());
+    SafetensorsWriter.write(large.resolve("model.safetensors"), tensors, Map.of());
+    return large;
+  }
+
+  @Test
+  void inspect_shows_both_families_and_what_they_cost() throws IOException {
+    var paper = CommandLineRun.of("inspect", model.toString());
+    assertThat(paper.out()).containsPattern("parameters +\\d\\d,\\d{3}\n");
+    // mLSTM of inner width 64, 4 heads: tail 3 x 64, memories 4 (256 + 16 + 1); sLSTM: 3 x 32, 4 x
+    // 32
+    assertThat(paper.out())
+        .contains("state       %,d bytes".formatted(4 * (192 + 1092 + 96 + 128)));
+
+    var large = CommandLineRun.of("inspect", largeModel().toString());
+    assertThat(large.err()).isEmpty();
+    assertThat(large.out())
+        .contains("xLSTM Large", "2: mLSTM of 2 heads (queries 4, values 8 wide)")
+        .contains("state       %,d bytes".formatted(4 * 2 * 2 * (32 + 4 + 1)));
+  }
+
+  @Test
+  void convert_goes_through_every_layout_and_back() throws IOException {
+    Path from = largeModel();
+    String[][] ways = {
+      {"--weights", "fused", "--dtype", "bfloat16"},
+      {"--weights", "single", "--layout", "official", "--max-shard-size", "1KB"},
+      {"--layout", "huggingface", "--dtype", "float32", "--max-shard-size", "2kb"},
+    };
+    for (int i = 0; i < ways.length; i++) {
+      Path to = folder.resolve("way" + i);
+      var command = new ArrayList<>(List.of("convert", from.toString(), to.toString()));
+      command.addAll(List.of(ways[i]));
+      var run = CommandLineRun.of(command.toArray(String[]::new));
+      assertThat(run.err()).isEmpty();
+      assertThat(run.code()).isZero();
+      assertThat(run.out()).contains("written: " + to);
+      from = to;
+    }
+    assertThat(from.resolve("model.safetensors.index.json")).isRegularFile();
+    // the built-in tokenizer was lost on the way through config.yaml, which was said
+    var run = CommandLineRun.of("inspect", from.toString());
+    assertThat(run.out()).contains("F32");
+    assertRefused(CommandLineRun.of("generate", "--model", from.toString()), 1, "tokenizer.json");
+  }
+
+  @Test
+  void generate_runs_a_model_of_the_large_family() throws IOException {
+    var run =
+        CommandLineRun.of(
+            "generate", "--model", largeModel().toString(), "--prompt", "x", "--max-tokens", "3");
+    assertThat(run.err()).isEmpty();
+    assertThat(run.code()).isZero();
+    assertThat(run.out()).startsWith("x");
+  }
+
+  @Test
+  void a_tokenizer_json_with_ids_beyond_the_vocabulary_is_refused() throws IOException {
+    Path large = largeModel();
+    Files.writeString(
+        large.resolve("tokenizer.json"),
+        """
+        {"version": "1.0", "added_tokens": [{"id": 300, "content": "<|endoftext|>", "special": true,
+         "single_word": false, "lstrip": false, "rstrip": false, "normalized": false}],
+         "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null,
+         "truncation": null, "padding": null,
+         "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "<|endoftext|>": 300}, "merges": []}}
+        """);
+    assertRefused(
+        CommandLineRun.of("generate", "--model", large.toString()), 1, "tokenizer", "257");
+  }
+
+  @ParameterizedTest(name = "{0} {1}")
+  @CsvSource({
+    "--layout, jax, huggingface or official",
+    "--weights, both, single or fused",
+    "--slstm-kernels, triton, cuda or vanilla",
+    "--dtype, int8, 'float32, bfloat16 or float16'",
+    "--max-shard-size, 0GB, a size such as",
+    "--max-shard-size, 5 TB, a size such as"
+  })
+  void convert_refuses_what_it_does_not_know(String option, String value, String right) {
+    assertRefused(
+        CommandLineRun.of("convert", model.toString(), "out", option, value),
+        2,
+        option + " (" + value + ") must be " + right);
+  }
+
+  @Test
+  void convert_refuses_what_the_family_does_not_have() {
+    assertRefused(
+        CommandLineRun.of(
+            "convert", model.toString(), folder.resolve("out").toString(), "--weights", "fused"),
+        1,
+        "is of the paper family");
   }
 
   @Test

@@ -8,17 +8,18 @@ public interface HeadwiseKernel {
   /// @param x `(positions, NH, I)`
   /// @param w `(NH, O, I)`, contiguous
   /// @param y `(positions, NH, O)`, written
-  void forward(HeadwiseShape shape, HeadwiseRows x, MemorySegment w, HeadwiseRows y);
+  void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y);
 
   /// Gradients of x and w.
   ///
-  /// @param dx `(positions, NH, I)`, written
+  /// @param dx `(positions, NH, I)`, written, or added to if `add`
   /// @param dw `(NH, O, I)`, contiguous, written
   void backward(
       HeadwiseShape shape,
-      HeadwiseRows x,
+      Rows x,
       MemorySegment w,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       MemorySegment dw);
 }

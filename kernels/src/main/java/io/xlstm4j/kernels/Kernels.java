@@ -14,6 +14,10 @@ public final class Kernels {
   private final HeadwiseKernel headwise;
   private final HeadNormKernel headNorm;
   private final GatedFeedForwardKernel gatedFeedForward;
+  private final LinearKernel linear;
+  private final ElementwiseKernel elementwise;
+  private final MlstmBlockKernel mlstmBlock;
+  private final SlstmBlockKernel slstmBlock;
 
   private final RowKernels rows;
   private final TokenKernels tokens;
@@ -30,6 +34,10 @@ public final class Kernels {
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
     rows = vectorized ? new VectorRowKernels() : new ScalarRowKernels();
     tokens = vectorized ? new VectorTokenKernels() : new ScalarTokenKernels();
+    linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
+    elementwise = vectorized ? new VectorElementwiseKernel() : new ScalarElementwiseKernel();
+    mlstmBlock = new MlstmBlockKernel(this);
+    slstmBlock = new SlstmBlockKernel(this);
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -94,6 +102,22 @@ public final class Kernels {
   /// The forward-only kernels of single tokens.
   public TokenKernels tokens() {
     return tokens;
+  }
+
+  public LinearKernel linear() {
+    return linear;
+  }
+
+  public ElementwiseKernel elementwise() {
+    return elementwise;
+  }
+
+  public MlstmBlockKernel mlstmBlock() {
+    return mlstmBlock;
+  }
+
+  public SlstmBlockKernel slstmBlock() {
+    return slstmBlock;
   }
 
   /// Whether the Vector API is used.

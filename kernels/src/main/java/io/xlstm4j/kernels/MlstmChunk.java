@@ -334,7 +334,7 @@ final class MlstmChunk {
   // ---- forward ---------------------------------------------------------------------------------
 
   /// Writes h of the chunk and moves the state behind it.
-  void forward(MlstmShape shape, MlstmRows h, int row, int head, int from) {
+  void forward(MlstmShape shape, Rows h, int row, int head, int from) {
     if (!tokens) {
       Arrays.fill(numerator, 0);
       store(shape, numerator, 1, vDim, vWide, h, row, head, from);
@@ -439,13 +439,7 @@ final class MlstmChunk {
   /// dC = u_L dC' + (u s Q)ᵀ dnum,  dn = u_L dn' + (u s Q)ᵀ dden
   /// ```
   void backward(
-      MlstmShape shape,
-      MlstmRows h,
-      MlstmRows dH,
-      MlstmGradients gradients,
-      int row,
-      int head,
-      int from) {
+      MlstmShape shape, Rows h, Rows dH, MlstmGradients gradients, int row, int head, int from) {
     if (!tokens) {
       zeroGradients(shape, gradients, row, head, from);
       return;
@@ -658,7 +652,7 @@ final class MlstmChunk {
 
   private void load(
       MlstmShape shape,
-      MlstmRows rows,
+      Rows rows,
       int row,
       int head,
       int from,
@@ -666,7 +660,7 @@ final class MlstmChunk {
       float factor,
       float[] to,
       int wide) {
-    long at = rows.start(shape, row, head, width) / Float.BYTES + (long) from * rows.stride();
+    long at = shape.start(rows, row, head, width) / Float.BYTES + (long) from * rows.stride();
     MlstmMemory.load(rows.data(), at, rows.stride(), count, width, factor, to, wide);
   }
 
@@ -676,25 +670,24 @@ final class MlstmChunk {
       float factor,
       int width,
       int wide,
-      MlstmRows rows,
+      Rows rows,
       int row,
       int head,
       int first) {
-    long at = rows.start(shape, row, head, width) / Float.BYTES + (long) first * rows.stride();
+    long at = shape.start(rows, row, head, width) / Float.BYTES + (long) first * rows.stride();
     MlstmMemory.store(from, wide, factor, count, width, rows.data(), at, rows.stride());
   }
 
-  private void gather(MlstmShape shape, MlstmRows rows, int row, int head, int from, float[] to) {
-    long at = rows.start(shape, row, head, 1) + (long) from * rows.stride() * Float.BYTES;
+  private void gather(MlstmShape shape, Rows rows, int row, int head, int from, float[] to) {
+    long at = shape.start(rows, row, head, 1) + (long) from * rows.stride() * Float.BYTES;
     for (int l = 0; l < count; l++) {
       to[l] = rows.data().get(ValueLayout.JAVA_FLOAT, at);
       at += (long) rows.stride() * Float.BYTES;
     }
   }
 
-  private void scatter(
-      MlstmShape shape, float[] from, MlstmRows rows, int row, int head, int first) {
-    long at = rows.start(shape, row, head, 1) + (long) first * rows.stride() * Float.BYTES;
+  private void scatter(MlstmShape shape, float[] from, Rows rows, int row, int head, int first) {
+    long at = shape.start(rows, row, head, 1) + (long) first * rows.stride() * Float.BYTES;
     for (int l = 0; l < count; l++) {
       rows.data().set(ValueLayout.JAVA_FLOAT, at, from[l]);
       at += (long) rows.stride() * Float.BYTES;

@@ -1,13 +1,12 @@
 package io.xlstm4j.kernels;
 
 /// Where [MlstmKernel#backward] writes; shapes as in [MlstmInputs].
-public record MlstmGradients(
-    MlstmRows q, MlstmRows k, MlstmRows v, MlstmRows igate, MlstmRows fgate) {
+public record MlstmGradients(Rows q, Rows k, Rows v, Rows igate, Rows fgate) {
   void check(MlstmShape shape) {
-    q.check("gradient of q", shape, shape.qkDim());
-    k.check("gradient of k", shape, shape.qkDim());
-    v.check("gradient of v", shape, shape.vDim());
-    igate.check("gradient of igate", shape, 1);
-    fgate.check("gradient of fgate", shape, 1);
+    shape.check("gradient of q", q, shape.qkDim());
+    shape.check("gradient of k", k, shape.qkDim());
+    shape.check("gradient of v", v, shape.vDim());
+    shape.check("gradient of igate", igate, 1);
+    shape.check("gradient of fgate", fgate, 1);
   }
 }

@@ -16,19 +16,19 @@ import org.jspecify.annotations.Nullable;
 /// @param starts `(B, S)` bytes, not 0 at the first token of a document, before which the state is
 ///   that of a fresh row; null for none
 public record MlstmInputs(
-    MlstmRows q,
-    MlstmRows k,
-    MlstmRows v,
-    MlstmRows igate,
-    MlstmRows fgate,
+    Rows q,
+    Rows k,
+    Rows v,
+    Rows igate,
+    Rows fgate,
     @Nullable MemorySegment valid,
     @Nullable MemorySegment starts) {
   void check(MlstmShape shape) {
-    q.check("q", shape, shape.qkDim());
-    k.check("k", shape, shape.qkDim());
-    v.check("v", shape, shape.vDim());
-    igate.check("igate", shape, 1);
-    fgate.check("fgate", shape, 1);
+    shape.check("q", q, shape.qkDim());
+    shape.check("k", k, shape.qkDim());
+    shape.check("v", v, shape.vDim());
+    shape.check("igate", igate, 1);
+    shape.check("fgate", fgate, 1);
     long positions = (long) shape.batch() * shape.length();
     MlstmMath.expectBytes("valid", valid, positions);
     MlstmMath.expectBytes("starts", starts, positions);

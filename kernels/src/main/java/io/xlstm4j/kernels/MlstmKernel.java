@@ -32,7 +32,7 @@ public interface MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      MlstmRows h,
+      Rows h,
       MlstmState last,
       @Nullable MemorySegment saved);
 
@@ -46,9 +46,9 @@ public interface MlstmKernel {
   void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      MlstmRows h,
+      Rows h,
       MemorySegment saved,
-      MlstmRows dH,
+      Rows dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial);

@@ -34,4 +34,22 @@ public record MlstmShape(int batch, int length, int heads, int qkDim, int vDim) 
   long floatsOfN() {
     return (long) pairs() * qkDim;
   }
+
+  /// @throws IllegalArgumentException if positions of `(B, S, NH, W)` overlap or do not fit
+  void check(String name, Rows rows, int width) {
+    rows.check(name, Math.multiplyExact(batch, length), Math.multiplyExact(heads, width));
+  }
+
+  /// The byte at which position 0 of a row's head begins.
+  long start(Rows rows, int row, int head, int width) {
+    return ((long) row * length * rows.stride() + (long) head * width) * Float.BYTES;
+  }
+
+  float get(Rows rows, int row, int head, int width, int position, int column) {
+    return rows.get(row * length + position, head * width + column);
+  }
+
+  void set(Rows rows, int row, int head, int width, int position, int column, double value) {
+    rows.set(row * length + position, head * width + column, (float) value);
+  }
 }

@@ -8,10 +8,10 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT;
 
   @Override
-  public void forward(HeadwiseShape shape, HeadwiseRows x, MemorySegment w, HeadwiseRows y) {
-    x.check("x", shape, shape.in());
+  public void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y) {
+    x.check("x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
-    y.check("y", shape, shape.out());
+    y.check("y", shape.positions(), shape.heads() * shape.out());
     for (int p = 0; p < shape.positions(); p++) {
       for (int ho = 0; ho < shape.heads() * shape.out(); ho++) {
         int head = ho / shape.out();
@@ -19,7 +19,7 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
         for (int i = 0; i < shape.in(); i++) {
           sum += x.get(p, head * shape.in() + i) * at(w, ho * shape.in() + i);
         }
-        y.set(p, ho, sum);
+        y.set(p, ho, (float) sum);
       }
     }
   }
@@ -27,15 +27,16 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
   @Override
   public void backward(
       HeadwiseShape shape,
-      HeadwiseRows x,
+      Rows x,
       MemorySegment w,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       MemorySegment dw) {
-    x.check("x", shape, shape.in());
+    x.check("x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
-    dy.check("gradient of y", shape, shape.out());
-    dx.check("gradient of x", shape, shape.in());
+    dy.check("gradient of y", shape.positions(), shape.heads() * shape.out());
+    dx.check("gradient of x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("gradient of w", dw, shape.floatsOfWeight());
     for (int p = 0; p < shape.positions(); p++) {
       for (int hi = 0; hi < shape.heads() * shape.in(); hi++) {
@@ -45,7 +46,7 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
           int ho = head * shape.out() + o;
           sum += dy.get(p, ho) * at(w, ho * shape.in() + hi % shape.in());
         }
-        dx.set(p, hi, sum);
+        dx.set(p, hi, (float) (add ? dx.get(p, hi) + sum : sum));
       }
     }
     for (int ho = 0; ho < shape.heads() * shape.out(); ho++) {

@@ -37,11 +37,11 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      MlstmRows h,
+      Rows h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     inputs.check(shape);
-    h.check("h", shape, shape.vDim());
+    shape.check("h", h, shape.vDim());
     last.check("last", shape);
     if (initial != null) {
       initial.check("initial", shape);
@@ -57,7 +57,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      MlstmRows h,
+      Rows h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     int row = pair / shape.heads();
@@ -78,22 +78,22 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       }
       if (!inputs.isToken(shape, row, t)) {
         for (int y = 0; y < vDim; y++) {
-          h.set(shape, row, head, vDim, t, y, 0);
+          shape.set(h, row, head, vDim, t, y, 0);
         }
         continue;
       }
       state.advance(shape, row, head, t, inputs);
       double denominator = 0;
       for (int x = 0; x < qkDim; x++) {
-        denominator += scale * inputs.q().get(shape, row, head, qkDim, t, x) * state.n[x];
+        denominator += scale * shape.get(inputs.q(), row, head, qkDim, t, x) * state.n[x];
       }
       double divisor = Math.max(Math.abs(denominator), Math.exp(-state.m)) + EPS;
       for (int y = 0; y < vDim; y++) {
         double numerator = 0;
         for (int x = 0; x < qkDim; x++) {
-          numerator += scale * inputs.q().get(shape, row, head, qkDim, t, x) * state.c[x][y];
+          numerator += scale * shape.get(inputs.q(), row, head, qkDim, t, x) * state.c[x][y];
         }
-        h.set(shape, row, head, vDim, t, y, numerator / divisor);
+        shape.set(h, row, head, vDim, t, y, numerator / divisor);
       }
     }
     state.write(last, pair);
@@ -103,15 +103,15 @@ public final class ScalarMlstmKernel implements MlstmKernel {
   public void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      MlstmRows h,
+      Rows h,
       MemorySegment saved,
-      MlstmRows dH,
+      Rows dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
     inputs.check(shape);
-    h.check("h", shape, shape.vDim());
-    dH.check("gradient of h", shape, shape.vDim());
+    shape.check("h", h, shape.vDim());
+    shape.check("gradient of h", dH, shape.vDim());
     gradients.check(shape);
     MlstmMath.expectBytes("saved", saved, savedBytes(shape));
     if (dLast != null) {
@@ -131,7 +131,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       MemorySegment saved,
-      MlstmRows dH,
+      Rows dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
@@ -162,7 +162,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
 
       double denominator = 0;
       for (int x = 0; x < qkDim; x++) {
-        denominator += scale * inputs.q().get(shape, row, head, qkDim, t, x) * after.n[x];
+        denominator += scale * shape.get(inputs.q(), row, head, qkDim, t, x) * after.n[x];
       }
       double floor = Math.exp(-after.m);
       double divisor = Math.max(Math.abs(denominator), floor) + EPS;
@@ -170,9 +170,9 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       for (int y = 0; y < vDim; y++) {
         double numerator = 0;
         for (int x = 0; x < qkDim; x++) {
-          numerator += scale * inputs.q().get(shape, row, head, qkDim, t, x) * after.c[x][y];
+          numerator += scale * shape.get(inputs.q(), row, head, qkDim, t, x) * after.c[x][y];
         }
-        dNumerator[y] = dH.get(shape, row, head, vDim, t, y) / divisor;
+        dNumerator[y] = shape.get(dH, row, head, vDim, t, y) / divisor;
         dDivisor -= dNumerator[y] * (numerator / divisor);
       }
       double dDenominator = Math.abs(denominator) > floor ? dDivisor * Math.signum(denominator) : 0;
@@ -181,15 +181,15 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       double dLogF = 0;
       double[] dV = new double[vDim];
       for (int x = 0; x < qkDim; x++) {
-        double q = scale * inputs.q().get(shape, row, head, qkDim, t, x);
-        double k = inputs.k().get(shape, row, head, qkDim, t, x);
+        double q = scale * shape.get(inputs.q(), row, head, qkDim, t, x);
+        double k = shape.get(inputs.k(), row, head, qkDim, t, x);
         double dq = dDenominator * after.n[x];
         dn[x] += q * dDenominator;
         double dk = dn[x];
         for (int y = 0; y < vDim; y++) {
           dq += dNumerator[y] * after.c[x][y];
           dc[x][y] += q * dNumerator[y];
-          dk += dc[x][y] * inputs.v().get(shape, row, head, vDim, t, y);
+          dk += dc[x][y] * shape.get(inputs.v(), row, head, vDim, t, y);
           dV[y] += input * k * dc[x][y];
           dLogF += forget * before.c[x][y] * dc[x][y];
           dc[x][y] = start ? 0 : dc[x][y] * forget;
@@ -198,15 +198,15 @@ public final class ScalarMlstmKernel implements MlstmKernel {
         dIgate += k * dk;
         dLogF += forget * before.n[x] * dn[x];
         dn[x] = start ? 0 : dn[x] * forget;
-        gradients.q().set(shape, row, head, qkDim, t, x, scale * dq);
-        gradients.k().set(shape, row, head, qkDim, t, x, dk);
+        shape.set(gradients.q(), row, head, qkDim, t, x, scale * dq);
+        shape.set(gradients.k(), row, head, qkDim, t, x, dk);
       }
       for (int y = 0; y < vDim; y++) {
-        gradients.v().set(shape, row, head, vDim, t, y, dV[y]);
+        shape.set(gradients.v(), row, head, vDim, t, y, dV[y]);
       }
-      double fgate = inputs.fgate().get(shape, row, head, 1, t, 0);
-      gradients.igate().set(shape, row, head, 1, t, 0, dIgate);
-      gradients.fgate().set(shape, row, head, 1, t, 0, dLogF / (1 + Math.exp(fgate)));
+      double fgate = shape.get(inputs.fgate(), row, head, 1, t, 0);
+      shape.set(gradients.igate(), row, head, 1, t, 0, dIgate);
+      shape.set(gradients.fgate(), row, head, 1, t, 0, dLogF / (1 + Math.exp(fgate)));
     }
     if (dInitial != null) {
       writeState(dInitial.c(), dInitial.n(), pair, dc, dn);
@@ -215,14 +215,14 @@ public final class ScalarMlstmKernel implements MlstmKernel {
 
   private static void zero(MlstmShape shape, int row, int head, int t, MlstmGradients gradients) {
     for (int x = 0; x < shape.qkDim(); x++) {
-      gradients.q().set(shape, row, head, shape.qkDim(), t, x, 0);
-      gradients.k().set(shape, row, head, shape.qkDim(), t, x, 0);
+      shape.set(gradients.q(), row, head, shape.qkDim(), t, x, 0);
+      shape.set(gradients.k(), row, head, shape.qkDim(), t, x, 0);
     }
     for (int y = 0; y < shape.vDim(); y++) {
-      gradients.v().set(shape, row, head, shape.vDim(), t, y, 0);
+      shape.set(gradients.v(), row, head, shape.vDim(), t, y, 0);
     }
-    gradients.igate().set(shape, row, head, 1, t, 0, 0);
-    gradients.fgate().set(shape, row, head, 1, t, 0, 0);
+    shape.set(gradients.igate(), row, head, 1, t, 0, 0);
+    shape.set(gradients.fgate(), row, head, 1, t, 0, 0);
   }
 
   private static void readState(
@@ -261,17 +261,17 @@ public final class ScalarMlstmKernel implements MlstmKernel {
     }
 
     void advance(MlstmShape shape, int row, int head, int t, MlstmInputs inputs) {
-      double igate = inputs.igate().get(shape, row, head, 1, t, 0);
-      double fgate = inputs.fgate().get(shape, row, head, 1, t, 0);
+      double igate = shape.get(inputs.igate(), row, head, 1, t, 0);
+      double fgate = shape.get(inputs.fgate(), row, head, 1, t, 0);
       double logF = Math.min(fgate, 0) - Math.log1p(Math.exp(-Math.abs(fgate))) + m;
       m = Math.max(logF, igate); // eq. 15
       input = Math.exp(igate - m); // eq. 16
       forget = Math.exp(logF - m); // eq. 17
       for (int x = 0; x < n.length; x++) {
-        double ik = input * inputs.k().get(shape, row, head, n.length, t, x);
+        double ik = input * shape.get(inputs.k(), row, head, n.length, t, x);
         n[x] = forget * n[x] + ik; // eq. 20
         for (int y = 0; y < c[x].length; y++) {
-          double v = inputs.v().get(shape, row, head, c[x].length, t, y);
+          double v = shape.get(inputs.v(), row, head, c[x].length, t, y);
           c[x][y] = forget * c[x][y] + ik * v; // eq. 19
         }
       }

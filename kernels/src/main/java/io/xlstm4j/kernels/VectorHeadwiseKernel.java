@@ -36,10 +36,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   @Override
-  public void forward(HeadwiseShape shape, HeadwiseRows x, MemorySegment w, HeadwiseRows y) {
-    x.check("x", shape, shape.in());
+  public void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y) {
+    x.check("x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
-    y.check("y", shape, shape.out());
+    y.check("y", shape.positions(), shape.heads() * shape.out());
     int slices = slices(shape);
     if (isFour(shape)) {
       float[] weights = byInput(shape, w);
@@ -64,15 +64,16 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   @Override
   public void backward(
       HeadwiseShape shape,
-      HeadwiseRows x,
+      Rows x,
       MemorySegment w,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       MemorySegment dw) {
-    x.check("x", shape, shape.in());
+    x.check("x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("w", w, shape.floatsOfWeight());
-    dy.check("gradient of y", shape, shape.out());
-    dx.check("gradient of x", shape, shape.in());
+    dy.check("gradient of y", shape.positions(), shape.heads() * shape.out());
+    dx.check("gradient of x", shape.positions(), shape.heads() * shape.in());
     MlstmMath.expectFloats("gradient of w", dw, shape.floatsOfWeight());
     int slices = slices(shape);
     if (isFour(shape)) {
@@ -87,6 +88,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
                   weights,
                   dy,
                   dx,
+                  add,
                   parts[s],
                   first(shape, slices, s),
                   first(shape, slices, s + 1)));
@@ -108,6 +110,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
               weights,
               dy,
               dx,
+              add,
               parts[s],
               first(shape, slices, s),
               first(shape, slices, s + 1));
@@ -174,7 +177,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   private static void fourByFour(
-      HeadwiseShape shape, HeadwiseRows x, float[] weights, HeadwiseRows y, int from, int to) {
+      HeadwiseShape shape, Rows x, float[] weights, Rows y, int from, int to) {
     int channels = shape.heads() * 4;
     int bound = LANES.loopBound(channels);
     VectorMask<Float> tail = LANES.indexInRange(bound, channels);
@@ -209,10 +212,11 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
 
   private static void fourByFourBack(
       HeadwiseShape shape,
-      HeadwiseRows x,
+      Rows x,
       float[] weights,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       float[] dw,
       int from,
       int to) {
@@ -221,16 +225,18 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     for (int p = from; p < to; p += ROWS) {
       int end = Math.min(to, p + ROWS);
       for (int at = 0; at < channels; at += WIDTH) {
-        fourByFourBack(x, weights, dy, dx, dw, p, end, at, wide, LANES.indexInRange(at, channels));
+        fourByFourBack(
+            x, weights, dy, dx, add, dw, p, end, at, wide, LANES.indexInRange(at, channels));
       }
     }
   }
 
   private static void fourByFourBack(
-      HeadwiseRows x,
+      Rows x,
       float[] weights,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       float[] dw,
       int from,
       int to,
@@ -246,6 +252,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     var s2 = FloatVector.fromArray(LANES, dw, at + 2 * wide);
     var s3 = FloatVector.fromArray(LANES, dw, at + 3 * wide);
     boolean whole = mask.allTrue();
+    int count = mask.trueCount();
     for (int p = from; p < to; p++) {
       long xAt = ((long) p * x.stride() + at) * Float.BYTES;
       long dyAt = ((long) p * dy.stride() + at) * Float.BYTES;
@@ -267,6 +274,9 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
       dIn = dOut.rearrange(SECOND).fma(w1, dIn);
       dIn = dOut.rearrange(THIRD).fma(w2, dIn);
       dIn = dOut.rearrange(FOURTH).fma(w3, dIn);
+      if (add) {
+        dIn = dIn.add(SegmentFloats.load(dx.data(), dxAt / Float.BYTES, whole ? WIDTH : count));
+      }
       if (whole) {
         dIn.intoMemorySegment(dx.data(), dxAt, MlstmMemory.ORDER);
       } else {
@@ -286,13 +296,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   private static void forward(
-      HeadwiseShape shape,
-      Scratch work,
-      HeadwiseRows x,
-      float[] w,
-      HeadwiseRows y,
-      int from,
-      int to) {
+      HeadwiseShape shape, Scratch work, Rows x, float[] w, Rows y, int from, int to) {
     int in = shape.in();
     int out = shape.out();
     work.fit(in, out);
@@ -318,10 +322,11 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static void backward(
       HeadwiseShape shape,
       Scratch work,
-      HeadwiseRows x,
+      Rows x,
       float[] w,
-      HeadwiseRows dy,
-      HeadwiseRows dx,
+      Rows dy,
+      Rows dx,
+      boolean add,
       float[] dw,
       int from,
       int to) {
@@ -338,7 +343,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
         work.load(dy, p, rows, head, out, work.out);
         work.product.multiplyTransposedLeft(
             out, in, rows, dOutputs, inputs, new Block(dw, at, in), true);
-        work.product.multiply(rows, in, out, dOutputs, new Block(w, at, in), inputs, false);
+        if (add) {
+          work.load(dx, p, rows, head, in, work.in);
+        }
+        work.product.multiply(rows, in, out, dOutputs, new Block(w, at, in), inputs, add);
         work.store(work.in, dx, p, rows, head, in);
       }
     }
@@ -368,12 +376,12 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
       }
     }
 
-    void load(HeadwiseRows from, int p, int rows, int head, int width, float[] to) {
+    void load(Rows from, int p, int rows, int head, int width, float[] to) {
       long at = (long) p * from.stride() + (long) head * width;
       MlstmMemory.load(from.data(), at, from.stride(), rows, width, 1, to, whole(width));
     }
 
-    void store(float[] from, HeadwiseRows to, int p, int rows, int head, int width) {
+    void store(float[] from, Rows to, int p, int rows, int head, int width) {
       long at = (long) p * to.stride() + (long) head * width;
       MlstmMemory.store(from, whole(width), 1, rows, width, to.data(), at, to.stride());
     }

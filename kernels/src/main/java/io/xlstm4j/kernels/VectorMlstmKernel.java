@@ -41,11 +41,11 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      MlstmRows h,
+      Rows h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     inputs.check(shape);
-    h.check("h", shape, shape.vDim());
+    shape.check("h", h, shape.vDim());
     last.check("last", shape);
     if (initial != null) {
       initial.check("initial", shape);
@@ -66,7 +66,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      MlstmRows h,
+      Rows h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     int row = pair / shape.heads();
@@ -95,15 +95,15 @@ public final class VectorMlstmKernel implements MlstmKernel {
   public void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      MlstmRows h,
+      Rows h,
       MemorySegment saved,
-      MlstmRows dH,
+      Rows dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
     inputs.check(shape);
-    h.check("h", shape, shape.vDim());
-    dH.check("gradient of h", shape, shape.vDim());
+    shape.check("h", h, shape.vDim());
+    shape.check("gradient of h", dH, shape.vDim());
     gradients.check(shape);
     MlstmMath.expectBytes("saved", saved, savedBytes(shape));
     if (dLast != null) {
@@ -126,9 +126,9 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       int pair,
       MlstmInputs inputs,
-      MlstmRows h,
+      Rows h,
       MemorySegment saved,
-      MlstmRows dH,
+      Rows dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {

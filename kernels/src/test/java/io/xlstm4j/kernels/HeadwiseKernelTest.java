@@ -108,13 +108,20 @@ class HeadwiseKernelTest {
     try (Arena arena = Arena.ofShared()) {
       int in = shape.heads() * shape.in();
       int out = shape.heads() * shape.out();
-      HeadwiseRows xs = rows(arena, x, in);
-      HeadwiseRows y = rows(arena, new float[dy.length], out);
-      HeadwiseRows dx = rows(arena, new float[x.length], in);
+      Rows xs = rows(arena, x, in);
+      Rows y = rows(arena, new float[dy.length], out);
+      Rows dx = rows(arena, new float[x.length], in);
       MemorySegment weight = arena.allocateFrom(ValueLayout.JAVA_FLOAT, w);
       MemorySegment dw = arena.allocate((long) w.length * Float.BYTES, 64);
       kernel.forward(shape, xs, weight, y);
-      kernel.backward(shape, xs, weight, rows(arena, dy, out), dx, dw);
+      kernel.backward(shape, xs, weight, rows(arena, dy, out), dx, false, dw);
+      Rows twice = rows(arena, dense(dx, in), in);
+      kernel.backward(shape, xs, weight, rows(arena, dy, out), twice, true, dw);
+      float[] once = dense(dx, in);
+      float[] doubled = dense(twice, in);
+      for (int i = 0; i < once.length; i++) {
+        assertThat(doubled[i]).isCloseTo(2 * once[i], within(1e-4f));
+      }
       var result = new ArrayList<float[]>();
       result.add(dense(y, out));
       result.add(dense(dx, in));
@@ -123,22 +130,22 @@ class HeadwiseKernelTest {
     }
   }
 
-  private static HeadwiseRows rows(Arena arena, float[] data, int width) {
+  private static Rows rows(Arena arena, float[] data, int width) {
     int positions = data.length / width;
     MemorySegment memory = arena.allocate((long) positions * (width + GAP) * Float.BYTES, 64);
-    var result = new HeadwiseRows(memory, width + GAP);
+    var result = new Rows(memory, width + GAP);
     for (int i = 0; i < data.length; i++) {
       result.set(i / width, i % width, data[i]);
     }
     for (int p = 0; p < positions; p++) {
       for (int gap = width; gap < width + GAP; gap++) {
-        result.set(p, gap, Double.NaN); // nobody's
+        result.set(p, gap, Float.NaN); // nobody's
       }
     }
     return result;
   }
 
-  private static float[] dense(HeadwiseRows rows, int width) {
+  private static float[] dense(Rows rows, int width) {
     int positions = (int) (rows.data().byteSize() / Float.BYTES / rows.stride());
     float[] result = new float[positions * width];
     for (int i = 0; i < result.length; i++) {

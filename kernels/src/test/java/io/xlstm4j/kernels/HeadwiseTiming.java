@@ -26,10 +26,10 @@ final class HeadwiseTiming {
     try (Arena arena = Arena.ofShared()) {
       int in = shape.heads() * shape.in();
       int out = shape.heads() * shape.out();
-      HeadwiseRows x = rows(arena, shape, in);
-      HeadwiseRows y = rows(arena, shape, out);
-      HeadwiseRows dy = rows(arena, shape, out);
-      HeadwiseRows dx = rows(arena, shape, in);
+      Rows x = rows(arena, shape, in);
+      Rows y = rows(arena, shape, out);
+      Rows dy = rows(arena, shape, out);
+      Rows dx = rows(arena, shape, in);
       MemorySegment w = arena.allocate((long) shape.floatsOfWeight() * Float.BYTES, 64);
       MemorySegment dw = arena.allocate((long) shape.floatsOfWeight() * Float.BYTES, 64);
       double copy = Double.MAX_VALUE;
@@ -46,7 +46,7 @@ final class HeadwiseTiming {
         long b = System.nanoTime();
         kernel.forward(shape, x, w, y);
         long c = System.nanoTime();
-        kernel.backward(shape, x, w, dy, dx, dw);
+        kernel.backward(shape, x, w, dy, dx, false, dw);
         long d = System.nanoTime();
         copy = Math.min(copy, (b - a) / 1e6);
         forward = Math.min(forward, (c - b) / 1e6);
@@ -62,8 +62,8 @@ final class HeadwiseTiming {
     }
   }
 
-  private static HeadwiseRows rows(Arena arena, HeadwiseShape shape, int width) {
-    return new HeadwiseRows(
+  private static Rows rows(Arena arena, HeadwiseShape shape, int width) {
+    return new Rows(
         arena.allocate((long) shape.positions() * width * Float.BYTES, 64).fill((byte) 0), width);
   }
 }

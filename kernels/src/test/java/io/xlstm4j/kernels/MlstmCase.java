@@ -96,7 +96,7 @@ final class MlstmCase {
             ? new MlstmState(
                 floats(arena, get("C")), floats(arena, get("n")), floats(arena, get("m")))
             : null;
-    MlstmRows h = empty(arena, "h");
+    Rows h = empty(arena, "h");
     var last =
         new MlstmState(space(arena, size("C")), space(arena, size("n")), space(arena, size("m")));
     MemorySegment saved = arena.allocate(kernel.savedBytes(shape), 64);
@@ -135,11 +135,11 @@ final class MlstmCase {
     return result;
   }
 
-  private MlstmRows empty(Arena arena, String name) {
+  private Rows empty(Arena arena, String name) {
     return rows(arena, name, new float[size(name)]);
   }
 
-  private MlstmRows rows(Arena arena, String name, float[] data) {
+  private Rows rows(Arena arena, String name, float[] data) {
     int stride = width(name) + GAP;
     int positions = shape.batch() * shape.length();
     MemorySegment memory = space(arena, positions * stride);
@@ -152,10 +152,10 @@ final class MlstmCase {
           (long) p * stride * Float.BYTES,
           width(name));
     }
-    return new MlstmRows(memory, stride);
+    return new Rows(memory, stride);
   }
 
-  private float[] dense(String name, MlstmRows rows) {
+  private float[] dense(String name, Rows rows) {
     float[] result = new float[size(name)];
     for (int p = 0; p < shape.batch() * shape.length(); p++) {
       MemorySegment.copy(

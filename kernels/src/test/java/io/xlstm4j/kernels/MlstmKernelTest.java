@@ -277,7 +277,7 @@ class MlstmKernelTest {
     var shape = new MlstmShape(1, 2, 1, 4, 4);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment few = arena.allocate(7 * Float.BYTES);
-      var rows = new MlstmRows(few, 4);
+      var rows = new Rows(few, 4);
       var inputs = new MlstmInputs(rows, rows, rows, rows, rows, null, null);
       var state = new MlstmState(few, few, few);
       assertThatThrownBy(
@@ -287,12 +287,12 @@ class MlstmKernelTest {
               new ScalarMlstmKernel(ONE)
                   .forward(
                       shape,
-                      new MlstmInputs(new MlstmRows(few, 3), rows, rows, rows, rows, null, null),
+                      new MlstmInputs(new Rows(few, 3), rows, rows, rows, rows, null, null),
                       null,
                       rows,
                       state,
                       null))
-          .hasMessage("q: stride (3) must be at least NH * width (4)");
+          .hasMessage("q: stride (3) must be at least the width (4)");
     }
   }
 

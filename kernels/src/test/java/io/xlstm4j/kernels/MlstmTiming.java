@@ -43,8 +43,8 @@ final class MlstmTiming {
               rows(arena, shape, 1, random),
               null,
               null);
-      MlstmRows h = rows(arena, shape, v, random);
-      MlstmRows dH = rows(arena, shape, v, random);
+      Rows h = rows(arena, shape, v, random);
+      Rows dH = rows(arena, shape, v, random);
       var last =
           new MlstmState(
               floats(arena, shape.floatsOfC()),
@@ -88,13 +88,13 @@ final class MlstmTiming {
     }
   }
 
-  private static MlstmRows rows(Arena arena, MlstmShape shape, int width, Random random) {
+  private static Rows rows(Arena arena, MlstmShape shape, int width, Random random) {
     int stride = shape.heads() * width;
     MemorySegment data = floats(arena, (long) shape.batch() * shape.length() * stride);
     for (long i = 0; i < data.byteSize() / Float.BYTES; i++) {
       data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
     }
-    return new MlstmRows(data, stride);
+    return new Rows(data, stride);
   }
 
   private static MemorySegment floats(Arena arena, long count) {

@@ -90,15 +90,15 @@ class TokenKernelsTest {
             new MlstmShape(1, STEPS, cell.heads(), cell.qkDim(), cell.vDim()),
             inputs,
             state,
-            new MlstmRows(out, cell.heads() * cell.vDim()),
+            new Rows(out, cell.heads() * cell.vDim()),
             state,
             null);
     workers.close();
     return out;
   }
 
-  private static MlstmRows rows(MemorySegment in, int from, int stride) {
-    return new MlstmRows(in.asSlice(4L * from), stride);
+  private static Rows rows(MemorySegment in, int from, int stride) {
+    return new Rows(in.asSlice(4L * from), stride);
   }
 
   private static MemorySegment slice(MemorySegment memory, int from, int count) {

@@ -3,9 +3,9 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmKernel;
-import io.xlstm4j.kernels.MlstmRows;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
+import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.function.IntConsumer;
@@ -80,8 +80,8 @@ final class MlstmCell {
     work.kernels.mlstm().forward(shape, inputs, state, of(rows.h()), state, null);
   }
 
-  private static MlstmRows of(FloatRows rows) {
-    return new MlstmRows(rows.data().asSlice(rows.at() * Float.BYTES), rows.stride());
+  private static Rows of(FloatRows rows) {
+    return new Rows(rows.data().asSlice(rows.at() * Float.BYTES), rows.stride());
   }
 
   static MemorySegment slice(MemorySegment memory, long at, long floats) {

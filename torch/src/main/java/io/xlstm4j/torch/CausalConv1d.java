@@ -40,6 +40,11 @@ final class CausalConv1d {
     return bias;
   }
 
+  /// K, inputs that an output sees.
+  int taps() {
+    return config.kernelSize();
+  }
+
   boolean isDepthwise() {
     return !config.channelMixing();
   }

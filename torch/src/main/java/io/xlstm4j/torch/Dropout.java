@@ -2,6 +2,7 @@ package io.xlstm4j.torch;
 
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /// Dropout with probability p while its model trains, the identity otherwise.
 final class Dropout {
@@ -11,6 +12,13 @@ final class Dropout {
   Dropout(double probability, Execution execution) {
     this.probability = probability;
     this.execution = execution;
+  }
+
+  /// What dropout multiplies by, of the shape of `x`; null for one.
+  @Nullable Tensor factor(Tensor x) {
+    return probability > 0 && execution.training()
+        ? torch.dropout(torch.ones_like(x), probability, true)
+        : null;
   }
 
   Tensor forward(Tensor x) {

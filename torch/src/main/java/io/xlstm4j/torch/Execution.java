@@ -10,6 +10,7 @@ import org.bytedeco.pytorch.Tensor;
 /// all parts of a model read.
 final class Execution {
   private static final FusedCells FUSED = new FusedCells(Kernels.shared());
+  private static final FusedBlocks FUSED_BLOCKS = new FusedBlocks(Kernels.shared());
   private static final FusedLayers FUSED_LAYERS = new FusedLayers(Kernels.shared());
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
@@ -28,6 +29,11 @@ final class Execution {
 
   void backend(Backend chosen) {
     backend = chosen;
+  }
+
+  /// The kernels of whole blocks.
+  static FusedBlocks blocks() {
+    return FUSED_BLOCKS;
   }
 
   /// The sLSTM cell over a sequence; shapes of [SlstmCell#forward].
@@ -109,7 +115,8 @@ final class Execution {
     return gelu(both.narrow(-1, 0, up)).mul(both.narrow(-1, up, up)); // exact, by erf
   }
 
-  private boolean fuses(Tensor x) {
+  /// Whether whole blocks are computed by our own kernels.
+  boolean fuses(Tensor x) {
     return backend == Backend.FUSED && FusedCells.takes(x);
   }
 

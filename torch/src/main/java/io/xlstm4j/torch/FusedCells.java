@@ -3,22 +3,20 @@ package io.xlstm4j.torch;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
-import io.xlstm4j.kernels.MlstmRows;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.SlstmKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /// The cells on our own kernels: CPU, float32. [SlstmCell] and [MlstmCell] are the twins that they
 /// are held to.
-///
-/// Outputs and final state of a call are one block of memory, and so are their gradients: then one
-/// hook sees them all.
 final class FusedCells {
   private final Kernels kernels;
 
@@ -52,15 +50,18 @@ final class FusedCells {
             initial.m().contiguous());
     TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    long states = (long) batch * heads * headDim;
-    Tensor out = TensorMemory.floats(states * length + 4 * states);
+    Tensor y = TensorMemory.floats(batch, length, heads, headDim);
+    Tensor[] last = new Tensor[4];
+    for (int i = 0; i < 4; i++) {
+      last[i] = TensorMemory.floats(batch, heads, headDim);
+    }
     Tensor saved =
         TensorMemory.floats(backward ? kernels.slstm().savedBytes(size) / Float.BYTES : 1);
     var cell =
         new SlstmCall(
             size,
             TensorMemory.addresses(inputs),
-            TensorMemory.address(out),
+            TensorMemory.address(y),
             TensorMemory.address(saved),
             masks.addresses());
     kernels
@@ -69,19 +70,20 @@ final class FusedCells {
             size,
             cell.inputs(),
             cell.y(),
-            cell.last(),
+            new SlstmKernel.State(
+                TensorMemory.segment(last[0]),
+                TensorMemory.segment(last[1]),
+                TensorMemory.segment(last[2]),
+                TensorMemory.segment(last[3])),
             backward ? cell.saved(kernels.slstm().savedBytes(size)) : null,
             kernels.workers());
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
-    Tensor tied =
-        HandWrittenBackward.tie(
-            inputs, out, kept, gradient -> slstmBackward(cell, TensorMemory.address(gradient)));
-    Tensor y = tied.narrow(0, 0, states * length).view(batch, length, heads, headDim);
-    Tensor[] last = new Tensor[4];
-    for (int i = 0; i < 4; i++) {
-      last[i] = tied.narrow(0, states * (length + i), states).view(batch, heads, headDim);
-    }
+    HandWrittenBackward.tie(
+        inputs,
+        List.of(y, last[0], last[1], last[2], last[3]),
+        kept,
+        gradients -> slstmBackward(cell, gradients));
     return new SlstmCell.Output(y, new SlstmCell.State(last[0], last[1], last[2], last[3]));
   }
 
@@ -89,15 +91,6 @@ final class FusedCells {
   private record SlstmCall(SlstmKernel.Size size, long[] in, long out, long save, long[] masks) {
     private long states() {
       return (long) size.batch() * size.heads() * size.headDim();
-    }
-
-    private SlstmKernel.State state(long first) {
-      long bytes = states() * Float.BYTES;
-      return new SlstmKernel.State(
-          TensorMemory.memory(first, states()),
-          TensorMemory.memory(first + bytes, states()),
-          TensorMemory.memory(first + 2 * bytes, states()),
-          TensorMemory.memory(first + 3 * bytes, states()));
     }
 
     SlstmKernel.Inputs inputs() {
@@ -118,18 +111,13 @@ final class FusedCells {
       return TensorMemory.memory(out, states() * size.length());
     }
 
-    SlstmKernel.State last() {
-      return state(out + states() * size.length() * Float.BYTES);
-    }
-
     MemorySegment saved(long bytes) {
       return MemorySegment.ofAddress(save).reinterpret(bytes);
     }
   }
 
-  private Tensor[] slstmBackward(SlstmCall call, long gradient) {
+  private Tensor[] slstmBackward(SlstmCall call, @Nullable Tensor[] gradients) {
     SlstmKernel.Size size = call.size;
-    long states = call.states();
     Tensor dwx = TensorMemory.floats(size.batch(), size.length(), 4, size.heads(), size.headDim());
     Tensor dr = TensorMemory.floats(size.heads(), size.headDim(), 4, size.headDim());
     Tensor db = TensorMemory.floats(size.heads(), 4, size.headDim());
@@ -137,8 +125,10 @@ final class FusedCells {
     for (int i = 0; i < 4; i++) {
       d0[i] = TensorMemory.floats(size.batch(), size.heads(), size.headDim());
     }
-    long dLast = gradient + states * size.length() * Float.BYTES;
-    long bytes = states * Float.BYTES;
+    Tensor dy =
+        gradients[0] == null
+            ? TensorMemory.floats(size.batch(), size.length(), size.heads(), size.headDim()).zero_()
+            : gradients[0];
     kernels
         .slstm()
         .backward(
@@ -146,12 +136,12 @@ final class FusedCells {
             call.inputs(),
             call.y(),
             call.saved(kernels.slstm().savedBytes(size)),
-            TensorMemory.memory(gradient, states * size.length()),
+            TensorMemory.segment(dy),
             new SlstmKernel.StateGradients(
-                TensorMemory.memory(dLast, states),
-                TensorMemory.memory(dLast + bytes, states),
-                TensorMemory.memory(dLast + 2 * bytes, states),
-                TensorMemory.memory(dLast + 3 * bytes, states)),
+                TensorMemory.optional(gradients[1]),
+                TensorMemory.optional(gradients[2]),
+                TensorMemory.optional(gradients[3]),
+                TensorMemory.optional(gradients[4])),
             new SlstmKernel.Gradients(
                 TensorMemory.segment(dwx),
                 TensorMemory.segment(dr),
@@ -198,18 +188,17 @@ final class FusedCells {
             initial.m().detach().contiguous());
     TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    long pairs = (long) batch * heads;
-    long hs = pairs * length * shape.vDim();
-    long cs = pairs * shape.qkDim() * shape.vDim();
-    long ns = pairs * shape.qkDim();
-    Tensor out = TensorMemory.floats(hs + cs + ns + pairs);
+    Tensor h = TensorMemory.floats(batch, length, heads, shape.vDim());
+    Tensor c = TensorMemory.floats(batch, heads, shape.qkDim(), shape.vDim());
+    Tensor n = TensorMemory.floats(batch, heads, shape.qkDim());
+    Tensor m = TensorMemory.floats(batch, heads);
     Tensor saved =
         TensorMemory.floats(backward ? kernels.mlstm().savedBytes(shape) / Float.BYTES + 2 : 1);
     var call =
         new MlstmCall(
             shape,
             TensorMemory.addresses(inputs),
-            TensorMemory.address(out),
+            TensorMemory.address(h),
             TensorMemory.address(saved),
             masks.addresses());
     kernels
@@ -219,19 +208,14 @@ final class FusedCells {
             call.inputs(),
             call.initial(),
             call.h(),
-            call.last(),
+            new MlstmState(
+                TensorMemory.segment(c), TensorMemory.segment(n), TensorMemory.segment(m)),
             backward ? call.saved(kernels.mlstm().savedBytes(shape)) : null);
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
-    Tensor tied =
-        HandWrittenBackward.tie(
-            inputs, out, kept, gradient -> mlstmBackward(call, TensorMemory.address(gradient)));
-    return new MlstmCell.Output(
-        tied.narrow(0, 0, hs).view(batch, length, heads, shape.vDim()),
-        new MlstmCell.State(
-            tied.narrow(0, hs, cs).view(batch, heads, shape.qkDim(), shape.vDim()),
-            tied.narrow(0, hs + cs, ns).view(batch, heads, shape.qkDim()),
-            tied.narrow(0, hs + cs + ns, pairs).view(batch, heads).detach()));
+    HandWrittenBackward.tie(
+        inputs, List.of(h, c, n), kept, gradients -> mlstmBackward(call, gradients));
+    return new MlstmCell.Output(h, new MlstmCell.State(c, n, m));
   }
 
   /// Addresses of one call; whose memory is held by the graph.
@@ -244,9 +228,9 @@ final class FusedCells {
       return (long) shape.batch() * shape.heads();
     }
 
-    private MlstmRows rows(long address, int width) {
+    private Rows rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new MlstmRows(TensorMemory.memory(address, positions() * stride), stride);
+      return new Rows(TensorMemory.memory(address, positions() * stride), stride);
     }
 
     MlstmInputs inputs() {
@@ -275,22 +259,8 @@ final class FusedCells {
       return pairs() * shape.qkDim();
     }
 
-    private long hs() {
-      return positions() * shape.heads() * shape.vDim();
-    }
-
-    MlstmRows h() {
+    Rows h() {
       return rows(out, shape.vDim());
-    }
-
-    MlstmState last() {
-      long c = out + hs() * Float.BYTES;
-      long n = c + cs() * Float.BYTES;
-      long m = n + ns() * Float.BYTES;
-      return new MlstmState(
-          TensorMemory.memory(c, cs()),
-          TensorMemory.memory(n, ns()),
-          TensorMemory.memory(m, pairs()));
     }
 
     MemorySegment saved(long bytes) {
@@ -298,7 +268,7 @@ final class FusedCells {
     }
   }
 
-  private Tensor[] mlstmBackward(MlstmCall call, long gradient) {
+  private Tensor[] mlstmBackward(MlstmCall call, @Nullable Tensor[] gradients) {
     MlstmShape shape = call.shape;
     int batch = shape.batch();
     int length = shape.length();
@@ -311,7 +281,15 @@ final class FusedCells {
     Tensor dc = TensorMemory.floats(batch, heads, shape.qkDim(), shape.vDim());
     Tensor dn = TensorMemory.floats(batch, heads, shape.qkDim());
     Tensor dm = TensorMemory.floats(batch, heads).zero_();
-    long dLast = gradient + call.hs() * Float.BYTES;
+    Tensor dH =
+        gradients[0] == null
+            ? TensorMemory.floats(batch, length, heads, shape.vDim()).zero_()
+            : gradients[0];
+    Tensor dLastC =
+        gradients[1] == null ? TensorMemory.floats(Ops.shape(dc)).zero_() : gradients[1];
+    Tensor dLastN =
+        gradients[2] == null ? TensorMemory.floats(Ops.shape(dn)).zero_() : gradients[2];
+    boolean carries = gradients[1] != null || gradients[2] != null;
     kernels
         .mlstm()
         .backward(
@@ -319,10 +297,10 @@ final class FusedCells {
             call.inputs(),
             call.h(),
             call.saved(kernels.mlstm().savedBytes(shape)),
-            call.rows(gradient, shape.vDim()),
-            new MlstmStateGradient(
-                TensorMemory.memory(dLast, call.cs()),
-                TensorMemory.memory(dLast + call.cs() * Float.BYTES, call.ns())),
+            call.rows(TensorMemory.address(dH), shape.vDim()),
+            carries
+                ? new MlstmStateGradient(TensorMemory.segment(dLastC), TensorMemory.segment(dLastN))
+                : null,
             new MlstmGradients(
                 call.rows(TensorMemory.address(dq), shape.qkDim()),
                 call.rows(TensorMemory.address(dk), shape.qkDim()),

@@ -3,9 +3,9 @@ package io.xlstm4j.torch;
 import io.xlstm4j.kernels.CausalConvKernel;
 import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.HeadNormKernel;
-import io.xlstm4j.kernels.HeadwiseRows;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.Rows;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,28 +38,24 @@ final class FusedLayers {
       inputs.add(bias.contiguous());
     }
     TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
-    long tokens = (long) batch * length * channels;
     long tails = tail.numel();
-    Tensor out = TensorMemory.floats(tokens + tails);
+    Tensor y = TensorMemory.floats(batch, length, channels);
+    Tensor lastTail = TensorMemory.floats(Ops.shape(tail));
     var call = new ConvCall(size, TensorMemory.addresses(inputs), tails, masks.addresses());
-    long first = TensorMemory.address(out);
     kernels
         .causalConv()
         .forward(
             size,
             call.inputs(),
-            TensorMemory.memory(first, tokens),
-            TensorMemory.memory(first + tokens * Float.BYTES, tails),
+            TensorMemory.segment(y),
+            TensorMemory.segment(lastTail),
             kernels.workers());
-    Tensor tied =
-        HandWrittenBackward.tie(
-            inputs,
-            out,
-            masks.tensors(),
-            gradient -> convBackward(call, TensorMemory.address(gradient)));
-    return new CausalConv1d.Output(
-        tied.narrow(0, 0, tokens).view(batch, length, channels),
-        tied.narrow(0, tokens, tails).view(batch, size.taps() - 1L, channels));
+    HandWrittenBackward.tie(
+        inputs,
+        List.of(y, lastTail),
+        masks.tensors(),
+        gradients -> convBackward(call, gradients[0], gradients[1]));
+    return new CausalConv1d.Output(y, lastTail);
   }
 
   private record ConvCall(CausalConvKernel.Size size, long[] in, long tails, long[] masks) {
@@ -83,8 +79,10 @@ final class FusedLayers {
     }
   }
 
-  private Tensor[] convBackward(ConvCall call, long gradient) {
+  private Tensor[] convBackward(ConvCall call, @Nullable Tensor dY, @Nullable Tensor dLastTail) {
     CausalConvKernel.Size size = call.size;
+    Tensor dy =
+        dY == null ? TensorMemory.floats(size.batch(), size.length(), size.channels()).zero_() : dY;
     Tensor dx = TensorMemory.floats(size.batch(), size.length(), size.channels());
     Tensor dw = TensorMemory.floats(size.channels(), 1, size.taps());
     Tensor dTail = TensorMemory.floats(size.batch(), size.taps() - 1L, size.channels());
@@ -94,8 +92,8 @@ final class FusedLayers {
         .backward(
             size,
             call.inputs(),
-            TensorMemory.memory(gradient, call.tokens()),
-            TensorMemory.memory(gradient + call.tokens() * Float.BYTES, call.tails),
+            TensorMemory.segment(dy),
+            dLastTail == null ? null : TensorMemory.segment(dLastTail),
             new CausalConvKernel.Gradients(
                 TensorMemory.segment(dx),
                 TensorMemory.segment(dw),
@@ -127,13 +125,12 @@ final class FusedLayers {
   }
 
   private record HeadwiseCall(HeadwiseShape shape, long[] in, long[] xShape) {
-    HeadwiseRows rows(long address, int width) {
+    Rows rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new HeadwiseRows(
-          TensorMemory.memory(address, (long) shape.positions() * stride), stride);
+      return new Rows(TensorMemory.memory(address, (long) shape.positions() * stride), stride);
     }
 
-    HeadwiseRows x() {
+    Rows x() {
       return rows(in[0], shape.in());
     }
 
@@ -154,6 +151,7 @@ final class FusedLayers {
             call.weight(),
             call.rows(gradient, shape.out()),
             call.rows(TensorMemory.address(dx), shape.in()),
+            false,
             TensorMemory.segment(dw));
     return new Tensor[] {dx, dw};
   }

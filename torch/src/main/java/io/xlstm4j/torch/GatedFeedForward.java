@@ -2,8 +2,10 @@ package io.xlstm4j.torch;
 
 import io.xlstm4j.core.config.FeedForwardConfig;
 import io.xlstm4j.core.config.FeedForwardConfig.Activation;
+import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.jspecify.annotations.Nullable;
 
 /// The feed-forward of an sLSTM block: `dropout((act(gate) * up) W_down)`, gate half first (spec
 /// 3.3).
@@ -23,6 +25,24 @@ final class GatedFeedForward {
     var bias = config.bias() ? Init.constant(0) : null;
     projUp = Linear.create(at.at("proj_up"), dim, 2L * up, Init.small(dim), bias);
     projDown = Linear.create(at.at("proj_down"), up, dim, Init.wang(dim, numBlocks), bias);
+  }
+
+  /// U, the width of the gate.
+  int upDim() {
+    return (int) projDown.weight().size(1);
+  }
+
+  /// The parameters, the norm before it first, as [FusedBlocks] takes them; none if no kernel knows
+  /// this kind.
+  List<Tensor> parts(Tensor norm) {
+    return activation == Activation.GELU && projUp.bias() == null
+        ? List.of(norm, projUp.weight(), projDown.weight())
+        : List.of();
+  }
+
+  /// What dropout multiplies the output by; null for one.
+  @Nullable Tensor dropoutFactor(Tensor x) {
+    return dropout.factor(x);
   }
 
   Tensor forward(Tensor x) {

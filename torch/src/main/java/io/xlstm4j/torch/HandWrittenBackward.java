@@ -1,9 +1,12 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.empty;
+
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.GradMode;
 import org.bytedeco.pytorch.NoGradGuard;
@@ -16,11 +19,18 @@ import org.jspecify.annotations.Nullable;
 /// An operation whose backward pass we wrote: what the presets have no custom functions for, made
 /// of hooks.
 ///
+/// ```
+/// inputs ─► aliases ─► zero ─► outputs      (forward)
+/// inputs ◄─ aliases ◄─ zero ◄─ outputs      (backward)
+///           hand out   compute  remember    (what the hooks do)
+/// ```
+///
 /// Each input gets an alias whose hook hands out our gradient; the sum of no elements of each
-/// alias, which is zero, ties it to the output; the output's hook computes all gradients at once.
-/// Memory that the backward pass reads is tied to the graph the same way, so it lives exactly as
-/// long as the graph does, whatever scopes close before. What is kept on the Java side is a few
-/// small objects, let go after the backward pass. One backward pass for each forward pass.
+/// alias, a zero, is added to every output. The outputs' hooks remember their gradients; the zero's
+/// hook, called when all have come, computes those of the inputs. Memory that the backward pass
+/// reads is tied to the zero too, so it lives exactly as long as the graph does, whatever scopes
+/// close before. What is kept on the Java side is a few small objects, let go after the backward
+/// pass. One backward pass for each forward pass.
 final class HandWrittenBackward {
   /// Calls that never saw a backward pass are forgotten from here on.
   private static final int MOST_LIVE = 1 << 16;
@@ -33,50 +43,87 @@ final class HandWrittenBackward {
   /// Computes the gradients of the inputs.
   @FunctionalInterface
   interface Backward {
-    /// @param gradient of the output, contiguous
+    /// @param gradients of the outputs, contiguous, in order; null for an output that nothing
+    ///   depends on
     /// @return one gradient for each input, of its shape, in order
-    Tensor[] apply(Tensor gradient);
+    Tensor[] apply(@Nullable Tensor[] gradients);
   }
 
-  /// Ties a computed output to its inputs.
+  /// Ties computed outputs to their inputs.
   ///
   /// @param inputs contiguous
-  /// @param output fresh and without a graph; float32, not empty; changed in place and returned
+  /// @param outputs fresh and without a graph; float32, not empty; changed in place
   /// @param kept memory that `backward` reads by address; stays as long as the graph
-  /// @param backward may hold addresses of `inputs`, `output` and `kept`, but no tensors
-  static Tensor tie(List<Tensor> inputs, Tensor output, List<Tensor> kept, Backward backward) {
-    if (!isNeeded(inputs)) {
-      return output;
+  /// @param backward may hold addresses of `inputs`, `outputs` and `kept`, but no tensors
+  static void tie(List<Tensor> inputs, List<Tensor> outputs, List<Tensor> kept, Backward backward) {
+    if (isNeeded(inputs)) {
+      tie(inputs, outputs, kept, backward, null);
     }
-    Call call = new Call(backward, inputs);
-    @Nullable Tensor ties = null;
-    @Nullable Tensor none = null; // no elements of an input that wants a gradient
+  }
+
+  /// The same for one output.
+  ///
+  /// @return the output
+  static Tensor tie(
+      List<Tensor> inputs, Tensor output, List<Tensor> kept, Function<Tensor, Tensor[]> backward) {
+    tie(inputs, List.of(output), kept, gradients -> backward.apply(Ops.present(gradients[0])));
+    return output;
+  }
+
+  /// The same for an operation whose backward pass adds to the gradients of parameters by itself:
+  /// there is a graph even if no input wants a gradient.
+  static void tieWithParameters(
+      List<Tensor> inputs, List<Tensor> outputs, List<Tensor> kept, Backward backward) {
+    if (isOn()) {
+      tie(inputs, outputs, kept, backward, new Tensor(empty(0).set_requires_grad(true)));
+    }
+  }
+
+  private static void tie(
+      List<Tensor> inputs,
+      List<Tensor> outputs,
+      List<Tensor> kept,
+      Backward backward,
+      @Nullable Tensor leaf) {
+    Call call = new Call(backward, inputs, outputs.size());
+    @Nullable Tensor zero = leaf == null ? null : leaf.sum();
+    @Nullable Tensor none = leaf; // no elements of something that wants a gradient
     for (int i = 0; i < inputs.size(); i++) {
       if (inputs.get(i).requires_grad()) {
         Tensor alias = inputs.get(i).view(-1);
         alias.register_hook(call.inputHook(i));
         none = alias.narrow(0, 0, 0);
-        ties = ties == null ? none.sum() : ties.add(none.sum());
+        zero = zero == null ? none.sum() : zero.add(none.sum());
       }
     }
-    if (ties == null || none == null) {
-      throw new AssertionError("some input wants a gradient");
+    if (zero == null || none == null) {
+      throw new AssertionError("something wants a gradient");
     }
     for (Tensor input : inputs) {
-      ties = ties.add(holding(none, input));
+      zero = zero.add(holding(none, input));
     }
     for (Tensor memory : kept) {
-      ties = ties.add(holding(none, memory));
+      zero = zero.add(holding(none, memory));
     }
-    ties = ties.add(holding(none, output));
-    Tensor tied = output.add_(ties); // + 0
-    tied.register_hook(call.outputHook());
-    return tied;
+    for (Tensor output : outputs) {
+      zero = zero.add(holding(none, output));
+    }
+    zero.register_hook(call.computeHook());
+    for (int i = 0; i < outputs.size(); i++) {
+      Tensor output = outputs.get(i);
+      output.add_(zero);
+      output.register_hook(call.outputHook(i));
+    }
   }
 
   /// Whether a graph is being built at all.
   static boolean isNeeded(List<Tensor> inputs) {
-    return GradMode.is_enabled() && inputs.stream().anyMatch(Tensor::requires_grad);
+    return isOn() && inputs.stream().anyMatch(Tensor::requires_grad);
+  }
+
+  /// Whether graphs are built on this thread.
+  static boolean isOn() {
+    return GradMode.is_enabled();
   }
 
   /// Zero, by a node of the graph that holds `memory`: a product of no elements saves its factors.
@@ -88,34 +135,52 @@ final class HandWrittenBackward {
   private static final class Call {
     private final Backward backward;
     private final long[][] shapes;
-    private final VoidTensorHook onOutput;
+    private final VoidTensorHook onZero;
+    private final VoidTensorHook[] onOutputs;
     private final @Nullable TensorTensorHook[] onInputs;
+    private final @Nullable Tensor[] outputGradients;
     private Tensor[] gradients = {};
+    private int wanted;
     private int handedOut;
     private boolean spent;
 
-    Call(Backward backward, List<Tensor> inputs) {
+    Call(Backward backward, List<Tensor> inputs, int outputs) {
       this.backward = backward;
       shapes = inputs.stream().map(Ops::shape).toArray(long[][]::new);
       onInputs = new TensorTensorHook[inputs.size()];
-      onOutput =
+      onOutputs = new VoidTensorHook[outputs];
+      outputGradients = new Tensor[outputs];
+      onZero =
           new VoidTensorHook() {
             @Override
             public void call(TensorBase gradient) {
-              compute(gradient);
+              compute();
             }
           };
-      onOutput.retainReference(); // a scope must not free it; the collector does, after LIVE
+      onZero.retainReference(); // a scope must not free it; the collector does, after LIVE
     }
 
-    VoidTensorHook outputHook() {
+    VoidTensorHook computeHook() {
       LIVE.add(this);
       if (LIVE.size() > MOST_LIVE) {
         synchronized (LIVE) {
           LIVE.remove(LIVE.iterator().next());
         }
       }
-      return onOutput;
+      return onZero;
+    }
+
+    VoidTensorHook outputHook(int index) {
+      var hook =
+          new VoidTensorHook() {
+            @Override
+            public void call(TensorBase gradient) {
+              outputGradients[index] = Scopes.keep(new Tensor(gradient).contiguous());
+            }
+          };
+      hook.retainReference();
+      onOutputs[index] = hook;
+      return hook;
     }
 
     TensorTensorHook inputHook(int index) {
@@ -128,10 +193,11 @@ final class HandWrittenBackward {
           };
       hook.retainReference();
       onInputs[index] = hook;
+      wanted++;
       return hook;
     }
 
-    private void compute(TensorBase gradient) {
+    private void compute() {
       if (spent) {
         throw new IllegalStateException(
             "the fused cells allow one backward pass for each forward pass; run forward again");
@@ -139,11 +205,22 @@ final class HandWrittenBackward {
       spent = true;
       try (var _ = new PointerScope();
           var _ = new NoGradGuard()) {
-        gradients = backward.apply(new Tensor(gradient).contiguous());
+        gradients = backward.apply(outputGradients);
         for (int i = 0; i < gradients.length; i++) {
           Ops.expectShape("gradient of input " + i, gradients[i], "of the input", shapes[i]);
           gradients[i] = Scopes.keep(gradients[i].view(-1));
         }
+      } finally {
+        for (int i = 0; i < outputGradients.length; i++) {
+          Tensor gradient = outputGradients[i];
+          if (gradient != null) {
+            Scopes.release(gradient);
+            outputGradients[i] = null;
+          }
+        }
+      }
+      if (wanted == 0) {
+        end();
       }
     }
 
@@ -153,20 +230,20 @@ final class HandWrittenBackward {
       Tensor gradient = gradients[index];
       Returned.set(gradient);
       handedOut++;
-      int all = 0;
-      for (TensorTensorHook hook : onInputs) {
-        all += hook == null ? 0 : 1;
-      }
-      if (handedOut == all) {
-        LIVE.remove(this);
-        for (int i = 0; i < gradients.length; i++) {
-          if (onInputs[i] == null) {
-            Scopes.release(gradients[i]); // of an input that wanted none
-          }
-        }
-        gradients = new Tensor[0];
+      if (handedOut == wanted) {
+        end();
       }
       return gradient;
+    }
+
+    private void end() {
+      LIVE.remove(this);
+      for (int i = 0; i < gradients.length; i++) {
+        if (onInputs[i] == null) {
+          Scopes.release(gradients[i]); // of an input that wanted none
+        }
+      }
+      gradients = new Tensor[0];
     }
   }
 

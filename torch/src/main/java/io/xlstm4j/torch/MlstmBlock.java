@@ -4,18 +4,21 @@ import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.MlstmBlockConfig;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /// `x + mlstm(norm(x))`.
 final class MlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final MlstmLayer xlstm;
   private final Execution execution;
+  private final FusedBlocks.@Nullable Parts parts; // null if no kernel knows this kind of block
 
   MlstmBlock(
       Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Execution execution) {
     this.execution = execution;
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), stack.embeddingDim());
     xlstm = new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, execution);
+    parts = xlstm.parts(at.store(), xlstmNorm.weight());
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, I)`
@@ -39,6 +42,10 @@ final class MlstmBlock implements Block {
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
     if (!(last instanceof State state)) {
       throw Block.foreign("mLSTM", last);
+    }
+    if (parts != null && execution.fuses(x)) {
+      Tensor entering = layout.padded(x, 1);
+      return Execution.blocks().mlstm(parts, entering, state, xlstm.dropoutFactor(x), layout);
     }
     Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     return new Output(x.add(layer.x()), layer.state());

@@ -6,6 +6,7 @@ import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
 import io.xlstm4j.core.config.MlstmLayerConfig;
+import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -63,6 +64,46 @@ final class MlstmLayer {
             stack.bias() ? bias : null);
     this.dropout = new Dropout(stack.dropout(), execution);
     this.execution = execution;
+  }
+
+  /// This layer and the norm before it as [FusedBlocks] takes them; null for a layer with biases or
+  /// without a convolution.
+  FusedBlocks.@Nullable Parts parts(Parameters store, Tensor norm) {
+    if (conv1d == null
+        || conv1d.taps() < 2
+        || conv1d.bias() == null
+        || projUp.bias() != null
+        || qProj.bias() != null
+        || outnorm.weight() == null) {
+      return null;
+    }
+    return new FusedBlocks.Parts(
+        store,
+        List.of(
+            norm,
+            projUp.weight(),
+            conv1d.weight(),
+            conv1d.bias(),
+            qProj.weight(),
+            kProj.weight(),
+            vProj.weight(),
+            igate.weight(),
+            Ops.present(igate.bias()),
+            fgate.weight(),
+            Ops.present(fgate.bias()),
+            outnorm.weight(),
+            learnableSkip,
+            projDown.weight()),
+        numHeads,
+        conv1d.taps(),
+        0,
+        (int) qProj.weight().size(1),
+        true);
+  }
+
+  /// What dropout multiplies the layer's output by; null for one.
+  @Nullable Tensor dropoutFactor(Tensor x) {
+    return dropout.factor(x);
   }
 
   /// @param x `(B, S, D)`, normed

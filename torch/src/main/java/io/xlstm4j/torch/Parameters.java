@@ -81,6 +81,13 @@ public final class Parameters implements AutoCloseable {
     }
   }
 
+  /// @throws IllegalStateException if the parameters were freed
+  void checkOpen() {
+    if (closed) {
+      throw new IllegalStateException("the model was closed; its parameters are gone");
+    }
+  }
+
   /// Frees the parameters. Closing twice is harmless.
   @Override
   public void close() {

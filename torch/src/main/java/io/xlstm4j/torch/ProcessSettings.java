@@ -6,16 +6,20 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
+import java.util.Map;
 
 /// What this process must say to the C library before libtorch comes.
 final class ProcessSettings {
-  private static final String WAIT_POLICY = "OMP_WAIT_POLICY";
+  /// Idle threads of libgomp and of OpenBLAS spin by default, the latter for 2^26 cycles after
+  /// every product; 2^4 is the least it takes.
+  private static final Map<String, String> SLEEP_WHEN_IDLE =
+      Map.of("OMP_WAIT_POLICY", "passive", "OPENBLAS_THREAD_TIMEOUT", "4");
 
   private ProcessSettings() {}
 
-  /// Idle threads of libgomp spin by default and take the processors from the kernels' threads,
-  /// which costs a training step up to half its speed. To be called before libgomp is loaded; what
-  /// the user set stays. Does nothing where the C library has no `setenv`.
+  /// Idle native threads would take the processors from the kernels' threads, which costs a
+  /// training step up to half its speed. To be called before the libraries are loaded; what the
+  /// user set stays. Does nothing where the C library has no `setenv`.
   static void letIdleThreadsSleep() {
     Linker linker = Linker.nativeLinker();
     linker
@@ -26,10 +30,14 @@ final class ProcessSettings {
                 address, FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT)))
         .ifPresent(setenv -> {
           try (Arena arena = Arena.ofConfined()) {
-            int _ = // 0: an existing value stays
-                (int)
-                    setenv.invokeExact(
-                        arena.allocateFrom(WAIT_POLICY), arena.allocateFrom("passive"), 0);
+            for (Map.Entry<String, String> setting : SLEEP_WHEN_IDLE.entrySet()) {
+              int _ = // 0: an existing value stays
+                  (int)
+                      setenv.invokeExact(
+                          arena.allocateFrom(setting.getKey()),
+                          arena.allocateFrom(setting.getValue()),
+                          0);
+            }
           } catch (Throwable e) {
             throw new AssertionError("setenv takes these arguments", e);
           }

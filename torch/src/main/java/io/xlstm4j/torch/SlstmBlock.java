@@ -12,6 +12,7 @@ final class SlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final SlstmLayer xlstm;
   private final Execution execution;
+  private final FusedBlocks.@Nullable Parts parts; // null if no kernel knows this kind of block
   private final @Nullable FeedForward feedForward;
 
   private record FeedForward(Norms.LayerNorm norm, GatedFeedForward ffn) {}
@@ -33,6 +34,17 @@ final class SlstmBlock implements Block {
             : new FeedForward(
                 Norms.LayerNorm.create(at.at("ffn_norm"), dim),
                 new GatedFeedForward(at.at("ffn"), ffn, dim, stack.numBlocks(), execution));
+    parts = parts(at.store());
+  }
+
+  private FusedBlocks.@Nullable Parts parts(Parameters store) {
+    if (feedForward == null) {
+      return xlstm.parts(store, xlstmNorm.weight(), List.of(), 0);
+    }
+    List<Tensor> tail = feedForward.ffn.parts(feedForward.norm.weight());
+    return tail.isEmpty()
+        ? null
+        : xlstm.parts(store, xlstmNorm.weight(), tail, feedForward.ffn.upDim());
   }
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`
@@ -57,6 +69,16 @@ final class SlstmBlock implements Block {
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
     if (!(last instanceof State state)) {
       throw Block.foreign("sLSTM", last);
+    }
+    if (parts != null && execution.fuses(x)) {
+      return Execution.blocks()
+          .slstm(
+              parts,
+              layout.padded(x, 1),
+              state,
+              xlstm.dropoutFactor(x),
+              feedForward == null ? null : feedForward.ffn.dropoutFactor(x),
+              layout);
     }
     Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     Tensor y = x.add(layer.x());

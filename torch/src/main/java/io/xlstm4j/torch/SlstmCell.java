@@ -55,6 +55,13 @@ public record SlstmCell(
           Ops.zerosLike(wide, batch, heads, headDim));
     }
 
+    void check(long batch, long heads, long headDim) {
+      Ops.expectShape("state y", y, "(B, NH, DH)", batch, heads, headDim);
+      Ops.expectShape("state c", c, "(B, NH, DH)", batch, heads, headDim);
+      Ops.expectShape("state n", n, "(B, NH, DH)", batch, heads, headDim);
+      Ops.expectShape("state m", m, "(B, NH, DH)", batch, heads, headDim);
+    }
+
     @Override
     public List<Tensor> tensors() {
       return List.of(y, c, n, m);
@@ -130,10 +137,7 @@ public record SlstmCell(
     long headDim = wx.size(4);
     Ops.expectShape("r", r, "(NH, DH, 4, DH)", heads, headDim, 4, headDim);
     Ops.expectShape("b", b, "(NH, 4, DH)", heads, 4, headDim);
-    Ops.expectShape("state y", initial.y, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state c", initial.c, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state n", initial.n, "(B, NH, DH)", batch, heads, headDim);
-    Ops.expectShape("state m", initial.m, "(B, NH, DH)", batch, heads, headDim);
+    initial.check(batch, heads, headDim);
     layout.check(batch, length);
     if (length == 0) {
       throw new IllegalArgumentException("a sequence must have at least one position");

@@ -5,6 +5,7 @@ import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.RecurrentWeightInit;
+import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -70,6 +71,43 @@ final class SlstmLayer {
             config.forwardClipval());
     this.dropout = new Dropout(stack.dropout(), execution);
     this.execution = execution;
+  }
+
+  /// This layer, the norm before it and the feed-forward behind it as [FusedBlocks] takes them;
+  /// null for a layer without a convolution or with a cell other than the paper's.
+  ///
+  /// @param feedForward its parameters, none if there is none
+  FusedBlocks.@Nullable Parts parts(
+      Parameters store, Tensor norm, List<Tensor> feedForward, int up) {
+    if (conv1d == null
+        || conv1d.taps() < 2
+        || conv1d.bias() == null
+        || !cell.equals(SlstmCell.PAPER)) {
+      return null;
+    }
+    var all =
+        new ArrayList<Tensor>(
+            List.of(
+                norm,
+                conv1d.weight(),
+                conv1d.bias(),
+                inputGate.weight(),
+                forgetGate.weight(),
+                zgate.weight(),
+                ogate.weight(),
+                recurrentKernel,
+                bias));
+    if (groupNorm.weight() != null) {
+      all.add(groupNorm.weight());
+    }
+    all.addAll(feedForward);
+    return new FusedBlocks.Parts(
+        store, all, numHeads, conv1d.taps(), up, 0, groupNorm.weight() != null);
+  }
+
+  /// What dropout multiplies the cell's output by; null for one.
+  @Nullable Tensor dropoutFactor(Tensor x) {
+    return dropout.factor(x);
   }
 
   /// @param x `(B, S, D)`, normed

@@ -32,6 +32,11 @@ final class TensorMemory {
     return memory(address(x), x.numel());
   }
 
+  /// Null for none.
+  static @Nullable MemorySegment optional(@Nullable Tensor x) {
+    return x == null ? null : segment(x);
+  }
+
   static MemorySegment memory(long address, long floats) {
     return MemorySegment.ofAddress(address).reinterpret(floats * Float.BYTES);
   }

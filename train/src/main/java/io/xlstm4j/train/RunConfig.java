@@ -1,9 +1,13 @@
 package io.xlstm4j.train;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.LargeConfigKeys;
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperConfigKeys;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.StrictBinder;
@@ -13,20 +17,25 @@ import java.util.List;
 /// Everything that decides a run. In YAML: sections `model`, `data`, `training`, `samples`, and
 /// `device`.
 ///
-/// @param model its `vocab_size` follows from the tokenizer and is not a key of a run
+/// @param model of either family, as `model_type` says; its `vocab_size` follows from the tokenizer
+///   and is not a key of a run
 /// @param device `cpu`, `cuda` or `cuda:N`
 /// @param backend what computes the cells: `fused`, our kernels where they can, or `libtorch`
 public record RunConfig(
-    PaperModelConfig model,
+    ModelConfig model,
     DataConfig data,
     TrainingConfig training,
     SamplesConfig samples,
     String device,
     Backend backend) {
+  /// What a run of the paper family starts from.
+  private static final PaperModelConfig PAPER =
+      PaperModelConfig.of(1, BlockStackConfig.of(4, 192, List.of(1)));
+
   /// The run of `./xlstm train` without arguments: a small `[3:1]` model on WordNet.
   public static final RunConfig DEFAULT =
       new RunConfig(
-          PaperModelConfig.of(1, BlockStackConfig.of(4, 192, List.of(1))),
+          PAPER,
           new DataConfig("wordnet", DataConfig.TRAINED, 4096, true),
           new TrainingConfig(
               900, 16, 3e-3, 0.05, 60, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 150, 16_384, 150),
@@ -38,6 +47,10 @@ public record RunConfig(
           "cpu",
           Backend.FUSED);
 
+  /// What a run of the Large family starts from.
+  private static final LargeModelConfig LARGE = LargeModelConfig.of(1, 192, 4, 4);
+
+  private static final String MODEL_TYPE = "model_type";
   private static final String VOCAB_SIZE = "vocab_size";
 
   public RunConfig {
@@ -67,12 +80,32 @@ public record RunConfig(
     defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
     ObjectNode merged = StrictBinder.merge(defaults, rest, source);
     return new RunConfig(
-        PaperConfigKeys.bind(modelKeys, model, source + ": model"),
+        model(modelKeys, source + ": model"),
         section(merged, "data", DataConfig.class, source),
         section(merged, "training", TrainingConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
         merged.get("device").asText(),
         backend(merged.get("backend").asText(), source));
+  }
+
+  /// Keys of the family at hand are laid over it; those of the other family over its defaults.
+  private ModelConfig model(ObjectNode said, String source) {
+    ObjectNode keys = said.deepCopy();
+    JsonNode type = keys.remove(MODEL_TYPE);
+    String wanted = type == null ? model.modelType() : type.asText();
+    return switch (wanted) {
+      case PaperModelConfig.MODEL_TYPE ->
+          PaperConfigKeys.bind(
+              keys, model instanceof PaperModelConfig paper ? paper : PAPER, source);
+      case LargeModelConfig.MODEL_TYPE ->
+          LargeConfigKeys.bind(
+              keys, model instanceof LargeModelConfig large ? large : LARGE, source);
+      default ->
+          throw new InvalidInputException(
+              "%s: model_type must be %s or %s, but is %s"
+                  .formatted(
+                      source, PaperModelConfig.MODEL_TYPE, LargeModelConfig.MODEL_TYPE, type));
+    };
   }
 
   private static Backend backend(String name, String source) {
@@ -91,9 +124,15 @@ public record RunConfig(
 
   /// Every key with its value, as [#with] takes them.
   public ObjectNode toTree() {
-    ObjectNode modelKeys = PaperConfigKeys.toTree(model);
-    modelKeys.remove(VOCAB_SIZE);
-    ObjectNode tree = modelKeys.objectNode();
+    ObjectNode values =
+        switch (model) {
+          case PaperModelConfig paper -> PaperConfigKeys.toTree(paper);
+          case LargeModelConfig large -> LargeConfigKeys.toTree(large);
+        };
+    values.remove(VOCAB_SIZE);
+    ObjectNode modelKeys = values.objectNode().put(MODEL_TYPE, model.modelType());
+    modelKeys.setAll(values);
+    ObjectNode tree = values.objectNode();
     tree.set("model", modelKeys);
     tree.set("data", StrictBinder.toTree(data));
     tree.set("training", StrictBinder.toTree(training));

@@ -4,6 +4,9 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.config.ModelConfig;
+import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.Batches;
 import io.xlstm4j.text.Tokenizer;
@@ -83,9 +86,7 @@ public final class Trainer implements AutoCloseable {
         Torch.seed(config.training().seed());
         var model =
             new XlstmLanguageModel(
-                config.model().withVocabSize(data.tokenizer().vocabSize()),
-                device,
-                ScalarType.Float);
+                sized(config.model(), data.tokenizer()), device, ScalarType.Float);
         var state =
             new TrainingState(
                 0, 0, null, 0, data.train().fingerprint(), data.validation().fingerprint());
@@ -99,6 +100,14 @@ public final class Trainer implements AutoCloseable {
       folder.discard();
       throw e;
     }
+  }
+
+  private static ModelConfig sized(ModelConfig model, Tokenizer tokenizer) {
+    return switch (model) {
+      case PaperModelConfig paper -> paper.withVocabSize(tokenizer.vocabSize());
+      case LargeModelConfig large ->
+          large.withVocabulary(tokenizer.vocabSize(), tokenizer.endOfText());
+    };
   }
 
   /// Goes on with a run from its last saved state.

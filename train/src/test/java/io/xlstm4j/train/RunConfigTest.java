@@ -4,8 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.MlstmBlockConfig;
 import io.xlstm4j.core.config.MlstmLayerConfig;
+import io.xlstm4j.core.config.PaperModelConfig;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,12 +19,16 @@ class RunConfigTest {
     return RunConfig.DEFAULT.with(RunConfigFile.parse(yaml, "run.yaml"), "run.yaml");
   }
 
+  private static BlockStackConfig paper(RunConfig config) {
+    return ((PaperModelConfig) config.model()).blockStack();
+  }
+
   @Test
   void what_is_not_said_keeps_its_default() {
     RunConfig config = with("training: {steps: 7}\nmodel: {num_blocks: 3, slstm_at: [2]}");
     assertThat(config.training().steps()).isEqualTo(7);
     assertThat(config.training().batchSize()).isEqualTo(RunConfig.DEFAULT.training().batchSize());
-    assertThat(config.model().blockStack().slstmAt()).containsExactly(2);
+    assertThat(paper(config).slstmAt()).containsExactly(2);
     assertThat(config.model().embeddingDim()).isEqualTo(RunConfig.DEFAULT.model().embeddingDim());
   }
 
@@ -40,6 +47,19 @@ class RunConfigTest {
   }
 
   @Test
+  void a_model_of_the_large_family_is_chosen_by_its_type() {
+    RunConfig config =
+        with("model: {model_type: xlstm, num_blocks: 2, gate_soft_cap: 7, weight_mode: fused}");
+    var model = (LargeModelConfig) config.model();
+    assertThat(model.numBlocks()).isEqualTo(2);
+    assertThat(model.gateSoftCap()).isEqualTo(7);
+    assertThat(model.weightMode()).isEqualTo(LargeModelConfig.WeightMode.FUSED);
+    assertThat(with(RunConfigFile.toYaml(config))).isEqualTo(config);
+    var more = RunConfigFile.parse("model: {num_heads: 2}", "run.yaml"); // the type stays
+    assertThat(((LargeModelConfig) config.with(more, "run.yaml").model()).numHeads()).isEqualTo(2);
+  }
+
+  @Test
   void overrides_reach_every_key_with_yaml_values() {
     var keys = RunConfigFile.parse("training: {steps: 7}", "run.yaml");
     RunConfigFile.override(
@@ -52,8 +72,8 @@ class RunConfigTest {
     RunConfig config = RunConfig.DEFAULT.with(keys, "run.yaml");
     assertThat(config.training().steps()).isEqualTo(7);
     assertThat(config.training().batchSize()).isEqualTo(3);
-    assertThat(config.model().blockStack().slstmAt()).containsExactly(0, 1);
-    assertThat(config.model().blockStack().mlstmBlock())
+    assertThat(paper(config).slstmAt()).containsExactly(0, 1);
+    assertThat(paper(config).mlstmBlock())
         .isEqualTo(new MlstmBlockConfig(MlstmLayerConfig.DEFAULT.withNumHeads(2)));
     assertThat(config.samples().prompts()).containsExactly("a", "b c");
   }
@@ -67,6 +87,9 @@ class RunConfigTest {
           trainig: {steps: 7}          | run.yaml: unknown key trainig; did you mean training?
           model: {numblocks: 3}        | run.yaml: model: unknown key numblocks; did you mean num_blocks?
           model: {vocab_size: 3}       | run.yaml: model.vocab_size follows from the tokenizer; leave it out
+          model: {model_type: llama}   | run.yaml: model: model_type must be xlstm_paper or xlstm, but is "llama"
+          model: {model_type: xlstm, num_head: 1}   | run.yaml: model: unknown key num_head; did you mean num_heads?
+          model: {model_type: xlstm, num_heads: 5}  | run.yaml: model: numHeads (5) must divide query/key width (96); remainder 1
           model: 3                     | run.yaml: model must be a section of keys
           training: {steps: seven}     | run.yaml: training.steps must be a whole number, but is "seven"
           training: {steps: 1.5}       | run.yaml: training.steps must be a whole number, but is 1.5

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
+import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.config.LargeModelConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -68,6 +70,68 @@ class TrainerTest {
       assertThat(result.validation().loss()).isLessThan(2.2);
       assertThat(result.validation().bitsPerByte()).isLessThan(4);
     }
+  }
+
+  private static RunConfig large(Path corpus, String... more) {
+    ObjectNode keys = RunConfigFile.parse("", "test");
+    RunConfigFile.override(
+        keys,
+        List.of(
+            "data.corpus=" + corpus,
+            "data.tokenizer=bytes",
+            "model.model_type=xlstm",
+            "model.num_blocks=2",
+            "model.embedding_dim=32",
+            "model.num_heads=2",
+            "model.context_length=24",
+            "training.steps=6",
+            "training.batch_size=4",
+            "training.warmup_steps=2",
+            "training.validate_every=3",
+            "training.validation_tokens=200",
+            "training.save_every=2",
+            "samples.prompts=[the cat]",
+            "samples.max_tokens=8"));
+    RunConfigFile.override(keys, List.of(more));
+    return RunConfig.DEFAULT.with(keys, "test");
+  }
+
+  @Test
+  void a_model_of_the_large_family_trains_and_is_read_again() throws IOException {
+    var config =
+        large(
+            TinyRun.corpus(folder),
+            "training.steps=60",
+            "training.learning_rate=0.01",
+            "training.validate_every=60",
+            "training.save_every=60");
+    try (var trainer = Trainer.start(config, folder.resolve("run"), SILENT)) {
+      var result = trainer.run(() -> false);
+      assertThat(result.validation().loss()).isLessThan(2.2); // ln 257 = 5.55 at the start
+    }
+    var written = (LargeModelConfig) CheckpointConfig.read(folder.resolve("run")).model();
+    assertThat(written.vocabSize()).isEqualTo(257);
+    assertThat(written.bosTokenId()).isEqualTo(256);
+    assertThat(written.eosTokenIds()).containsExactly(256);
+  }
+
+  @Test
+  void a_run_of_the_large_family_goes_on_bit_for_bit() throws IOException {
+    Path corpus = TinyRun.corpus(folder);
+    Path whole = folder.resolve("whole");
+    Path cut = folder.resolve("cut");
+    try (var trainer = Trainer.start(large(corpus), whole, SILENT)) {
+      trainer.run(() -> false);
+    }
+    try (var trainer = Trainer.start(large(corpus), cut, SILENT)) {
+      var asked = new AtomicInteger();
+      trainer.run(() -> asked.incrementAndGet() == 3);
+    }
+    try (var trainer = Trainer.resume(cut, nothing(), SILENT)) {
+      trainer.run(() -> false);
+    }
+    assertThat(cut.resolve("training/model.safetensors"))
+        .hasSameBinaryContentAs(whole.resolve("training/model.safetensors"));
   }
 
   @Test

@@ -7,6 +7,7 @@ import java.util.Map;
 /// The tensors of a Large-family model (spec 5.2 and 5.3), under Hugging Face's names.
 record LargeTensors(LargeModelConfig config) {
   static final String EMBEDDING = "backbone.embeddings.weight";
+  static final String OFFICIAL_EMBEDDING = "embedding.weight";
   static final String HEAD = "lm_head.weight";
 
   /// @param to shape by name

@@ -97,7 +97,7 @@ public final class ModelFolder implements AutoCloseable {
 
   /// The name that we use for a tensor of the Large family (spec 5.3).
   private static String common(String name) {
-    if (name.equals("embedding.weight")) { // official
+    if (name.equals(LargeTensors.OFFICIAL_EMBEDDING)) {
       return LargeTensors.EMBEDDING;
     }
     return name.replace(QUERY, "mlstm_layer.q.") // some versions of Hugging Face's library

@@ -45,6 +45,18 @@ public final class ModelTensors {
     return count;
   }
 
+  /// How many numbers a model remembers of one sequence, however long it is: the memories of its
+  /// cells and the tails of its convolutions.
+  public static long stateCount(ModelConfig config) {
+    return switch (config) {
+      case PaperModelConfig paper -> new PaperTensors(paper).stateCount();
+      case LargeModelConfig large ->
+          (long) large.numBlocks()
+              * large.numHeads()
+              * ((long) large.qkHeadDim() * large.vHeadDim() + large.qkHeadDim() + 1);
+    };
+  }
+
   /// The name of the embedding matrix `[V, D]`.
   public static String embedding(ModelConfig config) {
     return switch (config) {

@@ -42,6 +42,32 @@ record PaperTensors(PaperModelConfig config) {
     to.put(HEAD, new long[] {config.vocabSize(), dim});
   }
 
+  /// Numbers of the state of one sequence.
+  long stateCount() {
+    long dim = config.embeddingDim();
+    long count = 0;
+    for (BlockConfig block : config.blockStack().blocks()) {
+      count +=
+          switch (block) {
+            case MlstmBlockConfig mlstm -> {
+              MlstmLayerConfig layer = mlstm.mlstm();
+              long inner = layer.innerDim(config.embeddingDim());
+              long headDim = inner / layer.numHeads();
+              yield inner * tail(layer.conv1dKernelSize())
+                  + layer.numHeads() * (headDim * headDim + headDim + 1);
+            }
+            case SlstmBlockConfig slstm ->
+                dim * tail(slstm.slstm().conv1dKernelSize()) + 4 * dim; // y, c, n, m
+          };
+    }
+    return count;
+  }
+
+  /// Inputs that a causal convolution remembers.
+  private static long tail(int kernelSize) {
+    return Math.max(0, kernelSize - 1);
+  }
+
   private void addLayer(String at, MlstmLayerConfig layer, Map<String, long[]> to) {
     long dim = config.embeddingDim();
     long inner = layer.innerDim(config.embeddingDim());

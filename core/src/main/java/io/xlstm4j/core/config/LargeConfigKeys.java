@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -84,7 +85,8 @@ public final class LargeConfigKeys {
     return bind(keys, DEFAULT, source);
   }
 
-  /// Reads an official `config.yaml`: every key must be known there.
+  /// Reads an official `config.yaml`: every key must be known there. The official code takes the
+  /// stored weights as single ones whatever the file says.
   static LargeModelConfig ofOfficial(ObjectNode file, String source) {
     require(file, List.of("vocab_size", "embedding_dim", "num_blocks", "num_heads"), source);
     for (String key : UNOFFICIAL_KEYS) {
@@ -97,7 +99,7 @@ public final class LargeConfigKeys {
     if (!keys.has("ffn_proj_factor")) {
       keys.put("ffn_proj_factor", 2.6667); // where the two formats differ
     }
-    return bind(keys, DEFAULT, source);
+    return bind(keys, DEFAULT, source).withWeightMode(WeightMode.SINGLE);
   }
 
   /// The content of a `config.json` that Hugging Face's library opens, without our additions.

@@ -178,7 +178,10 @@ public record LargeModelConfig(
     return tieWordEmbeddings;
   }
 
-  public LargeModelConfig withVocabSize(int newVocabSize) {
+  /// For another tokenizer.
+  ///
+  /// @param endOfText the token that begins and ends every text
+  public LargeModelConfig withVocabulary(int newVocabSize, int endOfText) {
     return new LargeModelConfig(
         newVocabSize,
         embeddingDim,
@@ -199,9 +202,9 @@ public record LargeModelConfig(
         contextLength,
         weightMode,
         tieWordEmbeddings,
-        bosTokenId,
-        eosTokenIds,
-        padTokenId);
+        endOfText,
+        List.of(endOfText),
+        null);
   }
 
   public LargeModelConfig withWeightMode(WeightMode newWeightMode) {

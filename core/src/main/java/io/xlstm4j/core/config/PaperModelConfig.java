@@ -36,6 +36,27 @@ public record PaperModelConfig(
         newVocabSize, blockStack, tieWeights, weightDecayOnEmbedding, addEmbeddingDropout);
   }
 
+  /// With the recurrent kernels stored in another layout; itself if it has no sLSTM blocks.
+  public PaperModelConfig withKernelLayout(SlstmLayerConfig.Backend layout) {
+    SlstmBlockConfig block = blockStack.slstmBlock();
+    if (block == null) {
+      return this;
+    }
+    var stack =
+        new BlockStackConfig(
+            blockStack.numBlocks(),
+            blockStack.embeddingDim(),
+            blockStack.contextLength(),
+            blockStack.slstmAt(),
+            blockStack.mlstmBlock(),
+            new SlstmBlockConfig(block.slstm().withBackend(layout), block.feedforward()),
+            blockStack.addPostBlocksNorm(),
+            blockStack.bias(),
+            blockStack.dropout());
+    return new PaperModelConfig(
+        vocabSize, stack, tieWeights, weightDecayOnEmbedding, addEmbeddingDropout);
+  }
+
   @Override
   public String modelType() {
     return MODEL_TYPE;

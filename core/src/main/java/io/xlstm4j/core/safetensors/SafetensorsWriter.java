@@ -44,16 +44,17 @@ public final class SafetensorsWriter {
   /// @throws IllegalArgumentException if two tensors have one name, a string has an unpaired
   ///   surrogate, or the header would be longer than the 100 MB that readers accept
   /// @throws InvalidInputException if the system refuses; the message names the file and the cause
-  public static void write(Path file, List<TensorData> tensors, Map<String, String> metadata) {
-    List<TensorData> ordered = inFileOrder(tensors);
+  public static void write(
+      Path file, List<? extends TensorToWrite> tensors, Map<String, String> metadata) {
+    List<? extends TensorToWrite> ordered = inFileOrder(tensors);
     byte[] header = header(ordered, metadata);
     AtomicFile.write(
         file,
         channel -> {
           AtomicFile.writeFully(channel, ByteBuffer.wrap(header));
           var chunk = ByteBuffer.allocateDirect(CHUNK);
-          for (TensorData tensor : ordered) {
-            copy(tensor.data(), channel, chunk);
+          for (TensorToWrite tensor : ordered) {
+            copy(tensor, channel, chunk);
           }
         });
   }
@@ -69,11 +70,14 @@ public final class SafetensorsWriter {
   /// @throws IllegalArgumentException as [#write], or if `maxShardBytes` is not positive
   /// @throws InvalidInputException as [#write]
   public static void writeSharded(
-      Path folder, List<TensorData> tensors, Map<String, String> metadata, long maxShardBytes) {
+      Path folder,
+      List<? extends TensorToWrite> tensors,
+      Map<String, String> metadata,
+      long maxShardBytes) {
     Check.positive("maxShardBytes", maxShardBytes);
     requireUniqueNames(tensors);
     createFolder(folder);
-    List<List<TensorData>> shards = split(tensors, maxShardBytes);
+    List<List<TensorToWrite>> shards = split(tensors, maxShardBytes);
     var shardOf = new TreeMap<String, String>();
     for (int i = 0; i < shards.size(); i++) {
       String name =
@@ -81,18 +85,35 @@ public final class SafetensorsWriter {
       write(folder.resolve(name), shards.get(i), metadata);
       shards.get(i).forEach(tensor -> shardOf.put(tensor.name(), name));
     }
-    long totalSize = tensors.stream().mapToLong(tensor -> tensor.data().byteSize()).sum();
+    long totalSize = tensors.stream().mapToLong(tensor -> tensor.byteSize()).sum();
     byte[] index = index(shardOf, totalSize).getBytes(StandardCharsets.UTF_8);
     AtomicFile.write(
         folder.resolve(TensorSource.INDEX_FILE),
         channel -> AtomicFile.writeFully(channel, ByteBuffer.wrap(index)));
   }
 
-  private static List<TensorData> inFileOrder(List<TensorData> tensors) {
+  /// Writes the tensors into `model_0.safetensors`, `model_1.safetensors` and so on without an
+  /// index, as the official code of the Large family reads them; else as [#writeSharded].
+  public static void writeNumbered(
+      Path folder,
+      List<? extends TensorToWrite> tensors,
+      Map<String, String> metadata,
+      long maxShardBytes) {
+    Check.positive("maxShardBytes", maxShardBytes);
+    requireUniqueNames(tensors);
+    createFolder(folder);
+    List<List<TensorToWrite>> shards = split(tensors, maxShardBytes);
+    for (int i = 0; i < shards.size(); i++) {
+      write(folder.resolve(ShardedSafetensors.numberedName(i)), shards.get(i), metadata);
+    }
+  }
+
+  private static List<TensorToWrite> inFileOrder(List<? extends TensorToWrite> tensors) {
     requireUniqueNames(tensors);
     return tensors.stream()
+        .<TensorToWrite>map(tensor -> tensor)
         .sorted(
-            Comparator.comparingInt((TensorData tensor) -> ORDER.indexOf(tensor.dtype()))
+            Comparator.comparingInt((TensorToWrite tensor) -> ORDER.indexOf(tensor.dtype()))
                 // by UTF-8 bytes: UTF-16 would order some rare characters otherwise
                 .thenComparing(
                     tensor -> tensor.name().getBytes(StandardCharsets.UTF_8),
@@ -100,9 +121,9 @@ public final class SafetensorsWriter {
         .toList();
   }
 
-  private static void requireUniqueNames(List<TensorData> tensors) {
+  private static void requireUniqueNames(List<? extends TensorToWrite> tensors) {
     var names = new HashSet<String>();
-    for (TensorData tensor : tensors) {
+    for (TensorToWrite tensor : tensors) {
       if (!names.add(tensor.name())) {
         throw new IllegalArgumentException("two tensors are named " + OneLine.quote(tensor.name()));
       }
@@ -110,7 +131,8 @@ public final class SafetensorsWriter {
   }
 
   /// Length and JSON.
-  private static byte[] header(List<TensorData> ordered, Map<String, String> metadata) {
+  private static byte[] header(
+      List<? extends TensorToWrite> ordered, Map<String, String> metadata) {
     var json = new StringJoiner(",", "{", "}");
     if (!metadata.isEmpty()) {
       var strings = new StringJoiner(",", "{", "}");
@@ -120,8 +142,8 @@ public final class SafetensorsWriter {
       json.add("\"" + Header.METADATA + "\":" + strings);
     }
     long begin = 0;
-    for (TensorData tensor : ordered) {
-      long end = Math.addExact(begin, tensor.data().byteSize());
+    for (TensorToWrite tensor : ordered) {
+      long end = Math.addExact(begin, tensor.byteSize());
       // concatenated: a format would write the digits of the user's language
       json.add(
           StrictJson.quote(tensor.name())
@@ -153,22 +175,23 @@ public final class SafetensorsWriter {
     }
   }
 
-  private static void copy(MemorySegment data, FileChannel channel, ByteBuffer chunk)
+  private static void copy(TensorToWrite data, FileChannel channel, ByteBuffer chunk)
       throws IOException {
     MemorySegment staging = MemorySegment.ofBuffer(chunk.clear());
     for (long at = 0; at < data.byteSize(); at += CHUNK) {
       long length = Math.min(CHUNK, data.byteSize() - at);
-      MemorySegment.copy(data, at, staging, 0, length);
+      data.copyTo(at, staging.asSlice(0, length));
       AtomicFile.writeFully(channel, chunk.clear().limit((int) length));
     }
   }
 
-  private static List<List<TensorData>> split(List<TensorData> tensors, long maxShardBytes) {
-    var shards = new ArrayList<List<TensorData>>();
-    var shard = new ArrayList<TensorData>();
+  private static List<List<TensorToWrite>> split(
+      List<? extends TensorToWrite> tensors, long maxShardBytes) {
+    var shards = new ArrayList<List<TensorToWrite>>();
+    var shard = new ArrayList<TensorToWrite>();
     long bytes = 0;
-    for (TensorData tensor : tensors) {
-      long size = tensor.data().byteSize();
+    for (TensorToWrite tensor : tensors) {
+      long size = tensor.byteSize();
       if (!shard.isEmpty() && size > maxShardBytes - bytes) {
         shards.add(shard);
         shard = new ArrayList<>();

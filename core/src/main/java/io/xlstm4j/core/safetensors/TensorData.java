@@ -11,7 +11,8 @@ import java.util.Arrays;
 /// @param shape sizes, outermost first; empty for a scalar. Copied on the way in and out.
 /// @param data the elements, row-major, little-endian; not copied, so it must stay as it is until
 ///   the file is written
-public record TensorData(String name, DType dtype, long[] shape, MemorySegment data) {
+public record TensorData(String name, DType dtype, long[] shape, MemorySegment data)
+    implements TensorToWrite {
   /// Checks and copies the shape.
   ///
   /// @throws IllegalArgumentException if a size is negative, `data` is not exactly shape times
@@ -56,6 +57,16 @@ public record TensorData(String name, DType dtype, long[] shape, MemorySegment d
   @Override
   public long[] shape() {
     return shape.clone();
+  }
+
+  @Override
+  public long byteSize() {
+    return data.byteSize();
+  }
+
+  @Override
+  public void copyTo(long from, MemorySegment target) {
+    MemorySegment.copy(data, from, target, 0, target.byteSize());
   }
 
   @Override

@@ -1,0 +1,148 @@
+package io.xlstm4j.cli;
+
+import io.xlstm4j.core.checkpoint.Conversion;
+import io.xlstm4j.core.checkpoint.ModelFolder;
+import io.xlstm4j.core.checkpoint.ModelFolder.Layout;
+import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
+import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
+import io.xlstm4j.core.safetensors.DType;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/// `convert`: the same model in another layout or type.
+@Command(
+    name = "convert",
+    description = "Write a checkpoint folder again in another layout or type.",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    footer = {
+      "",
+      "What is not said stays as it is. Layouts, names and shapes: docs/checkpoint-format.md."
+    })
+final class ConvertCommand implements Callable<Integer> {
+  private static final Map<String, DType> TYPES =
+      Map.of("float32", DType.F32, "bfloat16", DType.BF16, "float16", DType.F16);
+
+  private static final Map<String, Long> UNITS =
+      Map.of("", 1L, "KB", 1_000L, "MB", 1_000_000L, "GB", 1_000_000_000L);
+
+  @Spec private CommandSpec spec;
+
+  @Parameters(index = "0", paramLabel = "DIR", description = "checkpoint folder to read")
+  private Path from;
+
+  @Parameters(
+      index = "1",
+      paramLabel = "OUT",
+      description = "folder to write; a checkpoint that is there is replaced as a whole")
+  private Path to;
+
+  @Option(
+      names = "--layout",
+      paramLabel = "NAME",
+      description = "huggingface: config.json, ours too; official: config.yaml, Large family only")
+  private @Nullable String layout;
+
+  @Option(
+      names = "--weights",
+      paramLabel = "MODE",
+      description = "single or fused projections, Large family only")
+  private @Nullable String weights;
+
+  @Option(
+      names = "--slstm-kernels",
+      paramLabel = "LAYOUT",
+      description = "cuda or vanilla recurrent kernels, paper family only")
+  private @Nullable String kernels;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      description = "float32, bfloat16 or float16 for every number")
+  private @Nullable String dtype;
+
+  @Option(
+      names = "--max-shard-size",
+      paramLabel = "SIZE",
+      defaultValue = "5GB",
+      description =
+          "split larger weights into files; bytes, or with KB, MB or GB; ${DEFAULT-VALUE}")
+  private String maxShardSize;
+
+  @Override
+  public Integer call() {
+    var target =
+        new Conversion.Target(
+            layout == null ? null : layout(layout),
+            weights == null ? null : named("--weights", WeightMode.values(), weights),
+            kernels == null ? null : named("--slstm-kernels", Backend.values(), kernels),
+            dtype == null ? null : type(dtype),
+            bytes(maxShardSize));
+    PrintWriter out = spec.commandLine().getOut();
+    try (var folder = ModelFolder.open(from)) {
+      Conversion.write(folder, to, target);
+      if (target.layout() == Layout.OFFICIAL && folder.config().tokenizer() != null) {
+        out.println(
+            "config.yaml has no place for the built-in tokenizer " + folder.config().tokenizer());
+      }
+    }
+    out.println("written: " + to);
+    out.flush();
+    return ExitCode.OK;
+  }
+
+  private Layout layout(String name) {
+    return switch (name) {
+      case "huggingface" -> Layout.CONFIG_JSON;
+      case "official" -> Layout.OFFICIAL;
+      default -> throw wrong("--layout", name, "huggingface or official");
+    };
+  }
+
+  private DType type(String name) {
+    @Nullable DType type = TYPES.get(name);
+    if (type == null) {
+      throw wrong("--dtype", name, "float32, bfloat16 or float16");
+    }
+    return type;
+  }
+
+  private <E extends Enum<E>> E named(String option, E[] values, String name) {
+    for (E value : values) {
+      if (value.toString().equals(name)) {
+        return value;
+      }
+    }
+    throw wrong(option, name, values[0] + " or " + values[1]);
+  }
+
+  private long bytes(String size) {
+    Matcher matcher =
+        Pattern.compile("([0-9]{1,9})(|KB|MB|GB)").matcher(size.toUpperCase(Locale.ROOT));
+    long bytes =
+        matcher.matches()
+            ? Long.parseLong(matcher.group(1)) * UNITS.getOrDefault(matcher.group(2), 1L)
+            : 0;
+    if (bytes == 0) {
+      throw wrong("--max-shard-size", size, "a size such as 500MB or 5GB");
+    }
+    return bytes;
+  }
+
+  private ParameterException wrong(String option, String value, String right) {
+    return new ParameterException(spec.commandLine(), option + " (" + value + ") must be " + right);
+  }
+}

@@ -1,0 +1,38 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/// Sums and products of equally long float32 memory, element by element.
+public sealed interface ElementwiseKernel permits ScalarElementwiseKernel, VectorElementwiseKernel {
+  /// `out = a + b`.
+  ///
+  /// @param out may be the memory of `a` or `b`
+  /// @throws IllegalArgumentException if the sizes differ
+  void add(MemorySegment a, MemorySegment b, MemorySegment out, Workers workers);
+
+  /// `out = a b + plus`.
+  ///
+  /// @param plus null for zero
+  /// @param out may be the memory of the others
+  /// @throws IllegalArgumentException if the sizes differ
+  void multiplyAdd(
+      MemorySegment a,
+      MemorySegment b,
+      @Nullable MemorySegment plus,
+      MemorySegment out,
+      Workers workers);
+
+  /// Elements of a task.
+  int PIECE = 1 << 14;
+
+  /// How many floats all of them hold.
+  static long count(
+      MemorySegment a, MemorySegment b, @Nullable MemorySegment plus, MemorySegment out) {
+    long count = out.byteSize() / Float.BYTES;
+    SegmentFloats.check("a", a, count, "as long as out");
+    SegmentFloats.check("b", b, count, "as long as out");
+    SegmentFloats.check("plus", plus, count, "as long as out");
+    return count;
+  }
+}

@@ -1,0 +1,33 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/// Rows of float32 that may lie apart: element (row, column) is float `row * stride + column` of
+/// `data`. A part of the columns of a wider matrix is one of these.
+///
+/// @param data starts at the first element
+/// @param stride floats from one row to the next, at least the width
+public record Rows(MemorySegment data, int stride) {
+  /// Columns from `column` on.
+  public Rows from(int column) {
+    return new Rows(data.asSlice((long) column * Float.BYTES), stride);
+  }
+
+  /// @throws IllegalArgumentException if the memory cannot hold `rows` rows of `width`
+  void check(String name, int rows, int width) {
+    if (stride < width) {
+      throw new IllegalArgumentException(
+          "%s: stride (%d) must be at least the width (%d)".formatted(name, stride, width));
+    }
+    MlstmMath.expectFloats(name, data, (rows - 1L) * stride + width);
+  }
+
+  float get(int row, int column) {
+    return data.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * stride + column);
+  }
+
+  void set(int row, int column, float value) {
+    data.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * stride + column, value);
+  }
+}

@@ -1,0 +1,49 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+
+/// Hands out one block of memory in parts, each on a boundary of 64 bytes. Asked the same things in
+/// the same order it gives the same parts; without memory it only counts.
+final class Workspace {
+  private static final long BOUNDARY = 64;
+
+  private final MemorySegment memory;
+  private final boolean counts;
+  private long bytes;
+
+  private Workspace(MemorySegment memory, boolean counts) {
+    this.memory = memory;
+    this.counts = counts;
+  }
+
+  static Workspace counting() {
+    return new Workspace(MemorySegment.NULL, true);
+  }
+
+  static Workspace of(MemorySegment memory) {
+    return new Workspace(memory, false);
+  }
+
+  MemorySegment floats(long count) {
+    return bytes(count * Float.BYTES);
+  }
+
+  /// @throws IllegalArgumentException if the memory is used up
+  MemorySegment bytes(long count) {
+    long from = bytes;
+    bytes += Math.ceilDiv(count, BOUNDARY) * BOUNDARY;
+    if (counts) {
+      return MemorySegment.NULL;
+    }
+    if (bytes > memory.byteSize()) {
+      throw new IllegalArgumentException(
+          "workspace (%d bytes) is smaller than what is needed".formatted(memory.byteSize()));
+    }
+    return memory.asSlice(from, count);
+  }
+
+  /// How much was asked for.
+  long size() {
+    return bytes;
+  }
+}

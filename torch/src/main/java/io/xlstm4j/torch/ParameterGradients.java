@@ -1,0 +1,40 @@
+package io.xlstm4j.torch;
+
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import org.bytedeco.pytorch.Tensor;
+
+/// Gradients of some parameters, computed by a backward pass of ours, on their way to the
+/// parameters.
+final class ParameterGradients {
+  private final List<Tensor> parameters;
+  private final List<Tensor> gradients;
+
+  /// @throws IllegalStateException if the parameters were freed
+  ParameterGradients(Parameters store, List<Tensor> parameters) {
+    store.checkOpen();
+    this.parameters = parameters;
+    this.gradients = parameters.stream().map(p -> TensorMemory.floats(Ops.shape(p))).toList();
+  }
+
+  /// Where to write them.
+  List<MemorySegment> memory() {
+    return gradients.stream().map(TensorMemory::segment).toList();
+  }
+
+  /// Adds them to what the parameters have gathered so far.
+  void add() {
+    for (int i = 0; i < gradients.size(); i++) {
+      Tensor parameter = parameters.get(i);
+      if (!parameter.requires_grad()) {
+        continue;
+      }
+      Tensor gathered = parameter.grad();
+      if (gathered.defined()) {
+        gathered.add_(gradients.get(i));
+      } else {
+        parameter.mutable_grad().put(gradients.get(i));
+      }
+    }
+  }
+}
