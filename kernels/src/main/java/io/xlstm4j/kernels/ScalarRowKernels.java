@@ -51,10 +51,22 @@ public final class ScalarRowKernels implements RowKernels {
       FloatRows up,
       FloatRows y) {
     for (int row = first; row < end; row++) {
-      for (int i = 0; i < width; i++) {
-        double value = activate(activation, get(gate.data(), gate.row(row) + i));
-        set(y.data(), y.row(row) + i, (float) (value * get(up.data(), up.row(row) + i)));
-      }
+      gate(0, width, activation, gate, up, y, row);
+    }
+  }
+
+  /// The columns in `[from, width)` of one row.
+  static void gate(
+      int from,
+      int width,
+      Activation activation,
+      FloatRows gate,
+      FloatRows up,
+      FloatRows y,
+      int row) {
+    for (int i = from; i < width; i++) {
+      double value = activate(activation, get(gate.data(), gate.row(row) + i));
+      set(y.data(), y.row(row) + i, (float) (value * get(up.data(), up.row(row) + i)));
     }
   }
 
@@ -86,10 +98,15 @@ public final class ScalarRowKernels implements RowKernels {
   @Override
   public void softCap(int first, int end, int width, float cap, FloatRows x) {
     for (int row = first; row < end; row++) {
-      for (int i = 0; i < width; i++) {
-        double value = get(x.data(), x.row(row) + i);
-        set(x.data(), x.row(row) + i, (float) (cap * Math.tanh(value / cap)));
-      }
+      softCap(0, width, cap, x, row);
+    }
+  }
+
+  /// The columns in `[from, width)` of one row.
+  static void softCap(int from, int width, float cap, FloatRows x, int row) {
+    for (int i = from; i < width; i++) {
+      double value = get(x.data(), x.row(row) + i);
+      set(x.data(), x.row(row) + i, (float) (cap * Math.tanh(value / cap)));
     }
   }
 

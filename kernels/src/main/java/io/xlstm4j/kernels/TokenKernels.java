@@ -66,7 +66,8 @@ public sealed interface TokenKernels permits ScalarTokenKernels, VectorTokenKern
 
   /// All units of one row.
   ///
-  /// @param gates raw gates `(4, units)` in the order i, f, z, o, the recurrent part in them
+  /// @param gates raw gates `(4, units)` in the order i, f, z, o, the recurrent part in them; their
+  ///   memory is free afterwards, and holds something else
   /// @param state y, c, n and m, `(units)` each, one after the other; y is the output
   void slstm(Slstm cell, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt);
 }

@@ -4,6 +4,7 @@ import static io.xlstm4j.kernels.SegmentFloats.load;
 import static io.xlstm4j.kernels.SegmentFloats.store;
 
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
@@ -14,6 +15,7 @@ import jdk.incubator.vector.VectorSpecies;
 public final class VectorRowKernels implements RowKernels {
   private static final VectorSpecies<Float> LANES = VectorMath.LANES;
   private static final int WIDTH = LANES.length();
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   // lane l takes input j of its block of 4
   private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> ofFour(l, 0));
@@ -94,68 +96,72 @@ public final class VectorRowKernels implements RowKernels {
       FloatRows gate,
       FloatRows up,
       FloatRows y) {
+    int whole = LANES.loopBound(width);
     for (int row = first; row < end; row++) {
       switch (activation) { // a loop each: a vector that goes through a switch is an object
-        case GELU -> gelu(width, gate, up, y, row);
-        case RELU -> relu(width, gate, up, y, row);
-        case RELU_SQUARED -> reluSquared(width, gate, up, y, row);
-        case SIGMOID -> sigmoid(width, gate, up, y, row);
-        case SWISH -> swish(width, gate, up, y, row);
-        case SELU -> selu(width, gate, up, y, row);
+        case GELU -> gelu(whole, gate, up, y, row);
+        case RELU -> relu(whole, gate, up, y, row);
+        case RELU_SQUARED -> reluSquared(whole, gate, up, y, row);
+        case SIGMOID -> sigmoid(whole, gate, up, y, row);
+        case SWISH -> swish(whole, gate, up, y, row);
+        case SELU -> selu(whole, gate, up, y, row);
       }
+      ScalarRowKernels.gate(whole, width, activation, gate, up, y, row);
     }
   }
 
-  private static void gelu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i);
+  // Loops over whole vectors, each as short as can be: the compiler stops inlining early.
+
+  private static void gelu(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      var x = at(gate, row, i);
       var density = VectorMath.expOfNegative(x.mul(x).mul(-0.5f));
-      var value = x.mul(VectorMath.normalCdf(x, density));
-      multiplied(value, width, up, y, row, i);
+      put(x.mul(VectorMath.normalCdf(x, density)).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void relu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i);
-      multiplied(x.max(0f), width, up, y, row, i);
+  private static void relu(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      put(at(gate, row, i).max(0f).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void reluSquared(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i).max(0f);
-      multiplied(x.mul(x), width, up, y, row, i);
+  private static void reluSquared(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      var x = at(gate, row, i).max(0f);
+      put(x.mul(x).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void sigmoid(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i);
-      multiplied(VectorMath.sigmoid(x), width, up, y, row, i);
+  private static void sigmoid(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      put(VectorMath.sigmoid(at(gate, row, i)).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void swish(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i);
-      multiplied(x.mul(VectorMath.sigmoid(x)), width, up, y, row, i);
+  private static void swish(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      var x = at(gate, row, i);
+      put(x.mul(VectorMath.sigmoid(x)).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void selu(int width, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < width; i += WIDTH) {
-      var x = load(gate.data(), gate.row(row) + i, width - i);
+  private static void selu(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      var x = at(gate, row, i);
       var low = VectorMath.expm1OfNegative(x.min(0f)).mul((float) Activation.SELU_ALPHA);
       var value = low.blend(x, x.compare(VectorOperators.GT, 0f));
-      multiplied(value.mul((float) Activation.SELU_SCALE), width, up, y, row, i);
+      put(value.mul((float) Activation.SELU_SCALE).mul(at(up, row, i)), y, row, i);
     }
   }
 
-  private static void multiplied(
-      FloatVector value, int width, FloatRows up, FloatRows y, int row, int i) {
-    var product = value.mul(load(up.data(), up.row(row) + i, width - i));
-    store(product, y.data(), y.row(row) + i, width - i);
+  private static FloatVector at(FloatRows rows, int row, int column) {
+    long at = (rows.row(row) + column) * Float.BYTES;
+    return FloatVector.fromMemorySegment(LANES, rows.data(), at, ORDER);
+  }
+
+  private static void put(FloatVector value, FloatRows rows, int row, int column) {
+    value.intoMemorySegment(rows.data(), (rows.row(row) + column) * Float.BYTES, ORDER);
   }
 
   @Override
@@ -172,11 +178,12 @@ public final class VectorRowKernels implements RowKernels {
 
   @Override
   public void softCap(int first, int end, int width, float cap, FloatRows x) {
+    int whole = LANES.loopBound(width);
     for (int row = first; row < end; row++) {
-      for (int i = 0; i < width; i += WIDTH) {
-        var value = load(x.data(), x.row(row) + i, width - i);
-        store(VectorMath.tanh(value.div(cap)).mul(cap), x.data(), x.row(row) + i, width - i);
+      for (int i = 0; i < whole; i += WIDTH) {
+        put(VectorMath.tanh(at(x, row, i).div(cap)).mul(cap), x, row, i);
       }
+      ScalarRowKernels.softCap(whole, width, cap, x, row);
     }
   }
 

@@ -44,7 +44,15 @@ public final class VectorTokenKernels implements TokenKernels {
       if (history > 0) {
         store(current, tail, tailAt + last - channels, count);
       }
-      store(sum.mul(VectorMath.sigmoid(sum)), y, yAt + c, count);
+      store(sum, y, yAt + c, count);
+    }
+    silu(channels, y, yAt);
+  }
+
+  private static void silu(int count, MemorySegment y, long yAt) {
+    for (int i = 0; i < count; i += WIDTH) {
+      var x = load(y, yAt + i, count - i);
+      store(x.mul(VectorMath.sigmoid(x)), y, yAt + i, count - i);
     }
   }
 
@@ -187,51 +195,96 @@ public final class VectorTokenKernels implements TokenKernels {
     }
   }
 
+  /// In short loops, the gates' memory holding what comes between: the compiler stops inlining
+  /// early.
   private static void exponential(
-      int units, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt) {
+      int units, MemorySegment gates, long i, MemorySegment state, long y) {
+    long f = i + units;
+    long z = f + units;
+    long o = z + units;
+    long c = y + units;
+    long n = c + units;
+    long m = n + units;
+    logSigmoid(units, gates, f);
+    tanh(units, gates, z);
+    sigmoid(units, gates, o);
+    stabilize(units, gates, i, f, state, n, m);
+    exp(units, gates, i);
+    exp(units, gates, f);
     for (int u = 0; u < units; u += WIDTH) {
       int count = units - u;
-      long y = stateAt + u;
-      long c = y + units;
-      long n = c + units;
-      long m = n + units;
-      var i = load(gates, gatesAt + u, count);
-      var logF = logForget(load(gates, gatesAt + units + u, count), load(state, m, count));
-      var oldN = load(state, n, count);
-      var next = i.max(logF).blend(i, oldN.compare(VectorOperators.EQ, 0f));
-      var input = VectorMath.expOfNegative(i.sub(next));
-      var forget = VectorMath.expOfNegative(logF.sub(next).min(0f));
-      var newN = forget.fma(oldN, input);
-      var z = VectorMath.tanh(load(gates, gatesAt + 2L * units + u, count));
-      var newC = forget.fma(load(state, c, count), input.mul(z));
-      store(next, state, m, count);
-      store(newN, state, n, count);
-      store(newC, state, c, count);
-      output(newC.div(newN), gates, gatesAt + 3L * units + u, state, y, count);
+      var input = load(gates, i + u, count);
+      var forget = load(gates, f + u, count);
+      var newN = forget.fma(load(state, n + u, count), input);
+      var added = input.mul(load(gates, z + u, count));
+      var newC = forget.fma(load(state, c + u, count), added);
+      store(newN, state, n + u, count);
+      store(newC, state, c + u, count);
+      store(newC.div(newN).mul(load(gates, o + u, count)), state, y + u, count);
     }
   }
 
-  private static FloatVector logForget(FloatVector f, FloatVector m) {
-    return m.add(f.min(0f).sub(VectorMath.log1pOfUnit(VectorMath.expOfNegative(f.abs().neg()))));
-  }
-
-  private static void output(
-      FloatVector cell, MemorySegment gates, long o, MemorySegment state, long y, int count) {
-    store(cell.mul(VectorMath.sigmoid(load(gates, o, count))), state, y, count);
-  }
-
-  private static void plain(
-      int units, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt) {
+  /// The new m; i and f become the exponents of the two gates.
+  private static void stabilize(
+      int units, MemorySegment gates, long i, long f, MemorySegment state, long n, long m) {
     for (int u = 0; u < units; u += WIDTH) {
       int count = units - u;
-      long y = stateAt + u;
-      long c = y + units;
-      var input = VectorMath.sigmoid(load(gates, gatesAt + u, count));
-      var forget = VectorMath.sigmoid(load(gates, gatesAt + units + u, count));
-      var z = VectorMath.tanh(load(gates, gatesAt + 2L * units + u, count));
-      var newC = forget.fma(load(state, c, count), input.mul(z));
-      store(newC, state, c, count);
-      output(VectorMath.tanh(newC), gates, gatesAt + 3L * units + u, state, y, count);
+      var input = load(gates, i + u, count);
+      var logF = load(gates, f + u, count).add(load(state, m + u, count));
+      var fresh = load(state, n + u, count).compare(VectorOperators.EQ, 0f);
+      var next = input.max(logF).blend(input, fresh);
+      store(next, state, m + u, count);
+      store(input.sub(next), gates, i + u, count);
+      store(logF.sub(next).min(0f), gates, f + u, count);
+    }
+  }
+
+  private static void logSigmoid(int count, MemorySegment data, long at) {
+    for (int i = 0; i < count; i += WIDTH) {
+      var x = load(data, at + i, count - i);
+      var rest = VectorMath.log1pOfUnit(VectorMath.expOfNegative(x.abs().neg()));
+      store(x.min(0f).sub(rest), data, at + i, count - i);
+    }
+  }
+
+  private static void tanh(int count, MemorySegment data, long at) {
+    for (int i = 0; i < count; i += WIDTH) {
+      store(VectorMath.tanh(load(data, at + i, count - i)), data, at + i, count - i);
+    }
+  }
+
+  private static void sigmoid(int count, MemorySegment data, long at) {
+    for (int i = 0; i < count; i += WIDTH) {
+      store(VectorMath.sigmoid(load(data, at + i, count - i)), data, at + i, count - i);
+    }
+  }
+
+  /// Of what is at most zero.
+  private static void exp(int count, MemorySegment data, long at) {
+    for (int i = 0; i < count; i += WIDTH) {
+      store(VectorMath.expOfNegative(load(data, at + i, count - i)), data, at + i, count - i);
+    }
+  }
+
+  private static void plain(int units, MemorySegment gates, long i, MemorySegment state, long y) {
+    long z = i + 2L * units;
+    long c = y + units;
+    sigmoid(2 * units, gates, i);
+    tanh(units, gates, z);
+    sigmoid(units, gates, z + units);
+    for (int u = 0; u < units; u += WIDTH) {
+      int count = units - u;
+      var added = load(gates, i + u, count).mul(load(gates, z + u, count));
+      var forget = load(gates, i + units + u, count);
+      var newC = forget.fma(load(state, c + u, count), added);
+      store(newC, state, c + u, count);
+      store(newC, state, y + u, count);
+    }
+    tanh(units, state, y);
+    for (int u = 0; u < units; u += WIDTH) {
+      int count = units - u;
+      var o = load(gates, z + units + u, count);
+      store(load(state, y + u, count).mul(o), state, y + u, count);
     }
   }
 

@@ -113,7 +113,7 @@ class TokenKernelsTest {
         for (Float clip : new Float[] {null, 0.1f}) {
           var cell = new Slstm(units, plain, clip);
           var random = new Random(units);
-          MemorySegment gates = Floats.of(Floats.gaussian(random, STEPS * 4 * units));
+          double[] raw = Floats.gaussian(random, STEPS * 4 * units);
           double[] start = new double[4 * units];
           for (int i = 0; i < start.length && !fresh; i++) { // n must be positive
             start[i] = i / units == 2 ? 1 + random.nextDouble() : random.nextGaussian();
@@ -121,8 +121,8 @@ class TokenKernelsTest {
           MemorySegment expected = Floats.of(start);
           MemorySegment actual = Floats.of(start);
           for (int t = 0; t < STEPS; t++) {
-            SCALAR.slstm(cell, gates, 4L * units * t, expected, 0);
-            VECTOR.slstm(cell, gates, 4L * units * t, actual, 0);
+            SCALAR.slstm(cell, Floats.of(raw), 4L * units * t, expected, 0);
+            VECTOR.slstm(cell, Floats.of(raw), 4L * units * t, actual, 0);
             Close.assertClose("state", Floats.read(actual), Floats.read(expected), TOLERANCE);
           }
         }

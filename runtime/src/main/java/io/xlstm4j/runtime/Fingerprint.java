@@ -1,6 +1,7 @@
 package io.xlstm4j.runtime;
 
 import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.safetensors.QuantizedTensors;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
 import java.lang.foreign.MemorySegment;
@@ -30,7 +31,14 @@ final class Fingerprint {
       TensorInfo info = entry.getValue();
       String description = entry.getKey() + info.dtype() + Arrays.toString(info.shape());
       digest.update(description.getBytes(StandardCharsets.UTF_8));
-      sample(source.data(entry.getKey()), digest);
+      QuantizedTensors.Int8 int8 =
+          source instanceof QuantizedTensors quantized ? quantized.int8(entry.getKey()) : null;
+      if (int8 == null) {
+        sample(source.data(entry.getKey()), digest);
+      } else {
+        sample(int8.data(), digest);
+        sample(int8.scales(), digest);
+      }
     }
     return HexFormat.of().formatHex(digest.digest());
   }

@@ -96,8 +96,8 @@ final class LargeBlock implements RuntimeBlock {
               part(at + "ffn.proj_up_gate", normed, both, false),
               part(at + "ffn.proj_up", normed, both.from(ffn), false)
             };
-    activate =
-        (first, end) -> rows.gate(first, end, ffn, Activation.SWISH, both, both.from(ffn), both);
+    FloatRows upHalf = both.from(ffn);
+    activate = (first, end) -> rows.gate(first, end, ffn, Activation.SWISH, both, upHalf, both);
     down = new Part[] {part(at + "ffn.proj_down", both, work.x, true)};
   }
 

@@ -74,14 +74,16 @@ final class PaperMlstmBlock implements RuntimeBlock {
     var q = headwise(weights, layer + "q_proj", config, inner);
     var k = headwise(weights, layer + "k_proj", config, inner);
     var v = headwise(weights, layer + "v_proj", config, inner);
+    FloatRows keys = qkv.from(inner);
+    FloatRows values = qkv.from(2 * inner);
     project =
         (first, end) -> {
           if (taps == 0) {
             rows.gate(first, end, inner, Activation.SWISH, memory, onesRow, xc);
           }
           rows.headwise(first, end, q, xc, qkv);
-          rows.headwise(first, end, k, xc, qkv.from(inner));
-          rows.headwise(first, end, v, memory, qkv.from(2 * inner));
+          rows.headwise(first, end, k, xc, keys);
+          rows.headwise(first, end, v, memory, values);
         };
 
     String cellName = layer + "mlstm_cell.";

@@ -85,6 +85,7 @@ final class PaperSlstmBlock implements RuntimeBlock {
     FloatRows both = work.buffer("ffn", 2 * up);
     var norm = PaperNorms.of(1, dim, weights.onePlus(at + "ffn_norm.weight"));
     Activation activation = activation(config.actFn());
+    FloatRows upHalf = both.from(up);
     return new FeedForward(
         (first, end) -> rows.normalize(first, end, norm, work.x, normed),
         new Part[] {
@@ -95,7 +96,7 @@ final class PaperSlstmBlock implements RuntimeBlock {
               both,
               false)
         },
-        (first, end) -> rows.gate(first, end, up, activation, both, both.from(up), both),
+        (first, end) -> rows.gate(first, end, up, activation, both, upHalf, both),
         new Part[] {
           new Part(
               weights.matrix(at + "ffn.proj_down.weight"),

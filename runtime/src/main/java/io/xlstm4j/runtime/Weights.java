@@ -1,6 +1,7 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.QuantizedTensors;
+import io.xlstm4j.core.safetensors.QuantizedTensors.Int8;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.kernels.WeightMatrix;
@@ -22,12 +23,18 @@ record Weights(TensorSource source, Arena arena) {
     long[] shape = info.shape();
     int rows = Math.toIntExact(shape[0]);
     int columns = Math.toIntExact(shape[1]);
+    @Nullable Int8 int8 =
+        source instanceof QuantizedTensors quantized ? quantized.int8(name) : null;
+    if (int8 != null) {
+      return new WeightMatrix(
+          WeightType.INT8, rows, columns, int8.data(), int8.scales(), int8.group());
+    }
     return switch (info.dtype()) {
       case F32 -> WeightMatrix.of(WeightType.F32, rows, columns, source.data(name));
       case BF16 -> WeightMatrix.of(WeightType.BF16, rows, columns, source.data(name));
       case F16 -> WeightMatrix.of(WeightType.F16, rows, columns, source.data(name));
       case F64 -> WeightMatrix.of(WeightType.F32, rows, columns, vector(name));
-      case I64, I32, U8 -> throw new IllegalStateException(name + " is no weight");
+      case I64, I32, I8, U8 -> throw new IllegalStateException(name + " is no weight");
     };
   }
 
@@ -69,10 +76,5 @@ record Weights(TensorSource source, Arena arena) {
   /// A float32 matrix out of copied numbers.
   WeightMatrix matrix(float[] values, int rows, int columns) {
     return WeightMatrix.of(WeightType.F32, rows, columns, copy(values));
-  }
-
-  /// Whether a tensor is stored in 8 bits with scales.
-  boolean isQuantized(String name) {
-    return source.info(name).dtype() == DType.U8;
   }
 }
