@@ -89,9 +89,16 @@ public final class ScalarRowKernels implements RowKernels {
   public void addScaled(
       int first, int end, int width, MemorySegment scale, FloatRows x, FloatRows y) {
     for (int row = first; row < end; row++) {
-      for (int i = 0; i < width; i++) {
-        SegmentFloats.add(y.data(), y.row(row) + i, get(scale, i) * get(x.data(), x.row(row) + i));
-      }
+      addScaled(0, width, scale, x, y, row);
+    }
+  }
+
+  /// The columns in `[from, width)` of one row.
+  static void addScaled(
+      int from, int width, MemorySegment scale, FloatRows x, FloatRows y, int row) {
+    for (int i = from; i < width; i++) {
+      float added = get(scale, i) * get(x.data(), x.row(row) + i);
+      SegmentFloats.add(y.data(), y.row(row) + i, added);
     }
   }
 

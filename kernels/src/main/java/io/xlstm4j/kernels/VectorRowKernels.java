@@ -17,6 +17,10 @@ public final class VectorRowKernels implements RowKernels {
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
+  private static final int PIECE = 1024; // columns, a multiple of every width
+
+  private final ThreadLocal<float[]> scratch = ThreadLocal.withInitial(() -> new float[PIECE]);
+
   // lane l takes input j of its block of 4
   private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> ofFour(l, 0));
   private static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> ofFour(l, 1));
@@ -112,11 +116,23 @@ public final class VectorRowKernels implements RowKernels {
 
   // Loops over whole vectors, each as short as can be: the compiler stops inlining early.
 
-  private static void gelu(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
-    for (int i = 0; i < whole; i += WIDTH) {
-      var x = at(gate, row, i);
-      var density = VectorMath.expOfNegative(x.mul(x).mul(-0.5f));
-      put(x.mul(VectorMath.normalCdf(x, density)).mul(at(up, row, i)), y, row, i);
+  /// In three loops, piece by piece, with densities and then probabilities in between.
+  private void gelu(int whole, FloatRows gate, FloatRows up, FloatRows y, int row) {
+    float[] densities = scratch.get();
+    for (int from = 0; from < whole; from += PIECE) {
+      int end = Math.min(whole, from + PIECE);
+      for (int i = from; i < end; i += WIDTH) {
+        var x = at(gate, row, i);
+        VectorMath.expOfNegative(x.mul(x).mul(-0.5f)).intoArray(densities, i - from);
+      }
+      for (int i = from; i < end; i += WIDTH) {
+        var density = FloatVector.fromArray(LANES, densities, i - from);
+        VectorMath.normalCdf(at(gate, row, i), density).intoArray(densities, i - from);
+      }
+      for (int i = from; i < end; i += WIDTH) {
+        var cdf = FloatVector.fromArray(LANES, densities, i - from);
+        put(cdf.mul(at(gate, row, i)).mul(at(up, row, i)), y, row, i);
+      }
     }
   }
 
@@ -167,12 +183,13 @@ public final class VectorRowKernels implements RowKernels {
   @Override
   public void addScaled(
       int first, int end, int width, MemorySegment scale, FloatRows x, FloatRows y) {
+    int whole = LANES.loopBound(width);
+    var scales = new FloatRows(scale, 0, 0);
     for (int row = first; row < end; row++) {
-      for (int i = 0; i < width; i += WIDTH) {
-        var added = load(scale, i, width - i).mul(load(x.data(), x.row(row) + i, width - i));
-        var sum = load(y.data(), y.row(row) + i, width - i).add(added);
-        store(sum, y.data(), y.row(row) + i, width - i);
+      for (int i = 0; i < whole; i += WIDTH) {
+        put(at(x, row, i).mul(at(scales, 0, i)).add(at(y, row, i)), y, row, i);
       }
+      ScalarRowKernels.addScaled(whole, width, scale, x, y, row);
     }
   }
 

@@ -27,26 +27,34 @@ public final class VectorTokenKernels implements TokenKernels {
     int channels = convolution.channels();
     int history = convolution.taps() - 1;
     MemorySegment weight = convolution.weight();
-    for (int c = 0; c < channels; c += WIDTH) {
-      int count = channels - c;
-      var current = load(x, xAt + c, count);
-      var sum = load(convolution.bias(), c, count);
-      for (int tap = 0; tap < history; tap++) {
-        long at = (long) tap * channels + c;
-        var earlier = load(tail, tailAt + at, count);
-        sum = earlier.fma(load(weight, at, count), sum);
-        if (tap > 0) {
-          store(earlier, tail, tailAt + at - channels, count);
-        }
+    copy(channels, convolution.bias(), 0, y, yAt);
+    for (int tap = 0; tap < history; tap++) {
+      long at = (long) tap * channels;
+      addProduct(channels, weight, at, tail, tailAt + at, y, yAt);
+      if (tap > 0) {
+        copy(channels, tail, tailAt + at, tail, tailAt + at - channels);
       }
-      long last = (long) history * channels + c;
-      sum = current.fma(load(weight, last, count), sum);
-      if (history > 0) {
-        store(current, tail, tailAt + last - channels, count);
-      }
-      store(sum, y, yAt + c, count);
+    }
+    long last = (long) history * channels;
+    addProduct(channels, weight, last, x, xAt, y, yAt);
+    if (history > 0) {
+      copy(channels, x, xAt, tail, tailAt + last - channels);
     }
     silu(channels, y, yAt);
+  }
+
+  private static void copy(int count, MemorySegment from, long at, MemorySegment to, long start) {
+    MemorySegment.copy(from, at * Float.BYTES, to, start * Float.BYTES, (long) count * Float.BYTES);
+  }
+
+  /// `y += a b`
+  private static void addProduct(
+      int count, MemorySegment a, long aAt, MemorySegment b, long bAt, MemorySegment y, long yAt) {
+    for (int i = 0; i < count; i += WIDTH) {
+      var sum =
+          load(a, aAt + i, count - i).fma(load(b, bAt + i, count - i), load(y, yAt + i, count - i));
+      store(sum, y, yAt + i, count - i);
+    }
   }
 
   private static void silu(int count, MemorySegment y, long yAt) {
@@ -205,22 +213,41 @@ public final class VectorTokenKernels implements TokenKernels {
     long c = y + units;
     long n = c + units;
     long m = n + units;
-    logSigmoid(units, gates, f);
+    logSigmoid(units, gates, f, state, y); // the old y is in the gates already
     tanh(units, gates, z);
     sigmoid(units, gates, o);
     stabilize(units, gates, i, f, state, n, m);
     exp(units, gates, i);
     exp(units, gates, f);
+    multiply(units, gates, i, gates, z, gates, z);
+    accumulate(units, gates, f, gates, i, state, n);
+    accumulate(units, gates, f, gates, z, state, c);
     for (int u = 0; u < units; u += WIDTH) {
       int count = units - u;
-      var input = load(gates, i + u, count);
-      var forget = load(gates, f + u, count);
-      var newN = forget.fma(load(state, n + u, count), input);
-      var added = input.mul(load(gates, z + u, count));
-      var newC = forget.fma(load(state, c + u, count), added);
-      store(newN, state, n + u, count);
-      store(newC, state, c + u, count);
-      store(newC.div(newN).mul(load(gates, o + u, count)), state, y + u, count);
+      store(load(state, c + u, count).div(load(state, n + u, count)), state, y + u, count);
+    }
+    multiply(units, state, y, gates, o, state, y);
+  }
+
+  /// `y = a b`
+  private static void multiply(
+      int count, MemorySegment a, long aAt, MemorySegment b, long bAt, MemorySegment y, long yAt) {
+    for (int i = 0; i < count; i += WIDTH) {
+      var product = load(a, aAt + i, count - i).mul(load(b, bAt + i, count - i));
+      store(product, y, yAt + i, count - i);
+    }
+  }
+
+  /// `y = a y + b`
+  private static void accumulate(
+      int count, MemorySegment a, long aAt, MemorySegment b, long bAt, MemorySegment y, long yAt) {
+    for (int i = 0; i < count; i += WIDTH) {
+      var kept = load(a, aAt + i, count - i);
+      store(
+          kept.fma(load(y, yAt + i, count - i), load(b, bAt + i, count - i)),
+          y,
+          yAt + i,
+          count - i);
     }
   }
 
@@ -239,11 +266,16 @@ public final class VectorTokenKernels implements TokenKernels {
     }
   }
 
-  private static void logSigmoid(int count, MemorySegment data, long at) {
+  /// @param between memory for as many floats
+  private static void logSigmoid(
+      int count, MemorySegment data, long at, MemorySegment between, long start) {
     for (int i = 0; i < count; i += WIDTH) {
       var x = load(data, at + i, count - i);
-      var rest = VectorMath.log1pOfUnit(VectorMath.expOfNegative(x.abs().neg()));
-      store(x.min(0f).sub(rest), data, at + i, count - i);
+      store(VectorMath.expOfNegative(x.abs().neg()), between, start + i, count - i);
+    }
+    for (int i = 0; i < count; i += WIDTH) {
+      var rest = VectorMath.log1pOfUnit(load(between, start + i, count - i));
+      store(load(data, at + i, count - i).min(0f).sub(rest), data, at + i, count - i);
     }
   }
 
