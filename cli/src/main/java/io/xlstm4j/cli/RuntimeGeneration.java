@@ -13,6 +13,7 @@ import io.xlstm4j.train.Prompt;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /// Generation in plain Java: nothing here or below loads libtorch.
 final class RuntimeGeneration {
@@ -63,7 +64,7 @@ final class RuntimeGeneration {
   private static final class Printer implements Completion.Listener {
     private final TextOutput output;
     private final int row;
-    private Completion completion;
+    private @Nullable Completion completion;
 
     Printer(TextOutput output, int row) {
       this.output = output;
@@ -72,7 +73,7 @@ final class RuntimeGeneration {
 
     @Override
     public void onToken(Token token) {
-      if (!output.text(row, token.text())) {
+      if (!output.text(row, token.text()) && completion != null) {
         completion.cancel();
       }
     }
