@@ -1,6 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.checkpoint.Conversion;
+import io.xlstm4j.core.checkpoint.Int8Quantizer;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelFolder.Layout;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
@@ -75,6 +76,20 @@ final class ConvertCommand implements Callable<Integer> {
   private @Nullable String dtype;
 
   @Option(
+      names = "--quantize",
+      paramLabel = "TYPE",
+      description = "int8: matrices in 8 bits with scales, which the runtime reads fastest")
+  private @Nullable String quantize;
+
+  @Option(
+      names = "--group",
+      paramLabel = "N",
+      defaultValue = "64",
+      description =
+          "columns that share a scale: 32, 64, 128, or 0 for whole rows; default ${DEFAULT-VALUE}")
+  private int group;
+
+  @Option(
       names = "--max-shard-size",
       paramLabel = "SIZE",
       defaultValue = "5GB",
@@ -84,6 +99,13 @@ final class ConvertCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    PrintWriter out = spec.commandLine().getOut();
+    if (quantize != null) {
+      quantize(quantize);
+      out.println("written: " + to);
+      out.flush();
+      return ExitCode.OK;
+    }
     var target =
         new Conversion.Target(
             layout == null ? null : layout(layout),
@@ -91,7 +113,6 @@ final class ConvertCommand implements Callable<Integer> {
             kernels == null ? null : named("--slstm-kernels", Backend.values(), kernels),
             dtype == null ? null : type(dtype),
             bytes(maxShardSize));
-    PrintWriter out = spec.commandLine().getOut();
     try (var folder = ModelFolder.open(from)) {
       Conversion.write(folder, to, target);
       if (target.layout() == Layout.OFFICIAL && folder.config().tokenizer() != null) {
@@ -102,6 +123,22 @@ final class ConvertCommand implements Callable<Integer> {
     out.println("written: " + to);
     out.flush();
     return ExitCode.OK;
+  }
+
+  private void quantize(String type) {
+    if (!type.equals("int8")) {
+      throw wrong("--quantize", type, "int8");
+    }
+    if (layout != null || weights != null || kernels != null || dtype != null) {
+      throw new ParameterException(
+          spec.commandLine(), "--quantize goes with --group only; convert in two steps");
+    }
+    if (group != 0 && group != 32 && group != 64 && group != 128) {
+      throw wrong("--group", Integer.toString(group), "32, 64, 128 or 0");
+    }
+    try (var folder = ModelFolder.open(from)) {
+      Int8Quantizer.write(folder, to, group);
+    }
   }
 
   private Layout layout(String name) {

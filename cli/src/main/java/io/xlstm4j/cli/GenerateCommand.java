@@ -1,13 +1,7 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.SamplerConfig;
-import io.xlstm4j.text.StreamDecoder;
-import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.train.Prompt;
-import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -82,6 +76,12 @@ final class GenerateCommand implements Callable<Integer> {
   private @Nullable Long seed;
 
   @Option(
+      names = "--stop",
+      paramLabel = "TEXT",
+      description = "end before this text; may be given several times; runtime only")
+  private List<String> stops = List.of();
+
+  @Option(
       names = "--device",
       paramLabel = "NAME",
       defaultValue = "cpu",
@@ -91,25 +91,45 @@ final class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--backend",
       paramLabel = "NAME",
-      defaultValue = "torch",
-      description = "what runs the model: torch")
-  private String backend;
+      description =
+          "what runs the model: runtime, plain Java on the CPU, or torch; default runtime, but"
+              + " torch on other devices")
+  private @Nullable String backend;
 
   @Override
   public Integer call() {
-    if (!backend.equals("torch")) {
-      throw new ParameterException(
-          spec.commandLine(), "--backend " + backend + " is unknown; there is torch");
-    }
+    String chosen = backend == null ? (device.equals("cpu") ? "runtime" : "torch") : backend;
     SamplerConfig sampler = sampler();
-    try (var loaded = LoadedModel.open(model, device)) {
-      Tokenizer tokenizer = loaded.tokenizer();
-      var options =
-          new Generator.Options(maxTokens, tokenizer.vocabSize(), tokenizer.endOfText(), sampler);
-      var ids = prompts.stream().map(prompt -> Prompt.ids(tokenizer, prompt)).toList();
-      new Generator(loaded.model(), options).generate(ids, writer(tokenizer));
+    TextOutput output = TextOutput.of(spec.commandLine().getOut(), prompts);
+    switch (chosen) { // two classes: only the one that runs is loaded, with its libraries
+      case "runtime" -> {
+        requireCpu();
+        RuntimeGeneration.run(model, prompts, maxTokens, sampler, stops, output);
+      }
+      case "torch" -> {
+        requireNoStops();
+        TorchGeneration.run(model, device, prompts, maxTokens, sampler, output);
+      }
+      default ->
+          throw new ParameterException(
+              spec.commandLine(),
+              "--backend " + chosen + " is unknown; there are runtime and torch");
     }
     return ExitCode.OK;
+  }
+
+  private void requireCpu() {
+    if (!device.equals("cpu")) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--device " + device + " needs --backend torch; the runtime is for the CPU");
+    }
+  }
+
+  private void requireNoStops() {
+    if (!stops.isEmpty()) {
+      throw new ParameterException(spec.commandLine(), "--stop needs --backend runtime");
+    }
   }
 
   private SamplerConfig sampler() {
@@ -122,71 +142,6 @@ final class GenerateCommand implements Callable<Integer> {
       return new SamplerConfig(temperature, topK, topP, 0, repetitionPenalty, chosen);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
-    }
-  }
-
-  private Generator.Listener writer(Tokenizer tokenizer) {
-    PrintWriter out = spec.commandLine().getOut();
-    return prompts.size() == 1
-        ? new Streaming(out, tokenizer.streamDecoder(), prompts.getFirst())
-        : new WhenDone(out, tokenizer, prompts);
-  }
-
-  /// Prints each piece of the only text at once.
-  private record Streaming(PrintWriter out, StreamDecoder text, String prompt)
-      implements Generator.Listener {
-    private Streaming {
-      out.print(prompt);
-      out.flush();
-    }
-
-    @Override
-    public boolean onToken(int row, int id) {
-      out.print(text.next(id));
-      out.flush();
-      return !out.checkError(); // whoever read it may be gone
-    }
-
-    @Override
-    public void onEnd(int row, Generator.End end) {
-      out.println(text.finish());
-      out.flush();
-    }
-  }
-
-  /// Prints each of several texts when it has ended.
-  private static final class WhenDone implements Generator.Listener {
-    private final PrintWriter out;
-    private final List<String> prompts;
-    private final List<StreamDecoder> decoders = new ArrayList<>();
-    private final List<StringBuilder> texts = new ArrayList<>();
-
-    WhenDone(PrintWriter out, Tokenizer tokenizer, List<String> prompts) {
-      this.out = out;
-      this.prompts = prompts;
-      for (String prompt : prompts) {
-        decoders.add(tokenizer.streamDecoder());
-        texts.add(new StringBuilder(prompt));
-      }
-    }
-
-    @Override
-    public boolean onToken(int row, int id) {
-      texts.get(row).append(decoders.get(row).next(id));
-      return true;
-    }
-
-    @Override
-    public void onEnd(int row, Generator.End end) {
-      out.println(
-          "["
-              + (row + 1)
-              + "/"
-              + prompts.size()
-              + "] "
-              + texts.get(row)
-              + decoders.get(row).finish());
-      out.flush();
     }
   }
 }

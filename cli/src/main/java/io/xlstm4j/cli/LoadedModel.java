@@ -4,7 +4,6 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.text.Tokenizers;
 import io.xlstm4j.torch.Checkpoint;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
@@ -18,14 +17,8 @@ record LoadedModel(XlstmLanguageModel model, Tokenizer tokenizer) implements Aut
   static LoadedModel open(Path folder, String device) {
     CheckpointFolder.open(folder);
     CheckpointConfig config = CheckpointConfig.read(folder);
-    Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer());
+    Tokenizer tokenizer = ModelTokenizer.open(folder, config);
     try {
-      if (tokenizer.vocabSize() > config.model().vocabSize()) {
-        throw new InvalidInputException(
-            "%s: the tokenizer (%s) has %d ids, but vocab_size of config.json is %d; they belong to different models"
-                .formatted(
-                    folder, tokenizer.name(), tokenizer.vocabSize(), config.model().vocabSize()));
-      }
       return new LoadedModel(Checkpoint.open(folder, Torch.device(device)), tokenizer);
     } catch (RuntimeException e) {
       tokenizer.close();

@@ -31,9 +31,10 @@ class ArchitectureTest {
           "kernels", List.of(),
           "text", List.of(),
           "torch", List.of("core", "kernels"),
+          "runtime", List.of("core", "kernels"),
           "train", List.of("torch", "text", "core"),
-          "bench", List.of("core", "kernels", "text", "torch", "train"),
-          "cli", List.of("core", "kernels", "text", "torch", "train", "bench"));
+          "bench", List.of("core", "kernels", "runtime", "text", "torch", "train"),
+          "cli", List.of("core", "kernels", "runtime", "text", "torch", "train", "bench"));
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

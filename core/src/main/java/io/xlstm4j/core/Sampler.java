@@ -1,7 +1,6 @@
 package io.xlstm4j.core;
 
 import java.nio.IntBuffer;
-import java.util.Arrays;
 import java.util.BitSet;
 import java.util.SplittableRandom;
 
@@ -29,14 +28,42 @@ public final class Sampler {
   /// @throws IllegalArgumentException if a logit is NaN or plus infinity, all are minus infinity,
   ///   an id in `history` is negative, or `vocabLimit` is not in \[1, logits.length]
   public int sample(float[] logits, int vocabLimit, IntBuffer history, long row, long step) {
+    return sample(logits, vocabLimit, history, row, step, new Workspace());
+  }
+
+  /// The same with memory that is kept between calls, so that a token allocates next to nothing.
+  ///
+  /// @param workspace used by one call at a time
+  public int sample(
+      float[] logits, int vocabLimit, IntBuffer history, long row, long step, Workspace workspace) {
     requireUsable(logits, vocabLimit);
-    double[] scores = penalized(logits, vocabLimit, history);
+    workspace.fit(vocabLimit);
+    penalize(logits, vocabLimit, history, workspace);
+    double[] scores = workspace.scores;
     int best = argmax(scores);
     if (config.temperature() == 0) {
       return best;
     }
     double u = uniform(config.seed(), row, step);
-    return filters() ? drawFiltered(scores, scores[best], u) : drawFromAll(scores, scores[best], u);
+    return filters()
+        ? drawFiltered(workspace, scores[best], u)
+        : drawFromAll(workspace, scores[best], u);
+  }
+
+  /// Memory for one call at a time.
+  public static final class Workspace {
+    private double[] scores = new double[0];
+    private double[] weights = new double[0];
+    private int[] ids = new int[0];
+    private final BitSet seen = new BitSet();
+
+    private void fit(int vocabLimit) {
+      if (scores.length != vocabLimit) {
+        scores = new double[vocabLimit];
+        weights = new double[vocabLimit];
+        ids = new int[vocabLimit];
+      }
+    }
   }
 
   private static void requireUsable(float[] logits, int vocabLimit) {
@@ -61,16 +88,17 @@ public final class Sampler {
   }
 
   /// In double, so that no penalty or temperature overflows a finite logit or makes new ties.
-  private double[] penalized(float[] logits, int vocabLimit, IntBuffer history) {
-    double[] scores = new double[vocabLimit];
+  private void penalize(float[] logits, int vocabLimit, IntBuffer history, Workspace workspace) {
+    double[] scores = workspace.scores;
     for (int id = 0; id < vocabLimit; id++) {
       scores[id] = logits[id];
     }
     double penalty = config.repetitionPenalty();
     if (penalty == 1) {
-      return scores;
+      return;
     }
-    var seen = new BitSet(vocabLimit);
+    BitSet seen = workspace.seen;
+    seen.clear();
     for (int at = history.position(); at < history.limit(); at++) {
       int id = history.get(at);
       if (id < 0) {
@@ -87,7 +115,6 @@ public final class Sampler {
         scores[id] = Math.clamp(score, -Double.MAX_VALUE, Double.MAX_VALUE);
       }
     }
-    return scores;
   }
 
   private static int argmax(double[] scores) {
@@ -104,8 +131,9 @@ public final class Sampler {
     return config.topK() > 0 || config.topP() < 1 || config.minP() > 0;
   }
 
-  private int drawFromAll(double[] scores, double best, double u) {
-    double[] weights = new double[scores.length];
+  private int drawFromAll(Workspace workspace, double best, double u) {
+    double[] scores = workspace.scores;
+    double[] weights = workspace.weights;
     double total = 0;
     for (int id = 0; id < scores.length; id++) {
       weights[id] = weight(scores[id], best);
@@ -115,11 +143,12 @@ public final class Sampler {
   }
 
   /// All filters keep the head of the ranking and cut its tail, so the shortest head counts.
-  private int drawFiltered(double[] scores, double best, double u) {
-    var ranking = new Ranking(scores);
+  private int drawFiltered(Workspace workspace, double best, double u) {
+    double[] scores = workspace.scores;
+    var ranking = new Ranking(scores, workspace.ids);
     int most = config.topK() == 0 ? scores.length : Math.min(config.topK(), scores.length);
     double enough = enough(scores, best, ranking, most);
-    double[] weights = new double[most];
+    double[] weights = workspace.weights;
     double total = 0;
     int count = 0;
     while (count < most && total < enough) {
@@ -183,10 +212,13 @@ public final class Sampler {
     private final int[] ids;
     private int heapSize;
 
-    Ranking(double[] scores) {
+    /// @param ids memory for as many ids as scores
+    Ranking(double[] scores, int[] ids) {
       this.scores = scores;
-      this.ids = new int[scores.length];
-      Arrays.setAll(ids, id -> id);
+      this.ids = ids;
+      for (int id = 0; id < ids.length; id++) {
+        ids[id] = id;
+      }
       this.heapSize = ids.length;
       for (int parent = heapSize / 2 - 1; parent >= 0; parent--) {
         sink(parent);

@@ -25,6 +25,8 @@ public final class Kernels {
   private final SlstmBlockKernel slstmBlock;
 
   private final @Nullable Kernels alone;
+  private final RowKernels rows;
+  private final TokenKernels tokens;
 
   private Kernels(Workers workers, boolean vectorized) {
     this.workers = workers;
@@ -36,6 +38,8 @@ public final class Kernels {
     headNorm = vectorized ? new VectorHeadNormKernel() : new ScalarHeadNormKernel();
     gatedFeedForward =
         vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
+    rows = vectorized ? new VectorRowKernels() : new ScalarRowKernels();
+    tokens = vectorized ? new VectorTokenKernels() : new ScalarTokenKernels();
     linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
     crossEntropy = vectorized ? new VectorCrossEntropyKernel() : new ScalarCrossEntropyKernel();
     headLoss = new HeadLossKernel(this);
@@ -64,7 +68,12 @@ public final class Kernels {
     private static final Kernels INSTANCE =
         new Kernels(
             new Workers(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors())),
-            ModuleLayer.boot().findModule(MODULE).isPresent());
+            hasVectors());
+  }
+
+  /// Whether the JVM was started with the Vector API's module.
+  public static boolean hasVectors() {
+    return ModuleLayer.boot().findModule(MODULE).isPresent();
   }
 
   public Workers workers() {
@@ -99,6 +108,16 @@ public final class Kernels {
 
   public GatedFeedForwardKernel gatedFeedForward() {
     return gatedFeedForward;
+  }
+
+  /// The forward-only kernels of rows.
+  public RowKernels rows() {
+    return rows;
+  }
+
+  /// The forward-only kernels of single tokens.
+  public TokenKernels tokens() {
+    return tokens;
   }
 
   public LinearKernel linear() {

@@ -1,6 +1,7 @@
 package io.xlstm4j.kernels;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
@@ -15,8 +16,15 @@ public final class Workers {
   private static final int SPINS = 2_000;
 
   private final Thread[] threads; // without the caller, which works too
-  private volatile @Nullable Job job;
   private volatile boolean closed;
+
+  /// The tasks of the call under way: how many in the upper half, which is next in the lower. One
+  /// number, so that no thread ever takes a task of one call for that of another.
+  private final AtomicLong tasks = new AtomicLong();
+
+  private final AtomicInteger ended = new AtomicInteger();
+  private volatile IntConsumer work = Workers::nothing;
+  private volatile @Nullable Throwable failure;
 
   /// @param count threads in all, the calling one included; at least 1
   public Workers(int count) {
@@ -56,15 +64,20 @@ public final class Workers {
   }
 
   private synchronized void share(int tasks, IntConsumer task) {
-    var next = new Job(tasks, task);
-    job = next;
+    work = task;
+    ended.set(0);
+    this.tasks.set((long) tasks << Integer.SIZE);
     for (Thread thread : threads) {
       LockSupport.unpark(thread);
     }
-    next.help();
-    next.await();
-    job = null;
-    next.rethrow();
+    help();
+    while (ended.get() < tasks) {
+      Thread.onSpinWait();
+    }
+    work = Workers::nothing;
+    if (failure != null) {
+      rethrow();
+    }
   }
 
   /// Ends the threads; tasks that run are finished first.
@@ -76,13 +89,9 @@ public final class Workers {
   }
 
   private void work() {
-    @Nullable Job done = null;
     int spins = 0;
     while (!closed) {
-      @Nullable Job current = job;
-      if (current != null && current != done) {
-        current.help();
-        done = current;
+      if (help()) {
         spins = 0;
       } else if (spins < SPINS) {
         spins++;
@@ -93,45 +102,45 @@ public final class Workers {
     }
   }
 
-  /// Numbered tasks that threads take one by one.
-  private static final class Job {
-    private final int tasks;
-    private final IntConsumer task;
-    private final AtomicInteger taken = new AtomicInteger();
-    private final AtomicInteger ended = new AtomicInteger();
-    private volatile @Nullable Throwable failure;
+  private static void nothing(int number) {}
 
-    Job(int tasks, IntConsumer task) {
-      this.tasks = tasks;
-      this.task = task;
-    }
-
-    void help() {
-      for (int i = taken.getAndIncrement(); i < tasks; i = taken.getAndIncrement()) {
-        try {
-          task.accept(i);
-        } catch (RuntimeException | Error e) {
-          failure = e;
-        } finally {
-          ended.getAndIncrement();
-        }
+  /// Does tasks until none is left.
+  ///
+  /// @return whether it did any
+  private boolean help() {
+    boolean any = false;
+    while (true) {
+      long now = tasks.get();
+      int next = (int) now;
+      if (next >= (int) (now >>> Integer.SIZE)) {
+        return any;
+      }
+      if (tasks.compareAndSet(now, now + 1)) {
+        any = true;
+        one(next);
       }
     }
+  }
 
-    void await() {
-      while (ended.get() < tasks) {
-        Thread.onSpinWait();
-      }
+  /// The call cannot return before this task has ended, so `work` is its own.
+  private void one(int number) {
+    try {
+      work.accept(number);
+    } catch (RuntimeException | Error e) {
+      failure = e;
+    } finally {
+      ended.getAndIncrement();
     }
+  }
 
-    void rethrow() {
-      @Nullable Throwable thrown = failure;
-      if (thrown instanceof RuntimeException e) {
-        throw e;
-      }
-      if (thrown instanceof Error e) {
-        throw e;
-      }
+  private void rethrow() {
+    @Nullable Throwable thrown = failure;
+    failure = null;
+    if (thrown instanceof RuntimeException e) {
+      throw e;
+    }
+    if (thrown instanceof Error e) {
+      throw e;
     }
   }
 }

@@ -159,7 +159,7 @@ public final class Checkpoint {
       case F32 -> ScalarType.Float;
       case BF16 -> ScalarType.BFloat16;
       case F16 -> ScalarType.Half;
-      case I64, I32, U8 -> null;
+      case I64, I32, I8, U8 -> null;
     };
   }
 

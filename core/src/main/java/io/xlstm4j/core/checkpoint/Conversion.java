@@ -37,7 +37,7 @@ public final class Conversion {
   public static final long DEFAULT_SHARD_BYTES = 5_000_000_000L;
 
   /// What lies beside the weights and goes with them.
-  private static final List<String> COMPANIONS =
+  static final List<String> COMPANIONS =
       List.of(
           "tokenizer.json",
           "tokenizer_config.json",
@@ -219,7 +219,7 @@ public final class Conversion {
       case F32 -> "float32";
       case BF16 -> "bfloat16";
       case F16 -> "float16";
-      case I64, I32, U8 -> type.name().toLowerCase(Locale.ROOT);
+      case I64, I32, I8, U8 -> type.name().toLowerCase(Locale.ROOT);
     };
   }
 }

@@ -9,6 +9,7 @@ import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.safetensors.ArrangedTensors;
 import io.xlstm4j.core.safetensors.ArrangedTensors.Rows;
+import io.xlstm4j.core.safetensors.QuantizedTensors;
 import io.xlstm4j.core.safetensors.TensorSource;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -63,6 +64,9 @@ public final class ModelFolder implements AutoCloseable {
     try {
       String where = OneLine.of(path);
       TensorSource tensors = renamed(config.model(), stored, where);
+      if (QuantizedTensors.isQuantized(tensors)) {
+        tensors = new QuantizedTensors(where, tensors);
+      }
       ModelTensors.check(config.model(), tensors, where);
       return new ModelFolder(path, layout(path), config, stored, tensors);
     } catch (RuntimeException | Error e) {
@@ -120,7 +124,8 @@ public final class ModelFolder implements AutoCloseable {
   }
 
   /// Every tensor by the names and shapes of [ModelTensors#of] this folder's configuration; valid
-  /// until this is closed. A tied head may be missing.
+  /// until this is closed. A tied head may be missing. Matrices stored in 8 bits are in
+  /// [QuantizedTensors], and look like float32.
   public TensorSource tensors() {
     return tensors;
   }

@@ -106,7 +106,7 @@ public final class ConvertedTensor implements TensorToWrite {
       case BF16 -> BFloat16.toFloat(source.get(I16, 2 * i));
       case F16 -> Float.float16ToFloat(source.get(I16, 2 * i));
       case F64 -> source.get(F64, 8 * i);
-      case I64, I32, U8 -> throw new AssertionError("refused by the constructor");
+      case I64, I32, I8, U8 -> throw new AssertionError("refused by the constructor");
     };
   }
 
@@ -131,7 +131,7 @@ public final class ConvertedTensor implements TensorToWrite {
             target.set(I16, 2 * i, bits);
             yield Float.float16ToFloat(bits);
           }
-          case I64, I32, U8 -> throw new AssertionError("refused by the constructor");
+          case I64, I32, I8, U8 -> throw new AssertionError("refused by the constructor");
         };
     if (Double.isInfinite(written) && Double.isFinite(value)) {
       throw new InvalidInputException(

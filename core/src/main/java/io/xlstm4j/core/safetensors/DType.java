@@ -14,6 +14,8 @@ public enum DType {
   I64(8),
   /// Signed 32-bit integer.
   I32(4),
+  /// Signed byte.
+  I8(1),
   /// Unsigned byte.
   U8(1);
 
@@ -32,7 +34,7 @@ public enum DType {
   public boolean isFloat() {
     return switch (this) {
       case F64, F32, BF16, F16 -> true;
-      case I64, I32, U8 -> false;
+      case I64, I32, I8, U8 -> false;
     };
   }
 }

@@ -41,7 +41,7 @@ final class Elements {
           out[i] = Float.float16ToFloat(data.get(I16, 2L * i));
         }
       }
-      case I64, I32, U8 -> throw wrongKind(where, info, "floating-point");
+      case I64, I32, I8, U8 -> throw wrongKind(where, info, "floating-point");
     }
     return out;
   }
@@ -65,7 +65,7 @@ final class Elements {
           out[i] = Float.float16ToFloat(data.get(I16, 2L * i));
         }
       }
-      case I64, I32, U8 -> throw wrongKind(where, info, "floating-point");
+      case I64, I32, I8, U8 -> throw wrongKind(where, info, "floating-point");
     }
     return out;
   }
@@ -77,6 +77,11 @@ final class Elements {
       case I32 -> {
         for (int i = 0; i < out.length; i++) {
           out[i] = data.get(I32, 4L * i);
+        }
+      }
+      case I8 -> {
+        for (int i = 0; i < out.length; i++) {
+          out[i] = data.get(ValueLayout.JAVA_BYTE, i);
         }
       }
       case U8 -> {
@@ -108,7 +113,7 @@ final class Elements {
           out.set(I16, 2L * i, Float.floatToFloat16(values[i]));
         }
       }
-      case I64, I32, U8 ->
+      case I64, I32, I8, U8 ->
           throw new IllegalArgumentException("dtype (" + dtype + ") must be a floating-point type");
     }
     return out;
@@ -128,6 +133,8 @@ final class Elements {
         case I64 -> out.set(I64, 8L * i, value);
         case I32 ->
             out.set(I32, 4L * i, (int) fitting(dtype, value, Integer.MIN_VALUE, Integer.MAX_VALUE));
+        case I8 ->
+            out.set(ValueLayout.JAVA_BYTE, i, (byte) fitting(dtype, value, Byte.MIN_VALUE, 127));
         case U8 -> out.set(ValueLayout.JAVA_BYTE, i, (byte) fitting(dtype, value, 0, 255));
         case F64, F32, BF16, F16 ->
             throw new IllegalArgumentException("dtype (" + dtype + ") must be an integer type");

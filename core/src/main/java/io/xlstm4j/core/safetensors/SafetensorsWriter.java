@@ -34,7 +34,8 @@ public final class SafetensorsWriter {
 
   // The order in which the reference writer puts the element types.
   private static final List<DType> ORDER =
-      List.of(DType.I64, DType.F64, DType.F32, DType.I32, DType.BF16, DType.F16, DType.U8);
+      List.of(
+          DType.I64, DType.F64, DType.F32, DType.I32, DType.BF16, DType.F16, DType.I8, DType.U8);
 
   private SafetensorsWriter() {}
 

@@ -58,7 +58,7 @@ class HostileHeaderTest {
             "an unknown dtype",
             "{" + tensor("w", "F8", "[]", "[0,1]") + "}",
             1,
-            "tensor 'w': unknown dtype 'F8'; known are [F64, F32, BF16, F16, I64, I32, U8]"),
+            "tensor 'w': unknown dtype 'F8'; known are [F64, F32, BF16, F16, I64, I32, I8, U8]"),
         arguments(
             "a dtype in lower case", "{" + tensor("w", "f32", "[]", "[0,4]") + "}", 4, "'f32'"),
         arguments(

@@ -1,0 +1,25 @@
+package io.xlstm4j.cli;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.text.Tokenizer;
+import io.xlstm4j.text.Tokenizers;
+import java.nio.file.Path;
+
+/// The tokenizer of a checkpoint.
+final class ModelTokenizer {
+  private ModelTokenizer() {}
+
+  /// @throws InvalidInputException if the tokenizer knows ids that the model does not
+  static Tokenizer open(Path folder, CheckpointConfig config) {
+    Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer());
+    int known = tokenizer.vocabSize();
+    if (known > config.model().vocabSize()) {
+      tokenizer.close();
+      throw new InvalidInputException(
+          "%s: the tokenizer (%s) has %d ids, but vocab_size of config.json is %d; they belong to different models"
+              .formatted(folder, tokenizer.name(), known, config.model().vocabSize()));
+    }
+    return tokenizer;
+  }
+}

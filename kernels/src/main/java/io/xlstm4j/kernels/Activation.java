@@ -1,0 +1,16 @@
+package io.xlstm4j.kernels;
+
+/// What bends a gate (spec 3.3).
+public enum Activation {
+  /// Exact, by the error function.
+  GELU,
+  RELU,
+  RELU_SQUARED,
+  SIGMOID,
+  /// `x sigmoid(x)`, also called SiLU.
+  SWISH,
+  SELU;
+
+  static final double SELU_ALPHA = 1.6732632423543772;
+  static final double SELU_SCALE = 1.0507009873554805;
+}

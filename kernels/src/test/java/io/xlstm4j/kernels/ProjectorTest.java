@@ -1,0 +1,136 @@
+package io.xlstm4j.kernels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.xlstm4j.kernels.Projector.Part;
+import java.lang.foreign.MemorySegment;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ProjectorTest {
+  private static final int[] ROWS = {1, 2, 3, 4, 5, 8, 9, 63, 64, 65, 130};
+
+  @ParameterizedTest(name = "{0} inputs")
+  @ValueSource(ints = {1, 7, 15, 16, 17, 64, 100, 513})
+  void vectors_give_the_plain_loops_products(int in) {
+    for (int out : new int[] {1, 3, 4, 5, 66}) {
+      for (int rows : new int[] {1, 3, 4, 9}) {
+        var given = new Case(WeightType.F32, out, in, rows);
+        double[] expected = Floats.read(given.run(rows, 1, false, true));
+        double[] actual = Floats.read(given.run(rows, 2, true, true));
+        double tolerance = 4e-7 * in + 1e-6; // as many roundings of a sum of numbers near one
+        Close.assertClose("product " + out + " x " + in, actual, expected, tolerance);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(WeightType type) {
+    int out = 70;
+    int in = 150;
+    var given = new Case(type, out, in, 130);
+    double[] all = Floats.read(given.run(130, 1, true, false));
+    for (int threads : new int[] {1, 2, 3}) {
+      for (int rows : ROWS) {
+        double[] some = Floats.read(given.run(rows, threads, true, false));
+        for (int i = 0; i < rows * out; i++) {
+          assertThat(some[i]).as("%d rows, output %d", rows, i).isEqualTo(all[i]);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void stored_weights_give_the_bits_of_the_float32_they_stand_for(WeightType type) {
+    WeightMatrix stored =
+        WeightRowsKernelTest.random(type, 37, 90, type == WeightType.INT8 ? 32 : 0, 1);
+    float[] wide = new float[37 * 90];
+    for (int row = 0; row < 37; row++) {
+      new ScalarWeightRowsKernel().widen(stored, row, wide, row * 90);
+    }
+    MemorySegment copy = MemorySegment.ofArray(wide);
+    var x = Floats.of(Floats.gaussian(new Random(1), 5 * 90));
+    for (int rows : new int[] {1, 5}) {
+      MemorySegment expected = multiply(WeightMatrix.of(WeightType.F32, 37, 90, copy), x, rows);
+      assertThat(Floats.read(multiply(stored, x, rows))).containsExactly(Floats.read(expected));
+    }
+  }
+
+  private static MemorySegment multiply(WeightMatrix w, MemorySegment x, int rows) {
+    MemorySegment y = Floats.garbage((long) rows * w.rows());
+    var part =
+        new Part(w, null, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), false);
+    var workers = new Workers(2);
+    new Projector(workers, true).run(rows, part);
+    workers.close();
+    return y;
+  }
+
+  @Test
+  void several_products_side_by_side_write_their_own_columns_and_nothing_else() {
+    var workers = new Workers(2);
+    var projector = new Projector(workers, true);
+    var first = WeightRowsKernelTest.random(WeightType.F32, 6, 20, 0, 0);
+    var second = WeightRowsKernelTest.random(WeightType.BF16, 5, 10, 0, 0);
+    MemorySegment x = Floats.of(Floats.gaussian(new Random(2), 2 * 33));
+    MemorySegment y = Floats.garbage(2 * 20);
+    var rows = new FloatRows(x, 3, 30);
+    var to = new FloatRows(y, 1, 18);
+    projector.run(
+        2,
+        new Part(first, null, rows, to, false),
+        new Part(second, null, rows.from(10), to.from(7), false));
+    workers.close();
+    double[] written = Floats.read(y);
+    for (int i = 0; i < written.length; i++) {
+      int column = (i - 1) % 18;
+      boolean inside = i > 0 && i <= 36 && (column < 6 || (column >= 7 && column < 12));
+      assertThat(Double.isNaN(written[i])).as("float " + i).isEqualTo(!inside);
+    }
+  }
+
+  @Test
+  void an_embedding_row_is_the_widened_row() {
+    var workers = new Workers(1);
+    var w = WeightRowsKernelTest.random(WeightType.F16, 5, 40, 0, 0);
+    MemorySegment y = Floats.garbage(80);
+    new Projector(workers, true).lookUp(w, 3, new FloatRows(y, 0, 40), 1);
+    float[] expected = new float[40];
+    new ScalarWeightRowsKernel().widen(w, 3, expected, 0);
+    for (int i = 0; i < 40; i++) {
+      assertThat(SegmentFloats.get(y, 40 + i)).isEqualTo(expected[i]);
+    }
+    workers.close();
+  }
+
+  /// A product with a bias, added to what was there or not.
+  private static final class Case {
+    private final WeightMatrix w;
+    private final MemorySegment x;
+    private final MemorySegment bias;
+    private final double[] before;
+
+    Case(WeightType type, int out, int in, int rows) {
+      var random = new Random(out + 31L * in);
+      w = WeightRowsKernelTest.random(type, out, in, type == WeightType.INT8 ? 64 : 0, 0);
+      x = Floats.of(Floats.gaussian(random, rows * in));
+      bias = Floats.of(Floats.gaussian(random, out));
+      before = Floats.gaussian(random, rows * out);
+    }
+
+    MemorySegment run(int rows, int threads, boolean vectors, boolean add) {
+      var workers = new Workers(threads);
+      MemorySegment y = Floats.of(before);
+      var part =
+          new Part(w, bias, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), add);
+      new Projector(workers, vectors).run(rows, part);
+      workers.close();
+      return y;
+    }
+  }
+}

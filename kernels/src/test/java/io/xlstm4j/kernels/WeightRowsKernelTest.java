@@ -1,0 +1,102 @@
+package io.xlstm4j.kernels;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class WeightRowsKernelTest {
+  private static final int ROWS = 3;
+
+  @ParameterizedTest(name = "{0} columns")
+  @ValueSource(ints = {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 128, 200, 320})
+  void vectors_read_the_same_bits_as_plain_loops_at_any_alignment(int columns) {
+    for (WeightType type : WeightType.values()) {
+      int[] groups = type == WeightType.INT8 ? new int[] {7, 16, 32, 64, 128, columns} : new int[1];
+      for (int group : groups) {
+        for (int offset : new int[] {0, 1, 8}) {
+          WeightMatrix w = random(type, ROWS, columns, group, offset);
+          for (int row = 0; row < ROWS; row++) {
+            float[] expected = new float[columns + 2];
+            float[] actual = new float[columns + 2];
+            new ScalarWeightRowsKernel().widen(w, row, expected, 1);
+            new VectorWeightRowsKernel().widen(w, row, actual, 1);
+            assertThat(actual).as("%s, group %d", type, group).containsExactly(expected);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void every_half_precision_number_is_the_one_that_java_reads() {
+    int count = 1 << Short.SIZE;
+    MemorySegment data = Arena.ofAuto().allocate(2L * count, 2);
+    float[] expected = new float[count];
+    for (int bits = 0; bits < count; bits++) {
+      data.set(ValueLayout.JAVA_SHORT, 2L * bits, (short) bits);
+      expected[bits] = Float.float16ToFloat((short) bits);
+    }
+    float[] actual = new float[count];
+    new VectorWeightRowsKernel()
+        .widen(WeightMatrix.of(WeightType.F16, 1, count, data), 0, actual, 0);
+    assertThat(actual).containsExactly(expected);
+  }
+
+  @Test
+  void bytes_are_signed_and_take_the_scale_of_their_group() {
+    MemorySegment data =
+        Arena.ofAuto().allocateFrom(ValueLayout.JAVA_BYTE, new byte[] {-128, -1, 0, 1, 127, 2});
+    var w = new WeightMatrix(WeightType.INT8, 2, 3, data, Floats.of(0.5, 2, 10, 100), 2);
+    float[] row = new float[3];
+    new ScalarWeightRowsKernel().widen(w, 0, row, 0);
+    assertThat(row).containsExactly(-64, -0.5f, 0);
+    new ScalarWeightRowsKernel().widen(w.rows(1, 1), 0, row, 0);
+    assertThat(row).containsExactly(10, 1270, 200);
+  }
+
+  @Test
+  void memory_that_is_too_short_is_refused() {
+    MemorySegment data = Arena.ofAuto().allocate(11);
+    assertThatThrownBy(() -> WeightMatrix.of(WeightType.BF16, 2, 3, data))
+        .hasMessageContaining("weights");
+    assertThatThrownBy(() -> WeightMatrix.of(WeightType.INT8, 2, 3, data))
+        .hasMessageContaining("scales");
+    assertThatThrownBy(() -> new WeightMatrix(WeightType.INT8, 2, 3, data, Floats.of(1, 1, 1), 2))
+        .hasMessageContaining("scales");
+  }
+
+  /// Numbers near one; the last row ends where its memory does.
+  static WeightMatrix random(WeightType type, int rows, int columns, int group, int offset) {
+    var random = new Random(31L * columns + 7L * type.bytes() + group);
+    long bytes = (long) rows * columns * type.bytes();
+    MemorySegment data = Arena.ofAuto().allocate(offset + bytes, 64).asSlice(offset, bytes);
+    for (long i = 0; i < (long) rows * columns; i++) {
+      float value = (float) random.nextGaussian();
+      switch (type) {
+        case F32 -> data.set(ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i, value);
+        case BF16 ->
+            data.set(
+                ValueLayout.JAVA_SHORT_UNALIGNED,
+                2 * i,
+                (short) (Float.floatToIntBits(value) >> 16));
+        case F16 -> data.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * i, Float.floatToFloat16(value));
+        case INT8 -> data.set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt(256));
+      }
+    }
+    if (type != WeightType.INT8) {
+      return WeightMatrix.of(type, rows, columns, data);
+    }
+    double[] scales = new double[rows * Math.ceilDiv(columns, group)];
+    for (int i = 0; i < scales.length; i++) {
+      scales[i] = (0.5 + random.nextDouble()) / 64;
+    }
+    return new WeightMatrix(type, rows, columns, data, Floats.of(scales), group);
+  }
+}

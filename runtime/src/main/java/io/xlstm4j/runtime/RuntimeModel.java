@@ -1,0 +1,344 @@
+package io.xlstm4j.runtime;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.LanguageModel;
+import io.xlstm4j.core.ModelState;
+import io.xlstm4j.core.checkpoint.ModelFolder;
+import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.core.config.ModelConfig;
+import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.Kernels;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/// A language model of either family, run from the weights as they lie in the checkpoint's files,
+/// without libtorch.
+///
+/// Two ways to use it. [Row]s are changed in place and cost nothing per token: [#newRow],
+/// [#prefill(Row, int...)], [#step(int[], Row...)]. States as values, for hosts that know only
+/// [LanguageModel], are copied in and out at every call.
+///
+/// Safe for many threads: calls wait for each other, and each is spread over the threads of the
+/// kernels. A row's numbers depend on its own tokens alone, bit for bit: not on the rows beside it,
+/// nor on the number of threads. A run cut elsewhere gives the same up to rounding.
+public final class RuntimeModel implements LanguageModel {
+  private final ModelFolder folder;
+  private final Arena arena;
+  private final boolean ownsKernels;
+  private final Network network;
+  private final ReentrantLock lock = new ReentrantLock();
+  private long calls;
+  private boolean closed;
+  private @Nullable String fingerprint;
+
+  private RuntimeModel(ModelFolder folder, Arena arena, Kernels kernels, boolean ownsKernels) {
+    this.folder = folder;
+    this.arena = arena;
+    this.ownsKernels = ownsKernels;
+    this.network =
+        Network.of(folder.config().model(), new Weights(folder.tensors(), arena), kernels);
+  }
+
+  /// Opens a checkpoint folder on the threads that the process shares: one for each processor, or
+  /// as the system property `xlstm4j.threads` says.
+  ///
+  /// @return the model, to be closed by the caller
+  /// @throws InvalidInputException if anything about the folder is wrong
+  public static RuntimeModel open(Path folder) {
+    return open(folder, Kernels.shared(), false);
+  }
+
+  /// Opens a checkpoint folder on threads of its own.
+  ///
+  /// @param threads how many, the calling one included
+  /// @throws InvalidInputException if anything about the folder is wrong
+  public static RuntimeModel open(Path folder, int threads) {
+    return open(folder, Kernels.with(threads, Kernels.hasVectors()), true);
+  }
+
+  /// Opens a checkpoint folder on given kernels, which stay the caller's.
+  public static RuntimeModel open(Path folder, Kernels kernels) {
+    return open(folder, kernels, false);
+  }
+
+  @SuppressWarnings("MustBeClosedChecker") // the new model closes it
+  private static RuntimeModel open(Path folder, Kernels kernels, boolean ownsKernels) {
+    ModelFolder opened = null;
+    Arena arena = Arena.ofShared();
+    try {
+      opened = ModelFolder.open(folder);
+      return new RuntimeModel(opened, arena, kernels, ownsKernels);
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      if (opened != null) {
+        opened.close();
+      }
+      if (ownsKernels) {
+        kernels.workers().close();
+      }
+      throw e;
+    }
+  }
+
+  public ModelConfig config() {
+    return folder.config().model();
+  }
+
+  /// What `config.json` says, the tokenizer's name included.
+  public CheckpointConfig checkpoint() {
+    return folder.config();
+  }
+
+  @Override
+  public int vocabSize() {
+    return folder.config().model().vocabSize();
+  }
+
+  /// Bytes of one row's state.
+  public long stateBytes() {
+    return (long) layout().floats() * Float.BYTES;
+  }
+
+  /// Identifies the weights: equal for copies of a checkpoint, different after any training step
+  /// (see [Fingerprint]).
+  public String fingerprint() {
+    return locked(() -> {
+      if (fingerprint == null) {
+        fingerprint = Fingerprint.of(folder.config(), folder.tensors());
+      }
+      return fingerprint;
+    });
+  }
+
+  // ---- rows, in place --------------------------------------------------------------------------
+
+  /// A row before its first token, to be closed by the caller.
+  public Row newRow() {
+    return new Row(this);
+  }
+
+  /// A row as [Row#save] left it.
+  ///
+  /// @throws InvalidStateException if the file is damaged or of another model
+  public Row restore(Path file) {
+    Row row = newRow();
+    try {
+      StateFile.read(row, file);
+      return row;
+    } catch (RuntimeException e) {
+      row.close();
+      throw e;
+    }
+  }
+
+  /// Reads a run of tokens; the row's logits are those after the last.
+  ///
+  /// @throws IllegalArgumentException if `ids` is empty or has an id outside the vocabulary; the
+  ///   row is then as it was
+  public void prefill(Row row, int... ids) {
+    prefill(row, ids, null);
+  }
+
+  /// Hears of the logits after each token of a run.
+  @FunctionalInterface
+  public interface LogitsListener {
+    /// @param index of the token in the run
+    /// @param logits after it, in the row's own array, which is overwritten after the call
+    void onLogits(int index, float[] logits);
+  }
+
+  /// Reads a run of tokens and tells the logits after each, which takes longer.
+  ///
+  /// @param listener must not call the model; null for the last logits alone
+  public void prefill(Row row, int[] ids, @Nullable LogitsListener listener) {
+    requireTokens(ids, ids.length);
+    if (ids.length == 0) {
+      throw new IllegalArgumentException("prefill needs at least one token id");
+    }
+    lock.lock();
+    try {
+      begin(row);
+      for (int from = 0; from < ids.length; from += Workspace.TOKENS) {
+        int count = Math.min(Workspace.TOKENS, ids.length - from);
+        network.embed(ids, from, count);
+        network.work().sequence(count, row.state());
+        network.blocks();
+        row.advance(count);
+        if (listener != null) {
+          tellAll(row, from, count, listener);
+        } else if (from + count == ids.length) {
+          row.logits(network.head().forward(count - 1, 1).data(), 0);
+        }
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void tellAll(Row row, int from, int count, LogitsListener listener) {
+    Head head = network.head();
+    for (int first = 0; first < count; first += head.most()) {
+      int some = Math.min(head.most(), count - first);
+      FloatRows logits = head.forward(first, some);
+      for (int i = 0; i < some; i++) {
+        row.logits(logits.data(), logits.row(i));
+        listener.onLogits(from + first + i, row.logits());
+      }
+    }
+  }
+
+  /// Advances several rows by one token each; rows may stand at different positions.
+  ///
+  /// @param ids one token id per row
+  /// @throws IllegalArgumentException if the counts differ, a row comes twice or an id is outside
+  ///   the vocabulary; the rows are then as they were
+  public void step(int[] ids, Row... rows) {
+    step(ids, rows, rows.length);
+  }
+
+  /// The same for the first `count` rows, so that arrays can be kept while rows leave.
+  public void step(int[] ids, Row[] rows, int count) {
+    if (count < 1 || count > rows.length || count > ids.length) {
+      throw new IllegalArgumentException(
+          "ids (%d) and rows (%d) must be equally many, at least one"
+              .formatted(ids.length, rows.length));
+    }
+    requireTokens(ids, count);
+    lock.lock();
+    try {
+      requireOpen();
+      calls++;
+      for (int i = 0; i < count; i++) {
+        rows[i].requireOf(this);
+        if (rows[i].call == calls) {
+          throw new IllegalArgumentException("row " + i + " comes twice in one step");
+        }
+        rows[i].call = calls;
+      }
+      for (int from = 0; from < count; from += Workspace.TOKENS) {
+        stepSome(ids, rows, from, Math.min(Workspace.TOKENS, count - from));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void stepSome(int[] ids, Row[] rows, int from, int count) {
+    Workspace work = network.work();
+    network.embed(ids, from, count);
+    work.step(count);
+    for (int i = 0; i < count; i++) {
+      work.state(i, rows[from + i].state());
+    }
+    network.blocks();
+    Head head = network.head();
+    for (int first = 0; first < count; first += head.most()) {
+      int some = Math.min(head.most(), count - first);
+      FloatRows logits = head.forward(first, some);
+      for (int i = 0; i < some; i++) {
+        Row row = rows[from + first + i];
+        row.advance(1);
+        row.logits(logits.data(), logits.row(i));
+      }
+    }
+  }
+
+  private void begin(Row row) {
+    requireOpen();
+    row.requireOf(this);
+    calls++;
+  }
+
+  private void requireTokens(int[] ids, int count) {
+    for (int i = 0; i < count; i++) {
+      if (ids[i] < 0 || ids[i] >= vocabSize()) {
+        throw new IllegalArgumentException(
+            "token id (%d) must be in [0, vocabSize (%d))".formatted(ids[i], vocabSize()));
+      }
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new IllegalStateException("the model of " + folder.path() + " is closed");
+    }
+  }
+
+  StateLayout layout() {
+    return network.layout();
+  }
+
+  // ---- states as values ------------------------------------------------------------------------
+
+  @Override
+  public ModelState initialState() {
+    try (Row row = newRow()) {
+      return row.snapshot();
+    }
+  }
+
+  @Override
+  public Prediction prefill(int[] ids, ModelState state) {
+    try (Row row = newRow()) {
+      row.load(state);
+      prefill(row, ids);
+      return new Prediction(row.logits(), row.snapshot());
+    }
+  }
+
+  @Override
+  public List<Prediction> step(int[] ids, List<ModelState> states) {
+    if (ids.length != states.size() || ids.length == 0) {
+      throw new IllegalArgumentException(
+          "ids (%d) and states (%d) must be equally many, at least one"
+              .formatted(ids.length, states.size()));
+    }
+    var rows = new Row[ids.length];
+    try {
+      for (int i = 0; i < rows.length; i++) {
+        rows[i] = newRow();
+        rows[i].load(states.get(i));
+      }
+      step(ids, rows);
+      var predictions = new ArrayList<Prediction>();
+      for (Row row : rows) {
+        predictions.add(new Prediction(row.logits(), row.snapshot()));
+      }
+      return predictions;
+    } finally {
+      for (Row row : rows) {
+        if (row != null) {
+          row.close();
+        }
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    locked(() -> {
+      if (!closed) {
+        closed = true;
+        arena.close();
+        folder.close();
+        if (ownsKernels) {
+          network.work().kernels.workers().close();
+        }
+      }
+      return closed;
+    });
+  }
+
+  private <T> T locked(java.util.function.Supplier<T> body) {
+    lock.lock();
+    try {
+      return body.get();
+    } finally {
+      lock.unlock();
+    }
+  }
+}

@@ -1,0 +1,103 @@
+package io.xlstm4j.runtime;
+
+import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.Projector;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.Map;
+
+/// What the blocks of a model share while a batch goes through them: activations, the states of the
+/// rows, and how work is spread over the threads.
+///
+/// A batch is either one row with several tokens, or several rows with one token each. Activations
+/// have one row for each token of either.
+final class Workspace {
+  /// Tokens in a batch at most; longer runs go through in pieces.
+  static final int TOKENS = 256;
+
+  /// Tokens to a task, for work that is done token by token.
+  private static final int SLICE = 16;
+
+  final Kernels kernels;
+  final Projector projector;
+  private final Arena arena;
+  private final Map<String, FloatRows> buffers = new HashMap<>();
+
+  /// The residual stream `(tokens, D)`.
+  final FloatRows x;
+
+  // the batch under way
+  private int tokens;
+  private boolean sequence;
+  private final MemorySegment[] states = new MemorySegment[TOKENS];
+
+  Workspace(Kernels kernels, Arena arena, int embeddingDim) {
+    this.kernels = kernels;
+    this.projector = new Projector(kernels.workers(), kernels.vectorized());
+    this.arena = arena;
+    this.x = buffer("x", embeddingDim);
+  }
+
+  /// Work on the tokens in `[first, end)`.
+  interface Slice {
+    void run(int first, int end);
+  }
+
+  /// Activations of a name and width; blocks that ask for the same share them.
+  FloatRows buffer(String name, int width) {
+    return buffers.computeIfAbsent(
+        name + ":" + width,
+        _ -> new FloatRows(arena.allocate((long) TOKENS * width * Float.BYTES, 64), 0, width));
+  }
+
+  /// Begins a batch of one row.
+  void sequence(int length, MemorySegment state) {
+    tokens = length;
+    sequence = true;
+    states[0] = state;
+  }
+
+  /// Begins a batch of one token each; the states follow by [#state(int, MemorySegment)].
+  void step(int rows) {
+    tokens = rows;
+    sequence = false;
+  }
+
+  void state(int row, MemorySegment state) {
+    states[row] = state;
+  }
+
+  int tokens() {
+    return tokens;
+  }
+
+  /// Whether the tokens belong to one row.
+  boolean isSequence() {
+    return sequence;
+  }
+
+  /// The state of the row that a token belongs to.
+  MemorySegment stateOf(int token) {
+    return states[sequence ? 0 : token];
+  }
+
+  /// Runs work that tokens do not share, on all threads if it is enough for them.
+  void each(Slice slice) {
+    if (tokens <= SLICE) {
+      slice.run(0, tokens);
+      return;
+    }
+    kernels
+        .workers()
+        .run(
+            Math.ceilDiv(tokens, SLICE),
+            task -> slice.run(task * SLICE, Math.min(tokens, (task + 1) * SLICE)));
+  }
+
+  /// The memory of the batch's tokens in a buffer that starts at 0 and has no gaps.
+  MemorySegment whole(FloatRows rows) {
+    return rows.data().asSlice(0, (long) tokens * rows.stride() * Float.BYTES);
+  }
+}
