@@ -37,11 +37,18 @@ final class BatchRows {
   ///
   /// @param first row
   /// @param count rows
-  record Group(int number, int first, int count, int batch) {
+  /// @param batch rows in all
+  /// @param perGroup rows of the largest group
+  record Group(int number, int first, int count, int batch, int perGroup) {
     /// The group's part of memory whose first axis is the batch.
     MemorySegment of(MemorySegment all) {
       long row = all.byteSize() / batch;
       return all.asSlice(first * row, count * row);
+    }
+
+    /// Groups in all.
+    int groups() {
+      return Math.ceilDiv(batch, perGroup);
     }
 
     @Nullable MemorySegment ofOptional(@Nullable MemorySegment all) {
@@ -87,6 +94,6 @@ final class BatchRows {
 
   private Group group(int number) {
     int first = number * perGroup;
-    return new Group(number, first, Math.min(perGroup, batch - first), batch);
+    return new Group(number, first, Math.min(perGroup, batch - first), batch, perGroup);
   }
 }

@@ -5,11 +5,15 @@ import org.jspecify.annotations.Nullable;
 
 /// A whole sLSTM block of the paper family, `y = x + slstm(norm(x))` and then, where there is one,
 /// `y + ffn(norm(y))`, forward and backward (spec 1.3, 3.3): the other kernels in a row, with
-/// nothing between them but memory.
+/// nothing between them but memory. A few rows of the batch go through all of them at once
+/// ([BatchRows]); what is cheap to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, U that of the feed-forward. All
 /// memory is float32, contiguous.
 public final class SlstmBlockKernel {
+  /// Rows of a group: the recurrent product is shared by so many.
+  private static final int ROWS = 4;
+
   private final Kernels kernels;
 
   SlstmBlockKernel(Kernels kernels) {
@@ -26,6 +30,15 @@ public final class SlstmBlockKernel {
   public record Size(int batch, int length, int dim, int heads, int taps, int up, float epsilon) {
     int rows() {
       return Math.multiplyExact(batch, length);
+    }
+
+    BatchRows cut() {
+      return new BatchRows(batch, ROWS);
+    }
+
+    /// The same for fewer rows.
+    Size of(int rows) {
+      return new Size(rows, length, dim, heads, taps, up, epsilon);
     }
 
     HeadNormKernel.Size norm() {
@@ -90,10 +103,27 @@ public final class SlstmBlockKernel {
   public record FeedForward(MemorySegment norm, MemorySegment up, MemorySegment down) {}
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`
-  public record State(MemorySegment conv, SlstmKernel.State cell) {}
+  public record State(MemorySegment conv, SlstmKernel.State cell) {
+    State of(BatchRows.Group group) {
+      return new State(
+          group.of(conv),
+          new SlstmKernel.State(
+              group.of(cell.y()), group.of(cell.c()), group.of(cell.n()), group.of(cell.m())));
+    }
+  }
 
   /// @param conv gradient of the tail `(B, K-1, D)`
-  public record StateGradient(MemorySegment conv, SlstmKernel.StateGradients cell) {}
+  public record StateGradient(MemorySegment conv, SlstmKernel.StateGradients cell) {
+    StateGradient of(BatchRows.Group group) {
+      return new StateGradient(
+          group.of(conv),
+          new SlstmKernel.StateGradients(
+              group.ofOptional(cell.y()),
+              group.ofOptional(cell.c()),
+              group.ofOptional(cell.n()),
+              group.ofOptional(cell.m())));
+    }
+  }
 
   /// What a call reads besides the parameters.
   ///
@@ -107,73 +137,106 @@ public final class SlstmBlockKernel {
       @Nullable MemorySegment cellDropout,
       @Nullable MemorySegment dropout,
       @Nullable MemorySegment valid,
-      @Nullable MemorySegment starts) {}
+      @Nullable MemorySegment starts) {
+    Inputs of(BatchRows.Group group) {
+      return new Inputs(
+          group.of(x),
+          initial.of(group),
+          group.ofOptional(cellDropout),
+          group.ofOptional(dropout),
+          group.ofOptional(valid),
+          group.ofOptional(starts));
+    }
+  }
 
-  /// Everything between input and output, as it lies in the saved memory.
-  private static final class Saved {
-    final MemorySegment normed; // (R, D)
-    final MemorySegment normStatistics;
-    final MemorySegment convolved; // (R, D)
-    final MemorySegment wx; // (R, 4, D)
-    final MemorySegment cell;
-    final MemorySegment h; // (R, D), of the cell
-    final MemorySegment dropped; // (R, D)
-    final MemorySegment headStatistics;
-    final MemorySegment headNormed; // (R, D)
-    final MemorySegment y; // (R, D), between the two halves
-    final MemorySegment feedNormed; // (R, D)
-    final MemorySegment feedStatistics;
-    final MemorySegment both; // (R, 2 U)
-    final MemorySegment active; // (R, U)
-
-    Saved(Workspace from, Size size, boolean drops, long cellBytes) {
+  /// What the backward pass needs again, of all rows or of a group.
+  private record Saved(
+      MemorySegment normStatistics,
+      MemorySegment convolved, // (R, D)
+      MemorySegment cell,
+      MemorySegment h, // (R, D), of the cell
+      MemorySegment headStatistics,
+      MemorySegment y, // (R, D), between the two halves
+      MemorySegment feedStatistics,
+      MemorySegment both) { // (R, 2 U)
+    static Saved in(Workspace from, Size size, long cellBytes) {
       long rows = size.rows();
-      normed = from.floats(rows * size.dim);
-      normStatistics = from.floats(rows * 2);
-      convolved = from.floats(rows * size.dim);
-      wx = from.floats(rows * 4 * size.dim);
-      cell = from.bytes(cellBytes);
-      h = from.floats(rows * size.dim);
-      dropped = drops ? from.floats(rows * size.dim) : h;
-      headStatistics = from.floats(rows * 2 * size.heads);
-      headNormed = from.floats(rows * size.dim);
       boolean feeds = size.up > 0;
-      y = from.floats(feeds ? rows * size.dim : 0);
-      feedNormed = from.floats(feeds ? rows * size.dim : 0);
-      feedStatistics = from.floats(feeds ? rows * 2 : 0);
-      both = from.floats(rows * 2 * size.up);
-      active = from.floats(rows * size.up);
+      return new Saved(
+          from.floats(rows * 2),
+          from.floats(rows * size.dim),
+          from.bytes(cellBytes),
+          from.floats(rows * size.dim),
+          from.floats(rows * 2 * size.heads),
+          from.floats(feeds ? rows * size.dim : 0),
+          from.floats(feeds ? rows * 2 : 0),
+          from.floats(rows * 2 * size.up));
     }
 
-    CausalConvKernel.Inputs convInputs(Weights weights, Inputs inputs) {
-      return new CausalConvKernel.Inputs(
-          normed, weights.conv, weights.convBias, inputs.initial.conv, inputs.valid, inputs.starts);
-    }
-
-    SlstmKernel.Inputs cellInputs(Weights weights, Inputs inputs) {
-      return new SlstmKernel.Inputs(
-          wx, weights.r, weights.b, inputs.initial.cell, inputs.valid, inputs.starts);
-    }
-
-    HeadNormKernel.Inputs headNormInputs(Weights weights, float epsilon) {
-      return new HeadNormKernel.Inputs(dropped, weights.groupNorm, null, epsilon);
+    /// @param cellBytes of the group: the cell's memory is not by rows
+    Saved of(BatchRows.Group group, long cellBytes) {
+      return new Saved(
+          group.of(normStatistics),
+          group.of(convolved),
+          cell.asSlice(group.number() * (cell.byteSize() / group.groups()), cellBytes),
+          group.of(h),
+          group.of(headStatistics),
+          group.of(y),
+          group.of(feedStatistics),
+          group.of(both));
     }
   }
 
-  private Saved saved(Workspace from, Size size, boolean drops) {
-    return new Saved(from, size, drops, kernels.slstm().savedBytes(size.cell()));
+  private long cellBytes(Size size) {
+    return kernels.slstm().savedBytes(size.cell());
   }
 
-  /// Bytes that [#forward] needs and leaves for [#backward].
-  ///
-  /// @param drops whether the cell's output is dropped out
-  public long savedBytes(Size size, boolean drops) {
+  private Saved saved(Workspace from, Size size) {
+    BatchRows cut = size.cut();
+    return Saved.in(from, size, cut.groups() * cellBytes(size.of(cut.most())));
+  }
+
+  /// Bytes that [#forward] leaves for [#backward].
+  public long savedBytes(Size size) {
     Workspace counting = Workspace.counting();
-    saved(counting, size, drops);
+    saved(counting, size);
     return counting.size();
   }
 
+  /// Scratch of a group's forward pass.
+  private record Passing(
+      MemorySegment normed, // (R, D), of either half
+      MemorySegment wx, // (R, 4, D)
+      MemorySegment dropped, // (R, D)
+      MemorySegment headNormed, // (R, D)
+      MemorySegment active) { // (R, U)
+    static Passing in(Workspace from, Size size) {
+      long rows = size.rows();
+      return new Passing(
+          from.floats(rows * size.dim),
+          from.floats(rows * 4 * size.dim),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.up));
+    }
+
+    static long bytes(Size size) {
+      Workspace counting = Workspace.counting();
+      in(counting, size.of(size.cut().most()));
+      return counting.size();
+    }
+  }
+
+  /// Bytes that [#forward] works in.
+  public long forwardScratchBytes(Size size) {
+    return Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+  }
+
+  /// The feed-forward's matrices ready for products.
+  private record Ready(LinearKernel.Ready up, LinearKernel.Ready down) {}
+
   /// @param saved [#savedBytes] bytes; only read again if `keep`
+  /// @param scratch [#forwardScratchBytes] bytes
   /// @param keep whether [#backward] will follow
   /// @param out `(B, S, D)`
   /// @param last the state after the last token; not the memory of the initial one
@@ -182,123 +245,241 @@ public final class SlstmBlockKernel {
       Weights weights,
       Inputs inputs,
       MemorySegment saved,
+      MemorySegment scratch,
+      boolean keep,
+      MemorySegment out,
+      State last) {
+    FeedForward feed = weights.feedForward;
+    LinearKernel linear = kernels.linear();
+    Workers workers = kernels.workers();
+    @Nullable Ready ready =
+        feed == null
+            ? null
+            : new Ready(
+                linear.forForward(size.dim, 2 * size.up, feed.up, workers),
+                linear.forForward(size.up, size.dim, feed.down, workers));
+    Saved all = saved(Workspace.of(saved), size);
+    size.cut()
+        .run(
+            kernels,
+            scratch,
+            Passing.bytes(size),
+            (group, own, memory) -> {
+              Size part = size.of(group.count());
+              forward(
+                  own,
+                  part,
+                  weights,
+                  ready,
+                  inputs.of(group),
+                  all.of(group, cellBytes(part)),
+                  Passing.in(Workspace.of(memory), part),
+                  keep,
+                  group.of(out),
+                  last.of(group));
+            });
+  }
+
+  private static void forward(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      @Nullable Ready ready,
+      Inputs inputs,
+      Saved s,
+      Passing p,
       boolean keep,
       MemorySegment out,
       State last) {
     Workers workers = kernels.workers();
-    Saved s = saved(Workspace.of(saved), size, inputs.cellDropout != null);
-    int dim = size.dim;
-    kernels
-        .headNorm()
-        .forward(
-            size.norm(),
-            new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
-            s.normed,
-            s.normStatistics,
-            workers);
+    norm(kernels, size, inputs.x, weights.norm, p.normed, s.normStatistics);
     kernels
         .causalConv()
-        .forward(size.conv(), s.convInputs(weights, inputs), s.convolved, last.conv, workers);
-    var normed = new Rows(s.normed, dim);
-    var convolved = new Rows(s.convolved, dim);
-    var wx = new Rows(s.wx, 4 * dim);
+        .forward(
+            size.conv(), convInputs(p.normed, weights, inputs), s.convolved, last.conv, workers);
+    var normed = new Rows(p.normed, size.dim);
+    var convolved = new Rows(s.convolved, size.dim);
+    var wx = new Rows(p.wx, 4 * size.dim);
     HeadwiseKernel headwise = kernels.headwise();
     headwise.forward(size.headwise(), convolved, weights.i, wx);
-    headwise.forward(size.headwise(), convolved, weights.f, wx.from(dim));
-    headwise.forward(size.headwise(), normed, weights.z, wx.from(2 * dim));
-    headwise.forward(size.headwise(), normed, weights.o, wx.from(3 * dim));
+    headwise.forward(size.headwise(), convolved, weights.f, wx.from(size.dim));
+    headwise.forward(size.headwise(), normed, weights.z, wx.from(2 * size.dim));
+    headwise.forward(size.headwise(), normed, weights.o, wx.from(3 * size.dim));
     kernels
         .slstm()
         .forward(
             size.cell(),
-            s.cellInputs(weights, inputs),
+            cellInputs(p.wx, weights, inputs),
             s.h,
             last.cell,
             keep ? s.cell : null,
             workers);
-    if (inputs.cellDropout != null) {
-      kernels.elementwise().multiplyAdd(s.h, inputs.cellDropout, null, s.dropped, workers);
-    }
+    MemorySegment h = dropped(kernels, inputs, s.h, p.dropped);
     kernels
         .headNorm()
         .forward(
             size.headNorm(),
-            s.headNormInputs(weights, size.epsilon),
-            s.headNormed,
+            new HeadNormKernel.Inputs(h, weights.groupNorm, null, size.epsilon),
+            p.headNormed,
             s.headStatistics,
             workers);
     MemorySegment y = size.up == 0 ? out : s.y;
-    kernels.elementwise().add(inputs.x, s.headNormed, y, workers);
-    if (weights.feedForward != null) {
-      feedForward(size, weights.feedForward, inputs.dropout, s, out);
+    kernels.elementwise().add(inputs.x, p.headNormed, y, workers);
+    if (weights.feedForward != null && ready != null) {
+      feedForward(kernels, size, weights.feedForward, ready, inputs.dropout, s, p, out);
     }
   }
 
-  private void feedForward(
-      Size size, FeedForward weights, @Nullable MemorySegment dropout, Saved s, MemorySegment out) {
+  private static void norm(
+      Kernels kernels,
+      Size size,
+      MemorySegment x,
+      MemorySegment weight,
+      MemorySegment normed,
+      MemorySegment statistics) {
+    var inputs = new HeadNormKernel.Inputs(x, weight, null, size.epsilon);
+    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.workers());
+  }
+
+  private static CausalConvKernel.Inputs convInputs(
+      MemorySegment normed, Weights weights, Inputs inputs) {
+    return new CausalConvKernel.Inputs(
+        normed, weights.conv, weights.convBias, inputs.initial.conv, inputs.valid, inputs.starts);
+  }
+
+  private static SlstmKernel.Inputs cellInputs(MemorySegment wx, Weights weights, Inputs inputs) {
+    return new SlstmKernel.Inputs(
+        wx, weights.r, weights.b, inputs.initial.cell, inputs.valid, inputs.starts);
+  }
+
+  /// The cell's output after dropout; itself where there is none.
+  private static MemorySegment dropped(
+      Kernels kernels, Inputs inputs, MemorySegment h, MemorySegment dropped) {
+    if (inputs.cellDropout == null) {
+      return h;
+    }
+    kernels.elementwise().multiplyAdd(h, inputs.cellDropout, null, dropped, kernels.workers());
+    return dropped;
+  }
+
+  private static void feedForward(
+      Kernels kernels,
+      Size size,
+      FeedForward weights,
+      Ready ready,
+      @Nullable MemorySegment dropout,
+      Saved s,
+      Passing p,
+      MemorySegment out) {
     Workers workers = kernels.workers();
-    int dim = size.dim;
-    kernels
-        .headNorm()
-        .forward(
-            size.norm(),
-            new HeadNormKernel.Inputs(s.y, weights.norm, null, size.epsilon),
-            s.feedNormed,
-            s.feedStatistics,
-            workers);
+    LinearKernel linear = kernels.linear();
+    norm(kernels, size, s.y, weights.norm, p.normed, s.feedStatistics);
+    var normed = new Rows(p.normed, size.dim);
     var both = new Rows(s.both, 2 * size.up);
-    var feedNormed = new Rows(s.feedNormed, dim);
-    kernels.linear().forward(size.upward(), feedNormed, weights.up, null, null, both, workers);
-    kernels.gatedFeedForward().forward(size.activation(), s.both, s.active, workers);
-    kernels
-        .linear()
-        .forward(
-            size.downward(),
-            new Rows(s.active, size.up),
-            weights.down,
-            null,
-            dropout == null ? new Rows(s.y, dim) : null,
-            new Rows(out, dim),
-            workers);
+    linear.forward(size.upward(), normed, ready.up, null, null, both, workers);
+    kernels.gatedFeedForward().forward(size.activation(), s.both, p.active, workers);
+    var active = new Rows(p.active, size.up);
+    @Nullable Rows plus = dropout == null ? new Rows(s.y, size.dim) : null;
+    var to = new Rows(out, size.dim);
+    linear.forward(size.downward(), active, ready.down, null, plus, to, workers);
     if (dropout != null) {
       kernels.elementwise().multiplyAdd(out, dropout, s.y, out, workers);
     }
   }
 
-  /// Gradients of what lies between input and output.
-  private static final class Scratch {
-    final MemorySegment branch; // (R, D), of either half
-    final MemorySegment y; // (R, D)
-    final MemorySegment h; // (R, D)
-    final MemorySegment wx; // (R, 4, D)
-    final MemorySegment convolved; // (R, D)
-    final MemorySegment normed; // (R, D)
-    final MemorySegment both; // (R, 2 U)
-    final MemorySegment active; // (R, U)
-
-    Scratch(Workspace from, Size size) {
+  /// What the groups hand to the products that run over all of them at once.
+  private record Shared(
+      MemorySegment branch, // (R, D), gradient of the branch where there is dropout
+      MemorySegment active, // (R, U)
+      MemorySegment feedNormed, // (R, D)
+      MemorySegment dBoth, // (R, 2 U)
+      MemorySegment sums) { // (groups, small weights)
+    static Shared in(Workspace from, Size size, boolean drops) {
       long rows = size.rows();
-      branch = from.floats(rows * size.dim);
-      y = from.floats(rows * size.dim);
-      h = from.floats(rows * size.dim);
-      wx = from.floats(rows * 4 * size.dim);
-      convolved = from.floats(rows * size.dim);
-      normed = from.floats(rows * size.dim);
-      both = from.floats(rows * 2 * size.up);
-      active = from.floats(rows * size.up);
+      boolean feeds = size.up > 0;
+      return new Shared(
+          from.floats(drops ? rows * size.dim : 0),
+          from.floats(rows * size.up),
+          from.floats(feeds ? rows * size.dim : 0),
+          from.floats(rows * 2 * size.up),
+          from.bytes(size.cut().groups() * smallBytes(size)));
+    }
+
+    Shared of(BatchRows.Group group) {
+      return new Shared(
+          group.of(branch), group.of(active), group.of(feedNormed), group.of(dBoth), sums);
+    }
+  }
+
+  /// Gradients of the weights that each group sums for itself: all but the feed-forward's matrices.
+  private static Weights small(Workspace from, Size size) {
+    long gate = (long) size.dim * (size.dim / size.heads);
+    return new Weights(
+        from.floats(size.dim),
+        from.floats((long) size.dim * size.taps),
+        from.floats(size.dim),
+        from.floats(gate),
+        from.floats(gate),
+        from.floats(gate),
+        from.floats(gate),
+        from.floats(4 * gate),
+        from.floats(4L * size.dim),
+        from.floats(size.dim),
+        new FeedForward(from.floats(size.dim), MemorySegment.NULL, MemorySegment.NULL));
+  }
+
+  private static long smallBytes(Size size) {
+    Workspace counting = Workspace.counting();
+    small(counting, size);
+    return counting.size();
+  }
+
+  private static long sharedBytes(Size size, boolean drops) {
+    Workspace counting = Workspace.counting();
+    Shared.in(counting, size, drops);
+    return counting.size();
+  }
+
+  /// Scratch of a group's backward pass: gradients, and what is computed again.
+  private record Returning(
+      MemorySegment normed, // (R, D)
+      MemorySegment dropped, // (R, D)
+      MemorySegment dActive, // (R, U)
+      MemorySegment dNormed, // (R, D), of either half
+      MemorySegment dY, // (R, D)
+      MemorySegment dH, // (R, D)
+      MemorySegment dWx, // (R, 4, D)
+      MemorySegment dConvolved) { // (R, D)
+    static Returning in(Workspace from, Size size) {
+      long rows = size.rows();
+      return new Returning(
+          from.floats(rows * size.dim),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.up),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.dim),
+          from.floats(rows * size.dim),
+          from.floats(rows * 4 * size.dim),
+          from.floats(rows * size.dim));
+    }
+
+    static long bytes(Size size) {
+      Workspace counting = Workspace.counting();
+      in(counting, size.of(size.cut().most()));
+      return counting.size();
     }
   }
 
   /// Bytes that [#backward] works in.
-  public long scratchBytes(Size size) {
-    Workspace counting = Workspace.counting();
-    new Scratch(counting, size);
-    return counting.size();
+  ///
+  /// @param drops whether the feed-forward's output was dropped out
+  public long backwardScratchBytes(Size size, boolean drops) {
+    return sharedBytes(size, drops) + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
   }
 
   /// @param inputs as given to [#forward]
   /// @param saved what [#forward] wrote
-  /// @param scratch [#scratchBytes] bytes
+  /// @param scratch [#backwardScratchBytes] bytes
   /// @param dOut gradient of out `(B, S, D)`
   /// @param dLast gradient of the final state; null for zero
   /// @param dx gradient of x `(B, S, D)`, written
@@ -316,103 +497,211 @@ public final class SlstmBlockKernel {
       Weights dWeights,
       State dInitial) {
     Workers workers = kernels.workers();
-    Saved s = saved(Workspace.of(saved), size, inputs.cellDropout != null);
-    var d = new Scratch(Workspace.of(scratch), size);
-    int dim = size.dim;
-    MemorySegment dY = dOut; // of the sum of x and the cell's branch
-    if (weights.feedForward != null && dWeights.feedForward != null) {
-      feedForwardBack(size, weights.feedForward, inputs.dropout, s, d, dOut, dWeights.feedForward);
-      dY = d.y;
+    LinearKernel linear = kernels.linear();
+    FeedForward feed = weights.feedForward;
+    @Nullable Ready ready =
+        feed == null
+            ? null
+            : new Ready(
+                linear.forBackward(size.dim, 2 * size.up, feed.up, workers),
+                linear.forBackward(size.up, size.dim, feed.down, workers));
+    boolean drops = inputs.dropout != null;
+    Saved all = saved(Workspace.of(saved), size);
+    long sharedBytes = sharedBytes(size, drops);
+    Shared shared = Shared.in(Workspace.of(scratch.asSlice(0, sharedBytes)), size, drops);
+    long smallBytes = smallBytes(size);
+    size.cut()
+        .run(
+            kernels,
+            scratch.asSlice(sharedBytes),
+            Returning.bytes(size),
+            (group, own, memory) -> {
+              Size part = size.of(group.count());
+              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              backward(
+                  own,
+                  part,
+                  weights,
+                  ready,
+                  inputs.of(group),
+                  all.of(group, cellBytes(part)),
+                  shared.of(group),
+                  Returning.in(Workspace.of(memory), part),
+                  group.of(dOut),
+                  dLast == null ? null : dLast.of(group),
+                  group.of(dx),
+                  small(Workspace.of(sums), size),
+                  dInitial.of(group));
+            });
+    FeedForward dFeed = dWeights.feedForward;
+    if (dFeed != null) {
+      var branch = new Rows(drops ? shared.branch : dOut, size.dim);
+      var active = new Rows(shared.active, size.up);
+      linear.backwardWeight(size.downward(), active, branch, dFeed.down, null, workers);
+      var feedNormed = new Rows(shared.feedNormed, size.dim);
+      var dBoth = new Rows(shared.dBoth, 2 * size.up);
+      linear.backwardWeight(size.upward(), feedNormed, dBoth, dFeed.up, null, workers);
     }
+    writeSums(size, shared.sums, dWeights);
+  }
+
+  /// Adds the groups' parts up in their order.
+  private void writeSums(Size size, MemorySegment sums, Weights to) {
+    long bytes = smallBytes(size);
+    MemorySegment first = sums.asSlice(0, bytes);
+    for (int group = 1; group < size.cut().groups(); group++) {
+      MemorySegment other = sums.asSlice(group * bytes, bytes);
+      kernels.elementwise().add(first, other, first, kernels.workers());
+    }
+    Weights from = small(Workspace.of(first), size);
+    to.norm.copyFrom(from.norm);
+    to.conv.copyFrom(from.conv);
+    to.convBias.copyFrom(from.convBias);
+    to.i.copyFrom(from.i);
+    to.f.copyFrom(from.f);
+    to.z.copyFrom(from.z);
+    to.o.copyFrom(from.o);
+    to.r.copyFrom(from.r);
+    to.b.copyFrom(from.b);
+    if (to.groupNorm != null && from.groupNorm != null) {
+      to.groupNorm.copyFrom(from.groupNorm);
+    }
+    if (to.feedForward != null && from.feedForward != null) {
+      to.feedForward.norm.copyFrom(from.feedForward.norm);
+    }
+  }
+
+  private static void backward(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      @Nullable Ready ready,
+      Inputs inputs,
+      Saved s,
+      Shared shared,
+      Returning d,
+      MemorySegment dOut,
+      @Nullable StateGradient dLast,
+      MemorySegment dx,
+      Weights dWeights,
+      State dInitial) {
+    Workers workers = kernels.workers();
+    MemorySegment dY = dOut; // of the sum of x and the cell's branch
+    FeedForward dFeed = dWeights.feedForward;
+    if (weights.feedForward != null && ready != null && dFeed != null) {
+      feedForwardBack(
+          kernels, size, weights.feedForward, ready, inputs.dropout, s, shared, d, dOut, dFeed);
+      dY = d.dY;
+    }
+    MemorySegment h = dropped(kernels, inputs, s.h, d.dropped);
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
-            s.headNormInputs(weights, size.epsilon),
+            new HeadNormKernel.Inputs(h, weights.groupNorm, null, size.epsilon),
             s.headStatistics,
             dY,
-            new HeadNormKernel.Gradients(d.h, dWeights.groupNorm, null, null),
+            new HeadNormKernel.Gradients(d.dH, dWeights.groupNorm, null, null),
             workers);
     if (inputs.cellDropout != null) {
-      kernels.elementwise().multiplyAdd(d.h, inputs.cellDropout, null, d.h, workers);
+      kernels.elementwise().multiplyAdd(d.dH, inputs.cellDropout, null, d.dH, workers);
     }
     kernels
         .slstm()
         .backward(
             size.cell(),
-            s.cellInputs(weights, inputs),
+            cellInputs(d.dWx, weights, inputs), // wx itself is not read again
             s.h,
             s.cell,
-            d.h,
+            d.dH,
             dLast == null ? SlstmKernel.StateGradients.NONE : dLast.cell,
-            new SlstmKernel.Gradients(d.wx, dWeights.r, dWeights.b, dInitial.cell),
+            new SlstmKernel.Gradients(d.dWx, dWeights.r, dWeights.b, dInitial.cell),
             workers);
-    var normed = new Rows(s.normed, dim);
-    var convolved = new Rows(s.convolved, dim);
-    var dWx = new Rows(d.wx, 4 * dim);
-    var dConvolved = new Rows(d.convolved, dim);
-    var dNormed = new Rows(d.normed, dim);
-    HeadwiseKernel headwise = kernels.headwise();
-    HeadwiseShape shape = size.headwise();
-    headwise.backward(shape, convolved, weights.i, dWx, dConvolved, false, dWeights.i);
-    headwise.backward(shape, convolved, weights.f, dWx.from(dim), dConvolved, true, dWeights.f);
-    kernels
-        .causalConv()
-        .backward(
-            size.conv(),
-            s.convInputs(weights, inputs),
-            d.convolved,
-            dLast == null ? null : dLast.conv,
-            new CausalConvKernel.Gradients(
-                d.normed, dWeights.conv, dWeights.convBias, dInitial.conv),
-            workers);
-    headwise.backward(shape, normed, weights.z, dWx.from(2 * dim), dNormed, true, dWeights.z);
-    headwise.backward(shape, normed, weights.o, dWx.from(3 * dim), dNormed, true, dWeights.o);
+    norm(kernels, size, inputs.x, weights.norm, d.normed, s.normStatistics);
+    gatesBack(kernels, size, weights, inputs, s, d, dLast, dWeights, dInitial);
     kernels
         .headNorm()
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
             s.normStatistics,
-            d.normed,
+            d.dNormed,
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dY),
             workers);
   }
 
-  private void feedForwardBack(
+  /// From the gates to the normed input, by way of the convolution for two of them.
+  private static void gatesBack(
+      Kernels kernels,
+      Size size,
+      Weights weights,
+      Inputs inputs,
+      Saved s,
+      Returning d,
+      @Nullable StateGradient dLast,
+      Weights dWeights,
+      State dInitial) {
+    int dim = size.dim;
+    HeadwiseKernel headwise = kernels.headwise();
+    HeadwiseShape shape = size.headwise();
+    var normed = new Rows(d.normed, dim);
+    var convolved = new Rows(s.convolved, dim);
+    var dWx = new Rows(d.dWx, 4 * dim);
+    var dConvolved = new Rows(d.dConvolved, dim);
+    var dNormed = new Rows(d.dNormed, dim);
+    headwise.backward(shape, convolved, weights.i, dWx, dConvolved, false, dWeights.i);
+    headwise.backward(shape, convolved, weights.f, dWx.from(dim), dConvolved, true, dWeights.f);
+    kernels
+        .causalConv()
+        .backward(
+            size.conv(),
+            convInputs(d.normed, weights, inputs),
+            d.dConvolved,
+            dLast == null ? null : dLast.conv,
+            new CausalConvKernel.Gradients(
+                d.dNormed, dWeights.conv, dWeights.convBias, dInitial.conv),
+            kernels.workers());
+    headwise.backward(shape, normed, weights.z, dWx.from(2 * dim), dNormed, true, dWeights.z);
+    headwise.backward(shape, normed, weights.o, dWx.from(3 * dim), dNormed, true, dWeights.o);
+  }
+
+  private static void feedForwardBack(
+      Kernels kernels,
       Size size,
       FeedForward weights,
+      Ready ready,
       @Nullable MemorySegment dropout,
       Saved s,
-      Scratch d,
+      Shared shared,
+      Returning d,
       MemorySegment dOut,
       FeedForward dWeights) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
-    int dim = size.dim;
     MemorySegment dBranch = dOut;
     if (dropout != null) {
-      dBranch = d.branch;
+      dBranch = shared.branch;
       kernels.elementwise().multiplyAdd(dOut, dropout, null, dBranch, workers);
     }
-    var branch = new Rows(dBranch, dim);
-    var active = new Rows(s.active, size.up);
-    var dActive = new Rows(d.active, size.up);
-    linear.backwardWeight(size.downward(), active, branch, dWeights.down, null, workers);
-    linear.backwardInput(size.downward(), branch, weights.down, null, dActive, workers);
-    kernels.gatedFeedForward().backward(size.activation(), s.both, d.active, d.both, workers);
-    var feedNormed = new Rows(s.feedNormed, dim);
-    var dBoth = new Rows(d.both, 2 * size.up);
-    linear.backwardWeight(size.upward(), feedNormed, dBoth, dWeights.up, null, workers);
-    linear.backwardInput(size.upward(), dBoth, weights.up, null, new Rows(d.normed, dim), workers);
+    var branch = new Rows(dBranch, size.dim);
+    var dActive = new Rows(d.dActive, size.up);
+    kernels.gatedFeedForward().forward(size.activation(), s.both, shared.active, workers);
+    linear.backwardInput(size.downward(), branch, ready.down, null, dActive, workers);
+    kernels
+        .gatedFeedForward()
+        .backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
+    norm(kernels, size, s.y, weights.norm, shared.feedNormed, s.feedStatistics);
+    var dBoth = new Rows(shared.dBoth, 2 * size.up);
+    var dNormed = new Rows(d.dNormed, size.dim);
+    linear.backwardInput(size.upward(), dBoth, ready.up, null, dNormed, workers);
     kernels
         .headNorm()
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(s.y, weights.norm, null, size.epsilon),
             s.feedStatistics,
-            d.normed,
-            new HeadNormKernel.Gradients(d.y, dWeights.norm, null, dOut),
+            d.dNormed,
+            new HeadNormKernel.Gradients(d.dY, dWeights.norm, null, dOut),
             workers);
   }
 }

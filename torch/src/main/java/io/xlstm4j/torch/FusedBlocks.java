@@ -187,12 +187,13 @@ final class FusedBlocks {
             mask(layout.valid(), kept),
             mask(layout.starts(), kept));
     SlstmBlockKernel kernel = kernels.slstmBlock();
-    MemorySegment saved = bytes(kernel.savedBytes(size, cellDropout != null), kept);
+    MemorySegment saved = bytes(kernel.savedBytes(size), kept);
     kernel.forward(
         size,
         slstmWeights(block, block.memory()),
         in,
         saved,
+        bytes(kernel.forwardScratchBytes(size), new ArrayList<>()),
         HandWrittenBackward.isOn(),
         TensorMemory.segment(outputs.get(0)),
         slstmState(outputs));
@@ -218,7 +219,8 @@ final class FusedBlocks {
       @Nullable Tensor[] gradients) {
     var parameters = new ParameterGradients(block.store, block.parameters);
     SlstmBlockKernel kernel = kernels.slstmBlock();
-    MemorySegment scratch = bytes(kernel.scratchBytes(size), new ArrayList<>());
+    MemorySegment scratch =
+        bytes(kernel.backwardScratchBytes(size, in.dropout() != null), new ArrayList<>());
     Tensor[] d = complete(gradients, shapes);
     Tensor[] dInputs = floats(shapes);
     kernel.backward(
