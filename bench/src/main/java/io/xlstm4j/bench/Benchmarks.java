@@ -8,7 +8,15 @@ import java.util.stream.Collectors;
 public final class Benchmarks {
   /// Every benchmark, in the order that help shows.
   public static final List<Benchmark> ALL =
-      List.of(new TrainStep(), new Cells(), new Seed(), new Gemm(), new Linearity());
+      List.of(
+          new TrainStep(),
+          new Cells(),
+          new Seed(),
+          new Gemm(),
+          new Linearity(),
+          new Prefill(),
+          new Decode(),
+          new Startup());
 
   private Benchmarks() {}
 

@@ -71,7 +71,7 @@ public record Comparison(List<Row> rows) {
 
   private static Row row(
       String name, String peer, List<Measurement> ours, List<Measurement> theirs) {
-    for (String size : List.of("B", "S", "D", "DH", "NH", "vocab", "M")) {
+    for (String size : List.of("B", "S", "D", "DH", "NH", "vocab", "blocks", "parameters", "M")) {
       @Nullable Double our = ours.getFirst().number(size);
       @Nullable Double their = theirs.getFirst().number(size);
       if (our != null && their != null && !our.equals(their)) {

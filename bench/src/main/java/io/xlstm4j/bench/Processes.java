@@ -1,10 +1,27 @@
 package io.xlstm4j.bench;
 
 import io.xlstm4j.core.InvalidInputException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
-/// Processes that are waited for.
+/// Processes that are started and waited for.
 public final class Processes {
   private Processes() {}
+
+  /// The command that starts a class as this process was started: the same Java, its flags and
+  /// class path.
+  ///
+  /// @param flags for Java, after those of this process
+  public static List<String> java(Class<?> main, List<String> flags) {
+    var command = new ArrayList<String>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
+    command.addAll(flags);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    return List.copyOf(command);
+  }
 
   /// Waits for the end; an interrupted wait ends the process.
   ///

@@ -9,10 +9,25 @@ import io.xlstm4j.core.Check;
 /// @param dim D, width of the residual stream
 /// @param heads NH
 /// @param vocab V
-/// @param blocks of the large model
-public record Sizes(int batch, int length, int dim, int heads, int vocab, int blocks) {
+/// @param blocks of the deep model that is trained
+/// @param served the model that prefill, decode and startup run; B, S and NH hold for it too
+public record Sizes(
+    int batch, int length, int dim, int heads, int vocab, int blocks, Served served) {
   /// The sizes of the published comparison.
-  public static final Sizes DEFAULT = new Sizes(8, 256, 128, 4, 256, 7);
+  public static final Sizes DEFAULT = new Sizes(8, 256, 128, 4, 256, 7, new Served(512, 8, 50_304));
+
+  /// A model of the Large family.
+  ///
+  /// @param dim width of its residual stream
+  /// @param blocks how many
+  /// @param vocab its vocabulary
+  public record Served(int dim, int blocks, int vocab) {
+    public Served {
+      Check.positive("large-dim", dim);
+      Check.positive("large-blocks", blocks);
+      Check.positive("large-vocab", vocab);
+    }
+  }
 
   public Sizes {
     Check.positive("batch", batch);

@@ -2,8 +2,12 @@ package io.xlstm4j.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.config.LargeModelConfig;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -13,7 +17,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /// Every benchmark at a size that takes no time.
 class BenchmarksTest {
-  private static final Sizes TINY = new Sizes(8, 4, 16, 2, 11, 2);
+  private static final Sizes.Served SERVED = new Sizes.Served(64, 2, 70);
+  private static final Sizes TINY = new Sizes(8, 4, 16, 2, 11, 2, SERVED);
   private static final Timing ONCE = new Timing(1, 0, 0);
 
   private static Benchmark.Setting tiny(Benchmark.FreshProcess fresh) {
@@ -38,12 +43,81 @@ class BenchmarksTest {
     assertThat(measured.number("warmup_runs")).isZero();
     if (next.name().startsWith("matrix product")) {
       assertThat(measured.details()).containsKeys("M", "N", "K", "gflop_per_s");
+    } else if (measured.details().containsKey("weights")) {
+      assertServing(measured);
     } else {
       assertThat(measured.number("B")).isEqualTo(TINY.batch());
       assertThat(measured.number("S")).isEqualTo(TINY.length());
       assertThat(measured.number("NH")).isEqualTo(TINY.heads());
       assertThat(measured.details()).containsKey("tokens_per_s");
     }
+  }
+
+  private static void assertServing(Measurement measured) {
+    assertThat(measured.number("D")).isEqualTo(SERVED.dim());
+    assertThat(measured.number("NH")).isEqualTo(TINY.heads());
+    assertThat(measured.number("blocks")).isEqualTo(SERVED.blocks());
+    assertThat(measured.number("parameters")).isPositive();
+    boolean startup = measured.name().startsWith("cold start");
+    assertThat(measured.details().containsKey("tokens_per_s")).isEqualTo(!startup);
+    boolean decode = measured.name().startsWith("greedy decode");
+    assertThat(measured.details().containsKey("weight_gb_per_s")).isEqualTo(decode);
+  }
+
+  @Test
+  void serving_is_measured_in_every_type_beside_the_float32_of_the_peers() {
+    List<Measurement> measured =
+        new Prefill()
+            .cases(tiny(_ -> List.of())).stream().map(next -> next.measure().get()).toList();
+    assertThat(measured)
+        .extracting(
+            Measurement::name,
+            all -> all.details().get("weights"),
+            all -> all.details().get(Comparison.BESIDE))
+        .containsExactly(
+            tuple("prefill 8", "float32", null),
+            tuple("prefill 8, bf16", "bf16", "prefill 8"),
+            tuple("prefill 8, int8", "int8", "prefill 8"));
+  }
+
+  @Test
+  void rows_are_decoded_alone_and_together() {
+    assertThat(new Decode().cases(tiny(_ -> List.of())))
+        .extracting(Benchmark.Case::name)
+        .containsExactly(
+            "greedy decode, batch 1",
+            "greedy decode, batch 1, bf16",
+            "greedy decode, batch 1, int8",
+            "greedy decode, batch 8",
+            "greedy decode, batch 8, bf16",
+            "greedy decode, batch 8, int8");
+  }
+
+  @Test
+  void narrower_weights_are_fewer_bytes_and_the_folder_is_gone_afterwards() {
+    var bytes = new ArrayList<Long>();
+    var config = LargeModelConfig.of(SERVED.vocab(), SERVED.dim(), SERVED.blocks(), TINY.heads());
+    for (RandomModel.Type type : RandomModel.Type.values()) {
+      Path temporary;
+      try (var model = RandomModel.write(config, type)) {
+        temporary = model.temporary();
+        bytes.add(model.bytesRead());
+      }
+      assertThat(temporary).doesNotExist();
+    }
+    long read = ModelTensors.parameterCount(config) - (long) SERVED.vocab() * SERVED.dim();
+    assertThat(bytes.get(0)).isEqualTo(4 * read);
+    assertThat(bytes.get(1)).isEqualTo(2 * read);
+    assertThat(bytes.get(2)).isBetween(read, 2 * read);
+  }
+
+  @Test
+  void a_head_that_does_not_divide_the_served_model_is_refused() {
+    var sizes = new Sizes(8, 4, 15, 3, 11, 2, SERVED);
+    var setting = new Benchmark.Setting(sizes, ONCE, _ -> List.of());
+    assertThatThrownBy(() -> new Decode().cases(setting))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("numHeads (3)");
   }
 
   @Test
@@ -84,7 +158,8 @@ class BenchmarksTest {
 
   @Test
   void linearity_refuses_rows_that_it_cannot_stretch() {
-    var setting = new Benchmark.Setting(new Sizes(4, 4, 16, 2, 11, 2), ONCE, _ -> List.of());
+    var setting =
+        new Benchmark.Setting(new Sizes(4, 4, 16, 2, 11, 2, SERVED), ONCE, _ -> List.of());
     assertThatThrownBy(() -> new Linearity().cases(setting))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("batch (4)");
@@ -97,6 +172,7 @@ class BenchmarksTest {
     assertThatThrownBy(() -> Benchmarks.named("cell"))
         .isInstanceOf(InvalidInputException.class)
         .hasMessage(
-            "there is no benchmark cell; there are train-step, cells, seed, gemm, linearity");
+            "there is no benchmark cell; there are train-step, cells, seed, gemm, linearity, "
+                + "prefill, decode, startup");
   }
 }

@@ -73,7 +73,10 @@ class PeersTest {
         "mLSTM cell forward",
         "mLSTM cell forward+backward",
         ": step through the sequence, MSE, backward",
-        "matrix product ");
+        "matrix product ",
+        "prefill ",
+        "greedy decode, batch 1",
+        "cold start: process to first logits");
   }
 
   @ParameterizedTest

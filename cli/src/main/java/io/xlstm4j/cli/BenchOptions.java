@@ -31,7 +31,8 @@ final class BenchOptions {
       names = "--warmup",
       paramLabel = "SECONDS",
       description =
-          "run each case untimed so long before, for Java's compiler; default 20, cells 5, gemm 2")
+          "run each case untimed so long before, for Java's compiler; default 20, cells 5, gemm 2, "
+              + "decode and prefill 5, startup 1")
   private @Nullable Double warmup;
 
   @Option(
@@ -86,8 +87,30 @@ final class BenchOptions {
       description = "blocks of the large model; default ${DEFAULT-VALUE}")
   private int blocks;
 
+  @Option(
+      names = "--large-dim",
+      paramLabel = "D",
+      defaultValue = "512",
+      description = "prefill, decode, startup: width of the model; default ${DEFAULT-VALUE}")
+  private int largeDim;
+
+  @Option(
+      names = "--large-blocks",
+      paramLabel = "N",
+      defaultValue = "8",
+      description = "prefill, decode, startup: blocks; default ${DEFAULT-VALUE}")
+  private int largeBlocks;
+
+  @Option(
+      names = "--large-vocab",
+      paramLabel = "V",
+      defaultValue = "50304",
+      description = "prefill, decode, startup: vocabulary; default ${DEFAULT-VALUE}")
+  private int largeVocab;
+
   Sizes sizes() {
-    return new Sizes(batch, seq, dim, heads, vocab, blocks);
+    var served = new Sizes.Served(largeDim, largeBlocks, largeVocab);
+    return new Sizes(batch, seq, dim, heads, vocab, blocks, served);
   }
 
   Timing timing(Benchmark benchmark) {
@@ -145,7 +168,10 @@ final class BenchOptions {
             "--dim=" + dim,
             "--heads=" + heads,
             "--vocab=" + vocab,
-            "--blocks=" + blocks));
+            "--blocks=" + blocks,
+            "--large-dim=" + largeDim,
+            "--large-blocks=" + largeBlocks,
+            "--large-vocab=" + largeVocab));
     return List.copyOf(arguments);
   }
 }

@@ -41,7 +41,8 @@ final class CompareCommand implements Callable<Integer> {
   @Parameters(
       paramLabel = "WHAT",
       arity = "0..*",
-      description = "train-step, cells, seed, gemm; default all of them")
+      description =
+          "train-step, cells, seed, gemm, prefill, decode, startup; default the first four")
   private List<String> what = List.of("train-step", "cells", "seed", "gemm");
 
   @Option(

@@ -5,8 +5,6 @@ import io.xlstm4j.bench.Processes;
 import io.xlstm4j.core.InvalidInputException;
 import java.io.IOException;
 import java.lang.ProcessBuilder.Redirect;
-import java.lang.management.ManagementFactory;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -18,11 +16,8 @@ final class FreshProgram {
   ///
   /// @throws InvalidInputException if it fails; why, it has told on the standard error
   static List<Measurement> bench(List<String> arguments) {
-    var command = new ArrayList<String>();
-    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(ManagementFactory.getRuntimeMXBean().getInputArguments());
-    command.addAll(
-        List.of("-cp", System.getProperty("java.class.path"), Main.class.getName(), "bench"));
+    var command = new ArrayList<String>(Processes.java(Main.class, List.of()));
+    command.add("bench");
     command.addAll(arguments);
     command.add("--json");
     try {

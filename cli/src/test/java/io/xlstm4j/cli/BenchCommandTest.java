@@ -71,7 +71,8 @@ class BenchCommandTest {
     "train-step --heads=3, 'bench train-step: heads (3) must divide dim (16)'",
     "compare --rounds=0, '--rounds (0) must be positive'",
     "compare --xlstm=/nowhere, '--xlstm (/nowhere) must be a folder'",
-    "compare decode, 'bench decode: there is no benchmark decode'"
+    "compare decod, 'bench decod: there is no benchmark decod'",
+    "decode --large-dim=0, 'bench decode: large-dim (0) must be positive'"
   })
   void wrong_usage_is_told_in_one_line(String arguments, String message) {
     var tiny = new ArrayList<>(List.of("bench"));
