@@ -1,0 +1,303 @@
+package io.xlstm4j.kernels;
+
+import static io.xlstm4j.kernels.MlstmCase.assertClose;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/// Whole blocks: the same bits from any number of threads, whether the rows or their kernels share
+/// them, and the plain loops' numbers.
+class BlockKernelsTest {
+  private static final int LENGTH = 70; // more than a chunk of the mLSTM
+  private static final int DIM = 16;
+  private static final int INNER = 32;
+  private static final int HEADS = 2;
+  private static final int UP = 24;
+  private static final int TAPS = 4;
+
+  /// Float32 sums over up to 560 positions in another order.
+  private static final double TOLERANCE = 2e-4;
+
+  @ParameterizedTest(name = "{0} rows")
+  @ValueSource(ints = {1, 2, 5, 8})
+  void an_mlstm_block_gives_the_same_bits_with_any_threads(int batch) {
+    List<float[]> first = mlstm(batch, 1, true);
+    for (int threads = 2; threads <= 3; threads++) {
+      assertSameBits(mlstm(batch, threads, true), first);
+    }
+    assertNear(first, mlstm(batch, 1, false));
+  }
+
+  @ParameterizedTest(name = "{0} rows")
+  @ValueSource(ints = {1, 4, 5, 9})
+  void an_slstm_block_gives_the_same_bits_with_any_threads(int batch) {
+    List<float[]> first = slstm(batch, 1, true);
+    for (int threads = 2; threads <= 3; threads++) {
+      assertSameBits(slstm(batch, threads, true), first);
+    }
+    assertNear(first, slstm(batch, 1, false));
+  }
+
+  private static void assertSameBits(List<float[]> actual, List<float[]> expected) {
+    for (int i = 0; i < expected.size(); i++) {
+      assertThat(actual.get(i)).as("result " + i).isEqualTo(expected.get(i));
+    }
+  }
+
+  private static void assertNear(List<float[]> vector, List<float[]> plain) {
+    for (int i = 0; i < plain.size(); i++) {
+      assertClose("result " + i, vector.get(i), plain.get(i), TOLERANCE);
+    }
+  }
+
+  private static List<float[]> mlstm(int batch, int threads, boolean vectorized) {
+    Kernels kernels = Kernels.with(threads, vectorized);
+    try {
+      var memory = new Memory(batch);
+      var size = new MlstmBlockKernel.Size(batch, LENGTH, DIM, INNER, HEADS, TAPS, 4, 1e-5f);
+      MlstmBlockKernel kernel = kernels.mlstmBlock();
+      MlstmBlockKernel.Weights weights = mlstmWeights(memory);
+      MlstmBlockKernel.Weights dWeights = mlstmWeights(memory.garbage());
+      long head = INNER / HEADS;
+      MlstmBlockKernel.State before = mlstmState(memory, batch, head, 0.1);
+      MlstmBlockKernel.State after = mlstmState(memory, batch, head, 0);
+      MlstmBlockKernel.State dAfter = mlstmState(memory, batch, head, 0.1);
+      MlstmBlockKernel.State dBefore = mlstmState(memory, batch, head, 0);
+      long rows = (long) batch * LENGTH;
+      var inputs =
+          new MlstmBlockKernel.Inputs(
+              memory.floats(rows * DIM, 1), before, memory.floats(rows * DIM, 1), null, null);
+      MemorySegment saved = memory.bytes(kernel.savedBytes(size));
+      MemorySegment out = memory.floats(rows * DIM, 0);
+      MemorySegment dx = memory.floats(rows * DIM, 0);
+      kernel.forward(
+          size,
+          weights,
+          inputs,
+          saved,
+          memory.bytes(kernel.forwardScratchBytes(size)),
+          true,
+          out,
+          after);
+      kernel.backward(
+          size,
+          weights,
+          inputs,
+          saved,
+          memory.bytes(kernel.backwardScratchBytes(size, true)),
+          memory.floats(rows * DIM, 1),
+          gradient(dAfter),
+          dx,
+          dWeights,
+          gradient(dBefore));
+      return read(
+          out,
+          after.cell().c(),
+          dx,
+          dBefore.conv(),
+          dBefore.cell().c(),
+          dWeights.norm(),
+          dWeights.up(),
+          dWeights.conv(),
+          dWeights.convBias(),
+          dWeights.q(),
+          dWeights.k(),
+          dWeights.v(),
+          dWeights.igate(),
+          dWeights.igateBias(),
+          dWeights.fgate(),
+          dWeights.fgateBias(),
+          dWeights.outnorm(),
+          dWeights.skip(),
+          dWeights.down());
+    } finally {
+      kernels.workers().close();
+    }
+  }
+
+  private static MlstmBlockKernel.Weights mlstmWeights(Memory memory) {
+    return new MlstmBlockKernel.Weights(
+        memory.floats(DIM, 0.1),
+        memory.floats(2L * INNER * DIM, 0.3),
+        memory.floats((long) INNER * TAPS, 0.5),
+        memory.floats(INNER, 0.1),
+        memory.floats(INNER * 4L, 0.5),
+        memory.floats(INNER * 4L, 0.5),
+        memory.floats(INNER * 4L, 0.5),
+        memory.floats(3L * HEADS * INNER, 0.1),
+        memory.floats(HEADS, 1),
+        memory.floats(3L * HEADS * INNER, 0.1),
+        memory.floats(HEADS, 2),
+        memory.floats(INNER, 0.1),
+        memory.floats(INNER, 1),
+        memory.floats((long) DIM * INNER, 0.3));
+  }
+
+  private static MlstmBlockKernel.State mlstmState(
+      Memory memory, int batch, long head, double deviation) {
+    return new MlstmBlockKernel.State(
+        memory.floats((long) batch * (TAPS - 1) * INNER, deviation),
+        new MlstmState(
+            memory.floats((long) batch * HEADS * head * head, deviation),
+            memory.floats((long) batch * HEADS * head, deviation),
+            memory.floats((long) batch * HEADS, deviation)));
+  }
+
+  private static MlstmBlockKernel.StateGradient gradient(MlstmBlockKernel.State state) {
+    return new MlstmBlockKernel.StateGradient(
+        state.conv(), new MlstmStateGradient(state.cell().c(), state.cell().n()));
+  }
+
+  private static List<float[]> slstm(int batch, int threads, boolean vectorized) {
+    Kernels kernels = Kernels.with(threads, vectorized);
+    try {
+      var memory = new Memory(batch);
+      var size = new SlstmBlockKernel.Size(batch, LENGTH, DIM, HEADS, TAPS, UP, 1e-5f);
+      SlstmBlockKernel kernel = kernels.slstmBlock();
+      SlstmBlockKernel.Weights weights = slstmWeights(memory);
+      SlstmBlockKernel.Weights dWeights = slstmWeights(memory.garbage());
+      SlstmBlockKernel.State before = slstmState(memory, batch, 0);
+      SlstmBlockKernel.State after = slstmState(memory, batch, 0);
+      SlstmBlockKernel.State dBefore = slstmState(memory, batch, 0);
+      long rows = (long) batch * LENGTH;
+      var inputs =
+          new SlstmBlockKernel.Inputs(
+              memory.floats(rows * DIM, 1),
+              before,
+              memory.floats(rows * DIM, 1),
+              memory.floats(rows * DIM, 1),
+              null,
+              null);
+      MemorySegment saved = memory.bytes(kernel.savedBytes(size));
+      MemorySegment out = memory.floats(rows * DIM, 0);
+      MemorySegment dx = memory.floats(rows * DIM, 0);
+      kernel.forward(
+          size,
+          weights,
+          inputs,
+          saved,
+          memory.bytes(kernel.forwardScratchBytes(size)),
+          true,
+          out,
+          after);
+      kernel.backward(
+          size,
+          weights,
+          inputs,
+          saved,
+          memory.bytes(kernel.backwardScratchBytes(size, true)),
+          memory.floats(rows * DIM, 1),
+          null,
+          dx,
+          dWeights,
+          dBefore);
+      SlstmBlockKernel.FeedForward feed = feedForward(dWeights);
+      return read(
+          out,
+          after.cell().c(),
+          dx,
+          dBefore.conv(),
+          dWeights.norm(),
+          dWeights.conv(),
+          dWeights.convBias(),
+          dWeights.i(),
+          dWeights.f(),
+          dWeights.z(),
+          dWeights.o(),
+          dWeights.r(),
+          dWeights.b(),
+          feed.norm(),
+          feed.up(),
+          feed.down());
+    } finally {
+      kernels.workers().close();
+    }
+  }
+
+  private static SlstmBlockKernel.FeedForward feedForward(SlstmBlockKernel.Weights weights) {
+    SlstmBlockKernel.FeedForward feed = weights.feedForward();
+    if (feed == null) {
+      throw new AssertionError("made with one");
+    }
+    return feed;
+  }
+
+  private static SlstmBlockKernel.Weights slstmWeights(Memory memory) {
+    long gate = (long) DIM * (DIM / HEADS);
+    return new SlstmBlockKernel.Weights(
+        memory.floats(DIM, 0.1),
+        memory.floats((long) DIM * TAPS, 0.5),
+        memory.floats(DIM, 0.1),
+        memory.floats(gate, 0.5),
+        memory.floats(gate, 0.5),
+        memory.floats(gate, 0.5),
+        memory.floats(gate, 0.5),
+        memory.floats(4 * gate, 0.2),
+        memory.floats(4L * DIM, 1),
+        memory.floats(DIM, 0.1),
+        new SlstmBlockKernel.FeedForward(
+            memory.floats(DIM, 0.1),
+            memory.floats(2L * UP * DIM, 0.3),
+            memory.floats((long) DIM * UP, 0.3)));
+  }
+
+  private static SlstmBlockKernel.State slstmState(Memory memory, int batch, double deviation) {
+    long units = (long) batch * DIM;
+    return new SlstmBlockKernel.State(
+        memory.floats((long) batch * (TAPS - 1) * DIM, deviation),
+        new SlstmKernel.State(
+            memory.floats(units, deviation),
+            memory.floats(units, deviation),
+            memory.floats(units, deviation),
+            memory.floats(units, deviation)));
+  }
+
+  private static List<float[]> read(MemorySegment... memory) {
+    var arrays = new ArrayList<float[]>();
+    for (MemorySegment segment : memory) {
+      arrays.add(segment.toArray(ValueLayout.JAVA_FLOAT));
+    }
+    return arrays;
+  }
+
+  /// The same numbers at every run.
+  private static final class Memory {
+    private final Arena arena = Arena.ofAuto();
+    private final Random random;
+    private final double factor;
+
+    Memory(int seed) {
+      this(seed, 1);
+    }
+
+    private Memory(int seed, double factor) {
+      random = new Random(seed);
+      this.factor = factor;
+    }
+
+    /// Memory whose numbers are none: what is not written over is seen.
+    Memory garbage() {
+      return new Memory(0, Double.NaN);
+    }
+
+    MemorySegment floats(long count, double deviation) {
+      MemorySegment data = bytes(count * Float.BYTES);
+      for (long i = 0; i < count; i++) {
+        data.setAtIndex(
+            ValueLayout.JAVA_FLOAT, i, (float) (factor * deviation * random.nextGaussian()));
+      }
+      return data;
+    }
+
+    MemorySegment bytes(long count) {
+      return arena.allocate(count, 64);
+    }
+  }
+}
