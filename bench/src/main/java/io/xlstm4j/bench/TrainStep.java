@@ -11,8 +11,8 @@ import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
-import io.xlstm4j.train.AdamW;
-import io.xlstm4j.train.TrainingConfig;
+import io.xlstm4j.train.config.OptimizerConfig;
+import io.xlstm4j.train.optim.AdamW;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Random;
@@ -25,7 +25,8 @@ import org.bytedeco.pytorch.Tensor;
 /// AdamW with the defaults of PyTorch.
 final class TrainStep implements Benchmark {
   private static final double LEARNING_RATE = 1e-3;
-  private static final double WEIGHT_DECAY = 0.01;
+  private static final OptimizerConfig OPTIMIZER =
+      OptimizerConfig.of(LEARNING_RATE, 0.01, 0.9, 0.999);
   private static final long SEED = 0;
 
   @Override
@@ -79,7 +80,7 @@ final class TrainStep implements Benchmark {
     Torch.seed(SEED);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer = new AdamW(model.parameters().byName(), _ -> true, optimizerConfig(sizes))) {
+        var optimizer = new AdamW(model.parameters().byName(), _ -> true, OPTIMIZER)) {
       var random = new Random(SEED);
       Tensor inputs = tokens(random, sizes);
       Tensor targets = tokens(random, sizes);
@@ -109,16 +110,12 @@ final class TrainStep implements Benchmark {
           .loss(inputs, targets, model.initialState(inputs.size(0)), SequenceLayout.FULL)
           .value()
           .backward();
-      double norm = optimizer.step(LEARNING_RATE, 0);
+      double norm = optimizer.gradientNorm();
+      optimizer.step(LEARNING_RATE, 1);
       if (!Double.isFinite(norm)) {
         throw new IllegalStateException("the gradient is no longer finite: norm " + norm);
       }
     }
-  }
-
-  private static TrainingConfig optimizerConfig(Sizes sizes) {
-    return new TrainingConfig(
-        1, sizes.batch(), LEARNING_RATE, 1, 0, WEIGHT_DECAY, 0.9, 0.999, 1e-8, 0, SEED, 1, 0, 1);
   }
 
   private static Tensor tokens(Random random, Sizes sizes) {

@@ -4,7 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.text.Corpora;
 import io.xlstm4j.text.Split;
 import io.xlstm4j.text.TokenFile;
-import io.xlstm4j.train.Evaluation;
+import io.xlstm4j.train.task.Evaluation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

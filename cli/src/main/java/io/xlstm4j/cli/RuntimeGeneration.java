@@ -9,7 +9,7 @@ import io.xlstm4j.runtime.TextDecoder;
 import io.xlstm4j.runtime.Token;
 import io.xlstm4j.text.StreamDecoder;
 import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.train.Prompt;
+import io.xlstm4j.train.task.Prompt;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;

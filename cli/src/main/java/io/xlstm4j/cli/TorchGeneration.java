@@ -4,7 +4,7 @@ import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.SamplerConfig;
 import io.xlstm4j.text.StreamDecoder;
 import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.train.Prompt;
+import io.xlstm4j.train.task.Prompt;
 import java.nio.file.Path;
 import java.util.List;
 

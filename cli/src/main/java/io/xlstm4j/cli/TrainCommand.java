@@ -1,9 +1,9 @@
 package io.xlstm4j.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.xlstm4j.train.RunConfig;
-import io.xlstm4j.train.RunConfigFile;
 import io.xlstm4j.train.Trainer;
+import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.config.RunConfigFile;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -92,19 +92,19 @@ final class TrainCommand implements Callable<Integer> {
             spec.commandLine(), "--resume needs --out: the folder of the run to go on with");
       }
       try (var trainer = Trainer.resume(out, said, report)) {
-        return run(trainer, report);
+        return run(trainer);
       }
     }
     RunConfig run = RunConfig.DEFAULT.with(said, source);
     Path folder = out == null ? freshFolder(run.data().corpus()) : out;
     try (var trainer = Trainer.start(run, folder, report)) {
-      return run(trainer, report);
+      return run(trainer);
     }
   }
 
-  private static int run(Trainer trainer, TrainingReport report) {
+  private static int run(Trainer trainer) {
     try (var interrupt = new Interrupt()) {
-      report.onFinished(trainer.run(interrupt::requested));
+      trainer.run(interrupt::requested);
     }
     return ExitCode.OK;
   }

@@ -1,22 +1,20 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.core.config.LargeModelConfig;
-import io.xlstm4j.core.config.ModelConfig;
-import io.xlstm4j.core.config.PaperModelConfig;
-import io.xlstm4j.train.Evaluation;
-import io.xlstm4j.train.Trainer;
-import io.xlstm4j.train.TrainingListener;
+import io.xlstm4j.train.Callback;
+import io.xlstm4j.train.Run;
+import io.xlstm4j.train.task.Task;
+import io.xlstm4j.train.task.Validation;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Collectors;
 
 /// What a person sees of a run: a progress line in a terminal, a line for each validation, samples.
-final class TrainingReport implements TrainingListener {
+final class TrainingReport implements Callback {
   private static final double SMOOTHING = 0.9;
 
   private final PrintWriter out;
   private final ProgressLine progress;
-  private int steps;
   private double loss = Double.NaN;
   private double secondsPerStep = Double.NaN;
 
@@ -31,87 +29,85 @@ final class TrainingReport implements TrainingListener {
   }
 
   @Override
-  public void onStart(RunSummary summary, int startStep) {
-    ModelConfig model = summary.config().model();
-    steps = summary.config().training().steps();
+  public void onStart(Run run) {
+    Task task = run.task();
+    print(format("%,d parameters: %s", task.parameters().count(), task.describe()));
+    String length =
+        run.totalSteps() == Integer.MAX_VALUE
+            ? format("%s minutes of steps", run.config().training().minutes())
+            : format("%d steps", run.totalSteps());
     print(
         format(
-            "%,d parameters: %d blocks (%s), width %d, context %d",
-            summary.parameters(),
-            model.numBlocks(),
-            switch (model) {
-              case PaperModelConfig paper -> "sLSTM at " + paper.blockStack().slstmAt();
-              case LargeModelConfig _ -> "xLSTM Large";
-            },
-            model.embeddingDim(),
-            model.contextLength()));
-    long perStep = (long) summary.config().training().batchSize() * model.contextLength();
-    print(
-        format(
-            "%s: %,d tokens to train on, %,d to validate; %d steps of %,d tokens, %.2f epochs",
-            summary.corpus(),
-            summary.trainTokens(),
-            summary.validationTokens(),
-            steps,
-            perStep,
-            (double) steps * perStep / summary.trainTokens()));
-    if (startStep > 0) {
-      print("going on after step " + startStep);
+            "%s: %,d tokens to train on, %,d to validate; %s of %,d tokens, %.2f epochs",
+            task.name(),
+            task.trainTokens(),
+            task.validationTokens(),
+            length,
+            task.tokensPerStep(),
+            run.totalSteps() / task.stepsPerEpoch()));
+    if (run.state().step() > 0) {
+      print("going on after step " + run.state().step());
     }
   }
 
   @Override
-  public void onStep(Step step) {
-    double seconds = (double) tokensOf(step) / step.tokensPerSecond();
-    loss = Double.isNaN(loss) ? step.loss() : SMOOTHING * loss + (1 - SMOOTHING) * step.loss();
-    secondsPerStep =
-        Double.isNaN(secondsPerStep)
-            ? seconds
-            : SMOOTHING * secondsPerStep + (1 - SMOOTHING) * seconds;
+  public void onStep(Run run, Step step) {
+    loss = smoothed(loss, step.loss());
+    secondsPerStep = smoothed(secondsPerStep, step.seconds());
     progress.show(
         step.number(),
-        steps,
+        run.totalSteps(),
         format(
             "loss %.3f  %,.0f tokens/s  %s left",
             loss,
-            tokensOf(step) / secondsPerStep,
-            ProgressLine.duration(secondsPerStep * (steps - step.number()))));
+            run.task().tokensPerStep() / secondsPerStep,
+            ProgressLine.duration(secondsPerStep * (run.totalSteps() - step.number()))));
   }
 
-  private static long tokensOf(Step step) {
-    return step.tokens() / step.number(); // every step has as many
+  private static double smoothed(double before, double now) {
+    return Double.isNaN(before) ? now : SMOOTHING * before + (1 - SMOOTHING) * now;
   }
 
   @Override
-  public void onValidation(int step, Evaluation.Result result) {
+  public void onSkipped(Run run, Skipped skipped) {
+    print(format("step %d skipped: %s (%s)", skipped.number(), skipped.what(), skipped.origin()));
+  }
+
+  @Override
+  public void onValidation(Run run, Validation validation, boolean best) {
     print(
         format(
-            "step %d: validation loss %.4f, %.3f bits per byte",
-            step, result.loss(), result.bitsPerByte()));
+            "step %d: validation loss %.4f%s",
+            run.state().step(), validation.loss(), measures(validation)));
+  }
+
+  private static String measures(Validation validation) {
+    return validation.measures().entrySet().stream()
+        .map(measure -> format(", %.3f %s", measure.getValue(), measure.getKey().replace('_', ' ')))
+        .collect(Collectors.joining());
   }
 
   @Override
-  public void onSamples(int step, List<Sample> samples) {
-    for (Sample sample : samples) {
+  public void onSamples(Run run, List<Task.Sample> samples) {
+    for (Task.Sample sample : samples) {
       print("  | " + sample.prompt() + sample.text().replaceAll("\\s*\\R\\s*", " "));
     }
   }
 
-  /// The last lines of a run.
-  void onFinished(Trainer.Result result) {
-    Evaluation.Result best = result.validation();
+  @Override
+  public void onEnd(Run run, End end) {
     print(
-        result.stopped()
-            ? format(
-                "stopped after step %d; best validation so far: loss %.4f, %.3f bits per byte",
-                result.steps(), best.loss(), best.bitsPerByte())
-            : format(
-                "done after step %d: validation loss %.4f, perplexity %.2f, %.3f bits per byte",
-                result.steps(), best.loss(), best.perplexity(), best.bitsPerByte()));
+        format(
+            "%s after step %d (%s); best model: validation loss %.4f%s",
+            end.finished() ? "done" : "stopped",
+            run.state().step(),
+            end.why(),
+            end.validation().loss(),
+            measures(end.validation())));
     print(
-        result.stopped()
-            ? "go on with: xlstm train --resume --out " + result.folder()
-            : "write with: xlstm generate --model " + result.folder() + " --prompt \"...\"");
+        end.finished()
+            ? "write with: xlstm generate --model " + run.folder().path() + " --prompt \"...\""
+            : "go on with: xlstm train --resume --out " + run.folder().path());
   }
 
   private void print(String line) {

@@ -1,6 +1,7 @@
 package io.xlstm4j.text;
 
 import java.util.Arrays;
+import java.util.Objects;
 
 /// Token ids for one step, (rows, length), row-major in flat arrays. The arrays are not copied.
 ///
@@ -25,6 +26,24 @@ public record Batch(int rows, int length, int[] inputs, int[] targets, boolean[]
           "inputs (%d), targets (%d) and starts (%d) must have rows (%d) x length (%d) elements"
               .formatted(inputs.length, targets.length, starts.length, rows, length));
     }
+  }
+
+  /// The rows [from, to), copied.
+  ///
+  /// @throws IndexOutOfBoundsException if there are no such rows
+  public Batch slice(int from, int to) {
+    Objects.checkFromToIndex(from, to, rows);
+    return new Batch(
+        to - from,
+        length,
+        Arrays.copyOfRange(inputs, from * length, to * length),
+        Arrays.copyOfRange(targets, from * length, to * length),
+        Arrays.copyOfRange(starts, from * length, to * length));
+  }
+
+  /// How many targets are not ignored.
+  public long predictions() {
+    return Arrays.stream(targets).filter(target -> target != IGNORED).count();
   }
 
   /// All padding, to be overwritten where there are tokens.

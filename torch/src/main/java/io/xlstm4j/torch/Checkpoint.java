@@ -16,6 +16,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import org.bytedeco.javacpp.Pointer;
@@ -31,6 +32,9 @@ import org.jspecify.annotations.Nullable;
 /// writes them. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
 public final class Checkpoint {
   public static final String WEIGHTS = "model.safetensors";
+
+  /// What Hugging Face wants to find in the header.
+  public static final Map<String, String> METADATA = Map.of("format", "pt");
 
   private Checkpoint() {}
 
@@ -87,13 +91,19 @@ public final class Checkpoint {
   /// Writes the weights to a safetensors file, atomically, recurrent kernels in the layout that the
   /// configuration names.
   public static void save(XlstmLanguageModel model, Path file) {
-    try (var _ = new PointerScope();
-        var _ = new NoGradGuard()) {
+    try (var _ = new PointerScope()) {
+      SafetensorsWriter.write(file, tensors(model), METADATA);
+    }
+  }
+
+  /// What [#save] writes; valid as long as the caller's scope is open.
+  public static List<TensorData> tensors(XlstmLanguageModel model) {
+    try (var _ = new NoGradGuard()) {
       var tensors = new ArrayList<TensorData>();
       for (Map.Entry<String, Tensor> entry : toStored(model).entrySet()) {
         tensors.add(TorchTensorData.of(entry.getKey(), entry.getValue()));
       }
-      SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
+      return tensors;
     }
   }
 

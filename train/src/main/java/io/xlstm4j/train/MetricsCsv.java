@@ -2,6 +2,7 @@ package io.xlstm4j.train;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.files.AtomicFile;
+import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -50,7 +51,7 @@ final class MetricsCsv {
     return new MetricsCsv(file);
   }
 
-  void step(TrainingListener.Step step) {
+  void step(Callback.Step step) {
     append(
         String.format(
             Locale.ROOT,
@@ -63,10 +64,15 @@ final class MetricsCsv {
             step.tokensPerSecond()));
   }
 
-  void validation(int step, long tokens, Evaluation.Result result) {
+  void validation(int step, long tokens, Validation result) {
     append(
         String.format(
-            Locale.ROOT, "%d,%d,,,,,%.6f,%.6f", step, tokens, result.loss(), result.bitsPerByte()));
+            Locale.ROOT,
+            "%d,%d,,,,,%.6f,%.6f",
+            step,
+            tokens,
+            result.loss(),
+            result.measures().getOrDefault("bits_per_byte", Double.NaN)));
   }
 
   /// Every line, first to last.

@@ -1,6 +1,7 @@
 package io.xlstm4j.train;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,9 +16,9 @@ final class SamplesFile {
 
   private SamplesFile() {}
 
-  static void append(Path file, int step, List<TrainingListener.Sample> samples) {
+  static void append(Path file, int step, List<Task.Sample> samples) {
     var text = new StringBuilder("## Step " + step + "\n\n");
-    for (TrainingListener.Sample sample : samples) {
+    for (Task.Sample sample : samples) {
       text.append("> **").append(sample.prompt()).append("**");
       text.append(sample.text().replaceAll("\\s*\\R\\s*", " ")).append("\n\n");
     }

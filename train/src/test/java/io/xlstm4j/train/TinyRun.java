@@ -1,6 +1,8 @@
 package io.xlstm4j.train;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.config.RunConfigFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,10 +41,10 @@ final class TinyRun {
             "model.dropout=0.1",
             "training.steps=6",
             "training.batch_size=4",
-            "training.warmup_steps=2",
-            "training.validate_every=3",
-            "training.validation_tokens=200",
-            "training.save_every=2",
+            "schedule.warmup_steps=2",
+            "validation.every=3",
+            "validation.tokens=200",
+            "checkpoints.every=2",
             "samples.prompts=[the cat]",
             "samples.max_tokens=8"));
     RunConfigFile.override(keys, List.of(more));

@@ -8,6 +8,9 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 class TrainerTest {
   @TempDir private Path folder;
 
-  private static final TrainingListener SILENT = new TrainingListener() {};
+  private static final Callback SILENT = new Callback() {};
 
   private Path train(String out, String... keys) throws IOException {
     Path run = folder.resolve(out);
@@ -56,19 +59,19 @@ class TrainerTest {
   void training_lowers_the_validation_loss() throws IOException {
     var losses = new ArrayList<Double>();
     var listener =
-        new TrainingListener() {
+        new Callback() {
           @Override
-          public void onValidation(int step, Evaluation.Result result) {
-            losses.add(result.loss());
+          public void onValidation(Run run, Validation validation, boolean best) {
+            losses.add(validation.loss());
           }
         };
     var config =
-        TinyRun.config(TinyRun.corpus(folder), "training.steps=60", "training.learning_rate=0.01");
+        TinyRun.config(TinyRun.corpus(folder), "training.steps=60", "optimizer.learning_rate=0.01");
     try (var trainer = Trainer.start(config, folder.resolve("run"), listener)) {
       var result = trainer.run(() -> false);
       assertThat(losses.getFirst()).isBetween(5.4, 5.7); // ln 257 = 5.55: nothing is known yet
-      assertThat(result.validation().loss()).isLessThan(2.2);
-      assertThat(result.validation().bitsPerByte()).isLessThan(4);
+      assertThat(result.end().validation().loss()).isLessThan(2.2);
+      assertThat(result.end().validation().measures().get("bits_per_byte")).isLessThan(4);
     }
   }
 
@@ -86,10 +89,10 @@ class TrainerTest {
             "model.context_length=24",
             "training.steps=6",
             "training.batch_size=4",
-            "training.warmup_steps=2",
-            "training.validate_every=3",
-            "training.validation_tokens=200",
-            "training.save_every=2",
+            "schedule.warmup_steps=2",
+            "validation.every=3",
+            "validation.tokens=200",
+            "checkpoints.every=2",
             "samples.prompts=[the cat]",
             "samples.max_tokens=8"));
     RunConfigFile.override(keys, List.of(more));
@@ -102,12 +105,12 @@ class TrainerTest {
         large(
             TinyRun.corpus(folder),
             "training.steps=60",
-            "training.learning_rate=0.01",
-            "training.validate_every=60",
-            "training.save_every=60");
+            "optimizer.learning_rate=0.01",
+            "validation.every=60",
+            "checkpoints.every=60");
     try (var trainer = Trainer.start(config, folder.resolve("run"), SILENT)) {
       var result = trainer.run(() -> false);
-      assertThat(result.validation().loss()).isLessThan(2.2); // ln 257 = 5.55 at the start
+      assertThat(result.end().validation().loss()).isLessThan(2.2); // ln 257 = 5.55 at the start
     }
     var written = (LargeModelConfig) CheckpointConfig.read(folder.resolve("run")).model();
     assertThat(written.vocabSize()).isEqualTo(257);
@@ -144,7 +147,7 @@ class TrainerTest {
     try (var trainer = Trainer.start(config, cut, SILENT)) {
       var asked = new AtomicInteger();
       var result = trainer.run(() -> asked.incrementAndGet() == 3);
-      assertThat(result.stopped()).isTrue();
+      assertThat(result.end().finished()).isFalse();
       assertThat(result.steps()).isEqualTo(3);
     }
     try (var trainer = Trainer.resume(cut, nothing(), SILENT)) {
@@ -166,9 +169,9 @@ class TrainerTest {
     Path killed = folder.resolve("killed");
     var config = TinyRun.config(TinyRun.corpus(folder));
     var dies =
-        new TrainingListener() {
+        new Callback() {
           @Override
-          public void onStep(Step step) {
+          public void onStep(Run run, Step step) {
             if (step.number() == 5) {
               throw new IllegalStateException("killed"); // one step after the state of step 4
             }
@@ -211,7 +214,7 @@ class TrainerTest {
     Files.writeString(folder.resolve("tiny.txt"), "something else\n<|endoftext|>\nentirely\n");
     assertThatThrownBy(() -> Trainer.resume(run, nothing(), SILENT))
         .isInstanceOf(InvalidInputException.class)
-        .hasMessageContaining("corpus or tokenizer changed");
+        .hasMessageContaining("training data and tokenizer changed");
   }
 
   @Test
@@ -252,14 +255,14 @@ class TrainerTest {
     var config =
         TinyRun.config(
             TinyRun.corpus(folder),
-            "training.learning_rate=1e30",
-            "training.warmup_steps=0",
-            "training.clip_norm=0");
+            "optimizer.learning_rate=1e30",
+            "schedule.warmup_steps=0",
+            "optimizer.clip_norm=0");
     try (var trainer = Trainer.start(config, folder.resolve("run"), SILENT)) {
       assertThatThrownBy(() -> trainer.run(() -> false))
           .isInstanceOf(InvalidInputException.class)
-          .hasMessageContaining("the weights were not moved")
-          .hasMessageContaining("training.learning_rate (1.0E30)");
+          .hasMessageContaining("4 steps in a row were not finite, the last of them step 5")
+          .hasMessageContaining("optimizer.learning_rate (1.0E30)");
     }
   }
 

@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.task;
 
 import io.xlstm4j.text.Batch;
 import io.xlstm4j.torch.SequenceLayout;

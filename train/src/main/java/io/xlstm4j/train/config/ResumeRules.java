@@ -1,20 +1,26 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import java.util.Map;
 import java.util.Set;
 
 /// What may differ when a run goes on: how long and how it is watched, not what is trained on what.
-final class ResumeRules {
+public final class ResumeRules {
   private static final Set<String> FREE =
       Set.of(
           "training.steps",
-          "training.learning_rate",
-          "training.final_learning_rate_fraction",
-          "training.clip_norm",
-          "training.validate_every",
-          "training.validation_tokens",
-          "training.save_every",
+          "training.tokens",
+          "training.epochs",
+          "training.minutes",
+          "training.max_skipped",
+          "optimizer.learning_rate",
+          "optimizer.clip_norm",
+          "optimizer.clip_value",
+          "schedule",
+          "validation",
+          "checkpoints",
+          "watch",
           "samples",
           "device",
           "backend");
@@ -22,7 +28,7 @@ final class ResumeRules {
   private ResumeRules() {}
 
   /// @throws InvalidInputException if a key that must stay has another value now
-  static RunConfig apply(RunConfig before, ObjectNode changes) {
+  public static RunConfig apply(RunConfig before, ObjectNode changes) {
     RunConfig after = before.with(changes, "--resume");
     refuse("", before.toTree(), after.toTree());
     return after;
@@ -45,14 +51,15 @@ final class ResumeRules {
     }
   }
 
-  /// @throws InvalidInputException if the corpus or the tokenizer is not what the run began with
-  static void checkData(TrainingState state, RunData data) {
-    if (!state.trainFingerprint().equals(data.train().fingerprint())
-        || !state.validationFingerprint().equals(data.validation().fingerprint())) {
-      throw new InvalidInputException(
-          "--resume: corpus or tokenizer changed: the run began with %s, now there is %s"
-              .formatted(
-                  shortened(state.trainFingerprint()), shortened(data.train().fingerprint())));
+  /// @throws InvalidInputException if what the run goes on with is not what it began with
+  public static void sameFingerprints(Map<String, String> before, Map<String, String> now) {
+    for (Map.Entry<String, String> entry : before.entrySet()) {
+      String there = now.getOrDefault(entry.getKey(), "nothing");
+      if (!there.equals(entry.getValue())) {
+        throw new InvalidInputException(
+            "--resume: %s changed: the run began with %s, now there is %s; put the old one back, or start a new run"
+                .formatted(entry.getKey(), shortened(entry.getValue()), shortened(there)));
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.SamplerConfig;
@@ -18,7 +18,8 @@ public record SamplesConfig(List<String> prompts, int maxTokens, double temperat
     Check.inLeftOpenRange("topP", topP, 0, 1);
   }
 
-  SamplerConfig sampler(long seed) {
+  /// How tokens are drawn, from a seed.
+  public SamplerConfig sampler(long seed) {
     return new SamplerConfig(temperature, 0, topP, 0, 1, seed);
   }
 }

@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.optim;
 
 import static org.bytedeco.pytorch.global.torch.zeros_like;
 
@@ -6,22 +6,22 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.torch.FusedAdamW;
-import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.TorchTensorData;
+import io.xlstm4j.train.config.OptimizerConfig;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Predicate;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
+import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2),
-/// with clipping by the global norm before it.
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2).
 ///
 /// Ours and not libtorch's, because a run must save and restore the moments exactly and the presets
 /// do not reach them; a test holds it to libtorch's numbers.
@@ -30,20 +30,21 @@ public final class AdamW implements AutoCloseable {
   private final double beta1;
   private final double beta2;
   private final double epsilon;
-  private final double weightDecay;
-  private long step;
+  private long updates;
 
   /// One parameter with its moments; the moments are ours.
   private record Slot(
-      Tensor parameter, Tensor mean, Tensor square, boolean decays, boolean fused) {}
+      Tensor parameter, Tensor mean, Tensor square, ParameterSettings settings, boolean fused) {}
 
   /// @param parameters by name; owned by the model
-  /// @param decays which of them the weight decay applies to
-  public AdamW(Map<String, Tensor> parameters, Predicate<String> decays, TrainingConfig config) {
+  /// @param decays which of them the model wants decayed
+  /// @throws InvalidInputException if a group of the configuration matches nothing
+  public AdamW(Map<String, Tensor> parameters, Predicate<String> decays, OptimizerConfig config) {
+    Map<String, ParameterSettings> settings =
+        ParameterSettings.of(parameters.keySet(), decays, config);
     beta1 = config.beta1();
     beta2 = config.beta2();
     epsilon = config.epsilon();
-    weightDecay = config.weightDecay();
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       for (Map.Entry<String, Tensor> entry : parameters.entrySet()) {
@@ -54,32 +55,68 @@ public final class AdamW implements AutoCloseable {
                 parameter,
                 zeros_like(parameter).retainReference(),
                 zeros_like(parameter).retainReference(),
-                decays.test(entry.getKey()),
+                Objects.requireNonNull(settings.get(entry.getKey())),
                 FusedAdamW.takes(parameter)));
       }
     }
   }
 
-  /// Clips the gradients and moves the parameters.
+  /// Bounds every single gradient.
   ///
-  /// @param clipNorm bound of the global norm; 0 for none
-  /// @return the global norm before clipping; if it is not finite, nothing was moved
-  public double step(double learningRate, double clipNorm) {
+  /// @param bound largest magnitude, above 0
+  public void clipValue(double bound) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
-      double norm = gradientNorm();
-      if (!Double.isFinite(norm)) {
-        return norm;
-      }
-      step++;
-      double scale = clipNorm > 0 && norm > clipNorm ? clipNorm / norm : 1;
-      double correction1 = 1 - Math.pow(beta1, (double) step);
-      double correction2 = Math.sqrt(1 - Math.pow(beta2, (double) step));
       for (Slot slot : slots.values()) {
-        move(slot, scale, learningRate, correction1, correction2);
+        Tensor gradient = slot.parameter.grad();
+        if (gradient.defined()) {
+          gradient.clamp_(
+              new ScalarOptional(new Scalar(-bound)), new ScalarOptional(new Scalar(bound)));
+        }
       }
-      return norm;
     }
+  }
+
+  /// The norm over all gradients together, in double precision.
+  public double gradientNorm() {
+    double squares = 0;
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard()) {
+      for (Slot slot : slots.values()) {
+        Tensor gradient = slot.parameter.grad();
+        if (gradient.defined()) {
+          squares +=
+              slot.fused
+                  ? FusedAdamW.sumOfSquares(gradient)
+                  : gradient.to(ScalarType.Double).square().sum().item_double();
+        }
+      }
+    }
+    return Math.sqrt(squares);
+  }
+
+  /// Moves the parameters.
+  ///
+  /// @param learningRate of this step, before the factors of groups
+  /// @param scale what gradients are multiplied by first, to clip them
+  public void step(double learningRate, double scale) {
+    updates++;
+    double correction1 = 1 - Math.pow(beta1, (double) updates);
+    double correction2 = Math.sqrt(1 - Math.pow(beta2, (double) updates));
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard()) {
+      for (Slot slot : slots.values()) {
+        double rate = learningRate * slot.settings.learningRateFactor();
+        if (slot.settings.learningRateFactor() > 0) { // a frozen one stays as it is
+          move(slot, scale, rate, correction1, correction2);
+        }
+      }
+    }
+  }
+
+  /// How many times the parameters were moved; the bias correction counts these.
+  public long updates() {
+    return updates;
   }
 
   private void move(
@@ -88,7 +125,7 @@ public final class AdamW implements AutoCloseable {
     if (!gradient.defined()) {
       return; // a parameter that the loss does not depend on
     }
-    double decay = slot.decays ? 1 - learningRate * weightDecay : 1;
+    double decay = 1 - learningRate * slot.settings.weightDecay();
     if (slot.fused) {
       var step =
           new FusedAdamW.Step(
@@ -106,22 +143,8 @@ public final class AdamW implements AutoCloseable {
     slot.parameter.addcdiv_(slot.mean, denominator, new Scalar(-learningRate / correction1));
   }
 
-  private double gradientNorm() {
-    double squares = 0;
-    for (Slot slot : slots.values()) {
-      Tensor gradient = slot.parameter.grad();
-      if (gradient.defined()) {
-        squares +=
-            slot.fused
-                ? FusedAdamW.sumOfSquares(gradient)
-                : gradient.to(ScalarType.Double).square().sum().item_double();
-      }
-    }
-    return Math.sqrt(squares);
-  }
-
   /// The moments, to be saved; valid as long as the caller's scope is open.
-  List<TensorData> state() {
+  public List<TensorData> state() {
     var tensors = new ArrayList<TensorData>();
     slots.forEach((name, slot) -> {
       tensors.add(TorchTensorData.of("mean." + name, slot.mean));
@@ -132,28 +155,17 @@ public final class AdamW implements AutoCloseable {
 
   /// Takes moments back.
   ///
-  /// @param stepsDone optimizer steps these moments have seen
+  /// @param updatesDone how many times they were moved
   /// @throws InvalidInputException if a moment is missing or does not fit its parameter
-  void restore(TensorSource source, long stepsDone) {
+  public void restore(TensorSource source, long updatesDone) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       for (Map.Entry<String, Slot> entry : slots.entrySet()) {
-        restore(entry.getValue().mean, "mean." + entry.getKey(), source);
-        restore(entry.getValue().square, "square." + entry.getKey(), source);
+        Moments.restore(entry.getValue().mean, "mean." + entry.getKey(), source);
+        Moments.restore(entry.getValue().square, "square." + entry.getKey(), source);
       }
     }
-    step = stepsDone;
-  }
-
-  private static void restore(Tensor moment, String name, TensorSource source) {
-    long[] shape = source.info(name).shape();
-    long[] expected = moment.sizes().vec().get();
-    if (!Arrays.equals(shape, expected)) {
-      throw new InvalidInputException(
-          "optimizer state %s has shape %s, but the model needs %s"
-              .formatted(name, Arrays.toString(shape), Arrays.toString(expected)));
-    }
-    moment.copy_(Tensors.of(source.floats(name), shape));
+    updates = updatesDone;
   }
 
   @Override

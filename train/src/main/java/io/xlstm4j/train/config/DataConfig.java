@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
 import org.jspecify.annotations.Nullable;

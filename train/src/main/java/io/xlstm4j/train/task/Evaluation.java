@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.task;
 
 import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.SequentialBatches;
@@ -19,6 +19,11 @@ public final class Evaluation {
   ///   from the tokens.
   /// @param tokens how many were predicted
   public record Result(double loss, double bitsPerByte, long tokens) {
+    static Result of(TokenFile file, double nats, double tokens) {
+      double bytes = file.textBytes() * tokens / (file.size() - 1);
+      return new Result(nats / tokens, nats / Math.log(2) / bytes, (long) tokens);
+    }
+
     /// exp of the loss.
     public double perplexity() {
       return Math.exp(loss);
@@ -36,23 +41,43 @@ public final class Evaluation {
       int length,
       long maxTokens,
       boolean resetAtDocuments) {
+    Task.Tally tally =
+        tally(model, file, rows, length, maxTokens, resetAtDocuments, Task.Share.ALL);
+    return Result.of(file, tally.sums()[0], tally.sums()[1]);
+  }
+
+  /// The same over a share of the lanes.
+  ///
+  /// @return summed cross entropy in nats, and predictions
+  static Task.Tally tally(
+      XlstmLanguageModel model,
+      TokenFile file,
+      int rows,
+      int length,
+      long maxTokens,
+      boolean resetAtDocuments,
+      Task.Share share) {
+    int from = share.from(rows);
+    int to = share.to(rows);
+    if (from == to) {
+      return new Task.Tally(0, 0); // fewer lanes than processes
+    }
     var batches = new SequentialBatches(file, rows, length);
     double nats = 0;
     long tokens = 0;
+    long read = 0; // by all shares together, so that all of them end at the same place
     try (var _ = new PointerScope();
         var _ = new NoGradGuard();
-        var carried = new Scopes.Holder<>(model.initialState(rows))) {
-      while (batches.hasNext() && (maxTokens == 0 || tokens < maxTokens)) {
-        Batch batch = batches.next();
+        var carried = new Scopes.Holder<>(model.initialState(to - from))) {
+      while (batches.hasNext() && (maxTokens == 0 || read < maxTokens)) {
+        Batch whole = batches.next();
+        Batch batch = whole.slice(from, to);
         nats += advance(model, batch, carried, resetAtDocuments);
-        for (int target : batch.targets()) {
-          tokens += target == Batch.IGNORED ? 0 : 1;
-        }
+        tokens += batch.predictions();
+        read += whole.predictions();
       }
     }
-    long predictable = file.size() - 1;
-    double bytes = (double) file.textBytes() * tokens / predictable;
-    return new Result(nats / tokens, nats / Math.log(2) / bytes, tokens);
+    return new Task.Tally(nats, tokens);
   }
 
   /// @return summed cross entropy in nats

@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;

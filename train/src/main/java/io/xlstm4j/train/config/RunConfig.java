@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -14,8 +14,7 @@ import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.torch.Backend;
 import java.util.List;
 
-/// Everything that decides a run. In YAML: sections `model`, `data`, `training`, `samples`, and
-/// `device`.
+/// Everything that decides a run. In YAML a section for each record, and `device` and `backend`.
 ///
 /// @param model of either family, as `model_type` says; its `vocab_size` follows from the tokenizer
 ///   and is not a key of a run
@@ -25,6 +24,11 @@ public record RunConfig(
     ModelConfig model,
     DataConfig data,
     TrainingConfig training,
+    OptimizerConfig optimizer,
+    ScheduleConfig schedule,
+    ValidationConfig validation,
+    CheckpointsConfig checkpoints,
+    WatchConfig watch,
     SamplesConfig samples,
     String device,
     Backend backend) {
@@ -38,7 +42,12 @@ public record RunConfig(
           PAPER,
           new DataConfig("wordnet", DataConfig.TRAINED, 4096, true),
           new TrainingConfig(
-              900, 16, 3e-3, 0.05, 60, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 150, 16_384, 150),
+              900, 0, 0, 0, 16, 1, false, TrainingConfig.Precision.FLOAT32, false, 3, 1),
+          new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of()),
+          new ScheduleConfig(ScheduleConfig.Kind.COSINE, 60, 0.05, 0, 0),
+          new ValidationConfig(150, 16_384, 0),
+          new CheckpointsConfig(150, 0, 0, 0),
+          new WatchConfig(1, false, 0),
           new SamplesConfig(
               List.of("hedgehog (noun):", "run quickly (verb):", "blue (adjective):"),
               40,
@@ -83,6 +92,11 @@ public record RunConfig(
         model(modelKeys, source + ": model"),
         section(merged, "data", DataConfig.class, source),
         section(merged, "training", TrainingConfig.class, source),
+        section(merged, "optimizer", OptimizerConfig.class, source),
+        section(merged, "schedule", ScheduleConfig.class, source),
+        section(merged, "validation", ValidationConfig.class, source),
+        section(merged, "checkpoints", CheckpointsConfig.class, source),
+        section(merged, "watch", WatchConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
         merged.get("device").asText(),
         backend(merged.get("backend").asText(), source));
@@ -136,6 +150,11 @@ public record RunConfig(
     tree.set("model", modelKeys);
     tree.set("data", StrictBinder.toTree(data));
     tree.set("training", StrictBinder.toTree(training));
+    tree.set("optimizer", StrictBinder.toTree(optimizer));
+    tree.set("schedule", StrictBinder.toTree(schedule));
+    tree.set("validation", StrictBinder.toTree(validation));
+    tree.set("checkpoints", StrictBinder.toTree(checkpoints));
+    tree.set("watch", StrictBinder.toTree(watch));
     tree.set("samples", StrictBinder.toTree(samples));
     tree.put("device", device);
     tree.put("backend", backend.toString());

@@ -1,4 +1,4 @@
-package io.xlstm4j.train;
+package io.xlstm4j.train.config;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -93,8 +93,8 @@ class RunConfigTest {
           model: 3                     | run.yaml: model must be a section of keys
           training: {steps: seven}     | run.yaml: training.steps must be a whole number, but is "seven"
           training: {steps: 1.5}       | run.yaml: training.steps must be a whole number, but is 1.5
-          training: {steps: 0}         | run.yaml: training: steps (0) must be positive
-          training: {beta1: 1}         | run.yaml: training: beta1 (1.0) must be in [0.0, 1.0)
+          training: {steps: -1}        | run.yaml: training: steps (-1) must not be negative
+          optimizer: {beta1: 1}        | run.yaml: optimizer: beta1 (1.0) must be in [0.0, 1.0)
           model: {embedding_dim: 130, slstm_at: [0]} | run.yaml: model: numHeads (4) must divide embeddingDim (130); remainder 2
           model: {mlstm_block: {mlstm: {num_heads: 5}}} | run.yaml: model: numHeads (5) must divide inner width (384); remainder 4
           model: {num_blocks: 2, slstm_at: [2]} | run.yaml: model: slstmAt (2) must be a block index below numBlocks (2)

@@ -1,0 +1,54 @@
+package io.xlstm4j.train;
+
+import io.xlstm4j.train.config.CheckpointsConfig;
+import io.xlstm4j.train.run.StateWriter;
+import io.xlstm4j.train.task.Validation;
+import org.bytedeco.javacpp.PointerScope;
+
+/// Writes the best model after a validation, and the state of the run every so many steps and at
+/// its end, in the background.
+final class KeepsStates implements Callback {
+  private final StateWriter writer;
+
+  KeepsStates(StateWriter writer) {
+    this.writer = writer;
+  }
+
+  @Override
+  public void onValidation(Run run, Validation validation, boolean best) {
+    if (best) {
+      try (var _ = new PointerScope()) {
+        writer.saveBest(run.model());
+      }
+    }
+  }
+
+  @Override
+  public void onBoundary(Run run) {
+    CheckpointsConfig config = run.config().checkpoints();
+    int step = run.state().step();
+    if (run.state().skippedInRow() > 0 && !run.ending()) {
+      return; // the state before may be better than this one
+    }
+    // the first state too, so that a run can be resumed however early it dies; and those of
+    // validated steps, if the best of them are to be kept
+    if (run.ending()
+        || step % config.every() == 0
+        || (config.keepEvery() > 0 && step % config.keepEvery() == 0)
+        || (config.keepBest() > 0 && run.state().validationLoss() != null)) {
+      try (var _ = new PointerScope()) {
+        writer.saveState(run.full());
+      }
+    }
+  }
+
+  /// Waits until all is on the disk.
+  void await() {
+    writer.await();
+  }
+
+  @Override
+  public void close() {
+    writer.close();
+  }
+}

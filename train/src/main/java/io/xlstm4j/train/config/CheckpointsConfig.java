@@ -1,0 +1,23 @@
+package io.xlstm4j.train.config;
+
+import io.xlstm4j.core.Check;
+
+/// Which states of a run are kept. The last one and the best model always are.
+///
+/// @param every steps between states to resume from
+/// @param keepLast how many of the latest, `training/` not counted, stay in `checkpoints/`
+/// @param keepBest how many of the best by validation loss stay there
+/// @param keepEvery states at multiples of so many steps stay there; 0 for none
+public record CheckpointsConfig(int every, int keepLast, int keepBest, int keepEvery) {
+  public CheckpointsConfig {
+    Check.positive("every", every);
+    Check.notNegative("keepLast", keepLast);
+    Check.notNegative("keepBest", keepBest);
+    Check.notNegative("keepEvery", keepEvery);
+  }
+
+  /// Whether anything stays but the last state.
+  public boolean keepsAny() {
+    return keepLast > 0 || keepBest > 0 || keepEvery > 0;
+  }
+}

@@ -1,0 +1,36 @@
+package io.xlstm4j.train.config;
+
+import io.xlstm4j.core.Check;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import org.jspecify.annotations.Nullable;
+
+/// Parameters that the optimizer treats in their own way.
+///
+/// @param match regular expression that is found in the name of each of them, such as
+///   `slstm.*recurrent`
+/// @param learningRateFactor times the schedule's learning rate, 0 to freeze them; null for 1
+/// @param weightDecay for all of them, whatever the model says; null to leave it to the model
+public record ParameterGroup(
+    String match, @Nullable Double learningRateFactor, @Nullable Double weightDecay) {
+  public ParameterGroup {
+    Check.notBlank("match", match == null ? "" : match);
+    try {
+      Pattern.compile(match);
+    } catch (PatternSyntaxException e) {
+      throw new IllegalArgumentException(
+          "match (%s) is not a regular expression: %s".formatted(match, e.getDescription()), e);
+    }
+    if (learningRateFactor != null) {
+      Check.notNegative("learningRateFactor", learningRateFactor);
+    }
+    if (weightDecay != null) {
+      Check.notNegative("weightDecay", weightDecay);
+    }
+  }
+
+  /// Whether a parameter belongs to it.
+  public boolean matches(String parameterName) {
+    return Pattern.compile(match).matcher(parameterName).find();
+  }
+}

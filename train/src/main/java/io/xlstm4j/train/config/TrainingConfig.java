@@ -1,0 +1,79 @@
+package io.xlstm4j.train.config;
+
+import io.xlstm4j.core.Check;
+import java.util.Locale;
+
+/// How long a run is and what a step reads. The first limit that is reached ends it.
+///
+/// @param steps optimizer steps in all; 0 for no such limit
+/// @param tokens tokens (or positions of a series) to train on; 0 for no such limit
+/// @param epochs passes over the training data; 0 for no such limit
+/// @param minutes of training, pauses between resumed parts not counted; 0 for no such limit
+/// @param batchSize rows of `context_length` tokens in a step
+/// @param accumulate parts a step's batch is cut into, one after the other, to save memory; divides
+///   batchSize
+/// @param carryState whether rows go on where the step before left off, with its state:
+///   back-propagation through time, truncated at the step's edge
+/// @param precision of the projections; gates, states, norms and the loss are always float32
+/// @param recomputeBlocks whether a block keeps only its input for the backward pass and is
+///   computed again there
+/// @param maxSkipped steps in a row that may be skipped for a loss or gradient that is not finite;
+///   one more ends the run
+/// @param seed of initialisation, order of batches, dropout and samples
+public record TrainingConfig(
+    int steps,
+    long tokens,
+    double epochs,
+    double minutes,
+    int batchSize,
+    int accumulate,
+    boolean carryState,
+    Precision precision,
+    boolean recomputeBlocks,
+    int maxSkipped,
+    long seed) {
+  /// What projections are computed in.
+  public enum Precision {
+    FLOAT32,
+    BFLOAT16;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  public TrainingConfig {
+    Check.notNegative("steps", steps);
+    Check.notNegative("tokens", tokens);
+    Check.notNegative("epochs", epochs);
+    Check.notNegative("minutes", minutes);
+    Check.positive("batchSize", batchSize);
+    Check.positive("accumulate", accumulate);
+    Check.divides("accumulate", accumulate, "batchSize", batchSize);
+    Check.notNegative("maxSkipped", maxSkipped);
+    if (steps == 0 && tokens == 0 && epochs == 0 && minutes == 0) {
+      throw new IllegalArgumentException(
+          "one of steps, tokens, epochs and minutes must be above 0, else the run has no end");
+    }
+  }
+
+  /// Optimizer steps in all, as far as the limits but time say; what the schedule spreads over.
+  ///
+  /// @param tokensPerStep tokens (or positions) of one batch
+  /// @param stepsPerEpoch batches of one pass, whole or not
+  /// @return at least 1; [Integer#MAX_VALUE] if only time limits the run
+  public int totalSteps(long tokensPerStep, double stepsPerEpoch) {
+    double total = Integer.MAX_VALUE;
+    if (steps > 0) {
+      total = steps;
+    }
+    if (tokens > 0) {
+      total = Math.min(total, Math.ceil((double) tokens / tokensPerStep));
+    }
+    if (epochs > 0) {
+      total = Math.min(total, Math.ceil(epochs * stepsPerEpoch));
+    }
+    return (int) Math.max(1, total);
+  }
+}

@@ -1,0 +1,17 @@
+package io.xlstm4j.train.config;
+
+import io.xlstm4j.core.Check;
+
+/// When a run measures itself.
+///
+/// @param every steps between validations
+/// @param tokens tokens (or positions) a validation during the run reads; 0 for all
+/// @param patience validations in a row that may bring no better loss; one more ends the run. 0 for
+///   no such end
+public record ValidationConfig(int every, int tokens, int patience) {
+  public ValidationConfig {
+    Check.positive("every", every);
+    Check.notNegative("tokens", tokens);
+    Check.notNegative("patience", patience);
+  }
+}

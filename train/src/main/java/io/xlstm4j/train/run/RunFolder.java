@@ -1,0 +1,194 @@
+package io.xlstm4j.train.run;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.CheckpointFolder;
+import io.xlstm4j.core.config.StrictBinder;
+import io.xlstm4j.core.files.AtomicFile;
+import io.xlstm4j.core.safetensors.SafetensorsFile;
+import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.config.RunConfigFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/// The folder of a run. At its top lies the best model so far, a checkpoint folder that any command
+/// takes; in `training/` the last state to resume from, a checkpoint folder too.
+///
+/// ```
+/// config.json  model.safetensors  tokenizer.json  manifest.json   the best model
+/// run.yaml  metrics.csv  loss.png  samples.md                     what happened
+/// tokens/                                                         the corpus as ids
+/// training/                                                       the last state
+/// checkpoints/step-0000300/                                       states that are kept
+/// ```
+///
+/// A state holds the model's files, `optimizer.safetensors`, `average.safetensors` and
+/// `carried.safetensors` if the run has such, `state.json` and `run.yaml`.
+public record RunFolder(Path path) {
+  static final String OPTIMIZER = "optimizer.safetensors";
+  static final String AVERAGE = "average.safetensors";
+  static final String CARRIED = "carried.safetensors";
+  static final String STATE = "state.json";
+  static final String RUN = "run.yaml";
+
+  /// Makes the folder of a new run.
+  ///
+  /// @throws InvalidInputException if the path is a file, a folder with something in it, or cannot
+  ///   be written
+  public static RunFolder create(Path path) {
+    try {
+      if (Files.exists(path) && !Files.isDirectory(path)) {
+        throw new InvalidInputException(path + ": is a file; --out must name a folder");
+      }
+      Files.createDirectories(path);
+      try (Stream<Path> entries = Files.list(path)) {
+        if (entries.findAny().isPresent()) {
+          throw new InvalidInputException(
+              path + ": not empty; choose another --out, or go on with --resume");
+        }
+      }
+      Files.delete(Files.createTempFile(path, ".writable", ".tmp"));
+      return new RunFolder(path);
+    } catch (FileAlreadyExistsException e) {
+      throw new InvalidInputException(
+          path + ": a part of this path is a file; --out must name a folder", e);
+    } catch (IOException e) {
+      throw new InvalidInputException(path + ": cannot be written: " + reason(e), e);
+    }
+  }
+
+  /// The folder of a run that was begun, put in order if a crash left it half moved.
+  ///
+  /// @throws InvalidInputException if there is nothing to resume from
+  public static RunFolder reopen(Path path) {
+    var folder = new RunFolder(path);
+    if (!Files.isDirectory(path)) {
+      throw new InvalidInputException(path + ": no such folder; nothing to resume");
+    }
+    CheckpointFolder.recover(path);
+    CheckpointFolder.recover(folder.training());
+    folder.verify();
+    return folder;
+  }
+
+  /// The same while another process has it in its hands: nothing is put in order.
+  public static RunFolder of(Path path) {
+    return new RunFolder(path);
+  }
+
+  private void verify() {
+    if (!Files.exists(training().resolve(STATE))) {
+      throw new InvalidInputException(path + ": no training state here; nothing to resume");
+    }
+    CheckpointFolder.verify(training());
+  }
+
+  /// The last state.
+  public Path training() {
+    return path.resolve("training");
+  }
+
+  /// States that are kept.
+  public Path checkpoints() {
+    return path.resolve("checkpoints");
+  }
+
+  public Path metricsCsv() {
+    return path.resolve("metrics.csv");
+  }
+
+  public Path metricsJsonLines() {
+    return path.resolve("metrics.jsonl");
+  }
+
+  public Path tensorboard() {
+    return path.resolve("tensorboard");
+  }
+
+  public Path lossPicture() {
+    return path.resolve("loss.png");
+  }
+
+  public Path report() {
+    return path.resolve("report.html");
+  }
+
+  public Path samples() {
+    return path.resolve("samples.md");
+  }
+
+  /// Stores what the run was told, for people to read; a state has its own copy.
+  public void saveRunConfig(RunConfig run) {
+    byte[] yaml = RunConfigFile.toYaml(run).getBytes(StandardCharsets.UTF_8);
+    AtomicFile.write(
+        path.resolve(RUN), channel -> AtomicFile.writeFully(channel, ByteBuffer.wrap(yaml)));
+  }
+
+  /// @throws InvalidInputException if another version wrote it, or it is damaged
+  public TrainingState readState() {
+    return readState(training());
+  }
+
+  static TrainingState readState(Path training) {
+    Path file = training.resolve(STATE);
+    try {
+      var tree = StrictBinder.parse(Files.readString(file), file.toString());
+      var format = tree.get("format");
+      if (format == null || format.asInt() != TrainingState.FORMAT) {
+        throw new InvalidInputException(
+            "%s: written in format %s, but this version reads format %d; go on with the version that wrote it, or start anew from the model"
+                .formatted(file, format == null ? "1" : format.asText(), TrainingState.FORMAT));
+      }
+      return StrictBinder.toRecord(tree, TrainingState.class, file.toString());
+    } catch (IOException e) {
+      throw new InvalidInputException(file + ": cannot be read: " + reason(e), e);
+    }
+  }
+
+  public RunConfig readRunConfig() {
+    Path file = training().resolve(RUN);
+    return RunConfig.DEFAULT.with(RunConfigFile.read(file), file.toString());
+  }
+
+  public TensorSource openOptimizer() {
+    return SafetensorsFile.open(training().resolve(OPTIMIZER));
+  }
+
+  /// @throws InvalidInputException if the run has no averaged weights
+  public TensorSource openAverage() {
+    return SafetensorsFile.open(training().resolve(AVERAGE));
+  }
+
+  /// What the steps carry on; null if they carry nothing.
+  public @Nullable TensorSource openCarried() {
+    Path file = training().resolve(CARRIED);
+    return Files.exists(file) ? SafetensorsFile.open(file) : null;
+  }
+
+  /// Removes the folder with all that is in it: only for a run that failed before its first state.
+  public void discard() {
+    delete(path);
+  }
+
+  static void delete(Path folder) {
+    try (Stream<Path> entries = Files.walk(folder)) {
+      for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
+        Files.delete(entry);
+      }
+    } catch (IOException e) {
+      throw new InvalidInputException(folder + ": cannot be removed: " + reason(e), e);
+    }
+  }
+
+  static String reason(IOException e) {
+    @Nullable String message = e.getMessage();
+    return e.getClass().getSimpleName() + (message == null ? "" : ": " + message);
+  }
+}

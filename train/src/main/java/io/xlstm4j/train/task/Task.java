@@ -1,0 +1,132 @@
+package io.xlstm4j.train.task;
+
+import io.xlstm4j.core.safetensors.TensorData;
+import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.torch.Parameters;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.SequencedMap;
+import org.bytedeco.pytorch.Tensor;
+
+/// What a run learns: a model, its data, and the loss between them. The trainer knows nothing else
+/// of either.
+///
+/// Everything it does is a function of the weights and the number of the batch, so that a resumed
+/// run goes on as if it had never stopped.
+public interface Task extends AutoCloseable {
+  /// What is learnt from, for people: the corpus's name.
+  String name();
+
+  /// The model in a line, for people.
+  String describe();
+
+  Parameters parameters();
+
+  /// Whether weight decay applies to a parameter.
+  boolean decays(String parameter);
+
+  /// Whether dropout is on. Off at first.
+  void training(boolean on);
+
+  /// Tokens, or positions of a series, in the batch of a step.
+  long tokensPerStep();
+
+  /// Batches of one pass over the training data, whole or not.
+  double stepsPerEpoch();
+
+  /// Tokens or positions to train on in an epoch.
+  long trainTokens();
+
+  /// Tokens or positions to validate on.
+  long validationTokens();
+
+  /// Rows `[from, to)` of a batch, read but not yet computed.
+  ///
+  /// @param number of the batch, from 0, without end
+  Part part(long number, int from, int to);
+
+  /// Some rows of a batch.
+  interface Part {
+    /// Predictions that the loss sums over; 0 is possible.
+    long targets();
+
+    /// Where the rows come from, for a message about them.
+    String origin();
+
+    /// The loss summed over the targets, on the tape: `()`, owned by the caller's scope. To be
+    /// called once.
+    Tensor lossSum();
+  }
+
+  /// The loss on data that is not trained on. The rows it reads may be shared among several
+  /// processes: each passes its part and sums up.
+  ///
+  /// @param maxTokens read about so many; 0 for all
+  Tally validate(long maxTokens, Share share);
+
+  /// The same of the model stored in a folder, which also proves that it can be read.
+  Tally validateStored(Path folder, long maxTokens, Share share);
+
+  /// What one process of several does.
+  ///
+  /// @param index from 0
+  /// @param of how many
+  record Share(int index, int of) {
+    public static final Share ALL = new Share(0, 1);
+
+    /// The first of this one's items, out of `count`.
+    public int from(int count) {
+      return (int) ((long) count * index / of);
+    }
+
+    /// One past the last of this one's items, out of `count`.
+    public int to(int count) {
+      return (int) ((long) count * (index + 1) / of);
+    }
+  }
+
+  /// Sums that can be added up over processes before [#measure] makes a validation of them.
+  ///
+  /// @param sums such as nats and tokens
+  record Tally(double... sums) {
+    @Override
+    public boolean equals(Object other) {
+      return other instanceof Tally(double[] theirs) && java.util.Arrays.equals(sums, theirs);
+    }
+
+    @Override
+    public int hashCode() {
+      return java.util.Arrays.hashCode(sums);
+    }
+  }
+
+  /// The means of the sums of all processes.
+  Validation measure(Tally tally);
+
+  /// Texts, or whatever a person can judge a model by; empty if there is nothing of the kind.
+  List<Sample> samples();
+
+  /// A prompt and what the model wrote after it.
+  record Sample(String prompt, String text) {}
+
+  /// The weights as they are stored in `model.safetensors`; valid as long as the caller's scope is
+  /// open.
+  List<TensorData> weights();
+
+  /// What else a checkpoint folder of the model holds: contents by file name.
+  SequencedMap<String, byte[]> modelFiles();
+
+  /// What a step leaves for the next beside the weights, such as the state of carried rows; valid
+  /// as long as the caller's scope is open. Empty if there is nothing of the kind.
+  List<TensorData> carried();
+
+  /// Takes it back.
+  void restoreCarried(TensorSource source);
+
+  /// What must be the same when a run goes on, and in all processes of one run: fingerprints by
+  /// name.
+  SequencedMap<String, String> fingerprints();
+
+  @Override
+  void close();
+}

@@ -1,0 +1,5 @@
+/// What a run learns: a model, its data, and the loss between them.
+@NullMarked
+package io.xlstm4j.train.task;
+
+import org.jspecify.annotations.NullMarked;
