@@ -5,37 +5,33 @@ import io.xlstm4j.core.OneLine;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
-import java.util.zip.CRC32C;
 
 /// An event file that TensorBoard reads: scalars, texts and histograms.
 ///
-/// A file is a sequence of records, each an `Event` message of tensorflow/core/util/event.proto. A
-/// record is its length (uint64, little-endian), the masked CRC-32C of these eight bytes, the
-/// message, and the masked CRC-32C of the message.
+/// A file is a sequence of [EventRecords], each an `Event` of tensorflow/core/util/event.proto.
 ///
-/// A resumed run begins a file of its own. Its second event says that a session starts at `lastStep
-/// + 1`, at which TensorBoard forgets what older files hold from there on.
+/// A resumed run cuts older files behind `lastStep` and begins a file of its own. Its second event
+/// says that a session starts at `lastStep + 1`: a TensorBoard that runs meanwhile then forgets
+/// what it has read from there on. The cut is for all that read later, most of which ignore that
+/// event.
 public final class TensorBoardFile implements MetricsSink {
   private static final Pattern NAME = Pattern.compile("events\\.out\\.tfevents\\.(\\d{1,18})\\..*");
   private static final int DATA_CLASS_TENSOR = 2;
   private static final int DT_STRING = 7;
   private static final int SESSION_START = 1;
-  private static final int FRAME = Long.BYTES + Integer.BYTES; // length and its checksum
 
   private final GrowingFile file;
-  private final CRC32C crc = new CRC32C();
 
   private TensorBoardFile(GrowingFile file) {
     this.file = file;
@@ -48,7 +44,14 @@ public final class TensorBoardFile implements MetricsSink {
   public static TensorBoardFile open(Path folder, long lastStep) {
     try {
       Files.createDirectories(folder);
-      long newest = newest(folder);
+      long newest = -1;
+      for (Path older : entries(folder)) {
+        Matcher name = NAME.matcher(String.valueOf(older.getFileName()));
+        if (name.matches()) {
+          EventRecords.cutAfter(older, lastStep);
+          newest = Math.max(newest, Long.parseLong(name.group(1)));
+        }
+      }
       long time = Math.max(Instant.now().getEpochSecond(), newest + 1); // files are read by name
       Path path =
           folder.resolve(
@@ -70,15 +73,9 @@ public final class TensorBoardFile implements MetricsSink {
     }
   }
 
-  /// The time in the newest file's name, -1 if there is none.
-  private static long newest(Path folder) throws IOException {
+  private static List<Path> entries(Path folder) throws IOException {
     try (Stream<Path> entries = Files.list(folder)) {
-      return entries
-          .map(entry -> NAME.matcher(String.valueOf(entry.getFileName())))
-          .filter(Matcher::matches)
-          .mapToLong(match -> Long.parseLong(match.group(1)))
-          .max()
-          .orElse(-1);
+      return entries.toList();
     }
   }
 
@@ -166,22 +163,7 @@ public final class TensorBoardFile implements MetricsSink {
     var event = new ProtoBytes();
     event.float64(1, now.getEpochSecond() + now.getNano() / 1e9).integer(2, step);
     what.accept(event);
-    byte[] message = event.toByteArray();
-    ByteBuffer record =
-        ByteBuffer.allocate(FRAME + message.length + Integer.BYTES)
-            .order(ByteOrder.LITTLE_ENDIAN)
-            .putLong(message.length);
-    record.putInt(maskedCrc(record.array(), 0, Long.BYTES)).put(message);
-    record.putInt(maskedCrc(record.array(), FRAME, message.length));
-    file.append(record.array());
-  }
-
-  /// CRC-32C, rotated right by 15 bits, plus a constant: a checksum that is safe to take of data
-  /// that holds checksums (tensorflow/core/lib/hash/crc32c.h).
-  private int maskedCrc(byte[] bytes, int offset, int length) {
-    crc.reset();
-    crc.update(bytes, offset, length);
-    return Integer.rotateRight((int) crc.getValue(), 15) + 0xA282EAD8;
+    file.append(EventRecords.frame(event.toByteArray()));
   }
 
   @Override

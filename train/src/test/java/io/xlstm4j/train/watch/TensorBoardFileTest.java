@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -108,6 +109,33 @@ class TensorBoardFileTest {
     assertThat(events.get(1).integer(2)).isEqualTo(8); // forget from here on
     assertThat(events.get(1).message(7).integer(1)).isEqualTo(1); // SessionLog.START
     assertThat(EventFileReader.read(third).get(1).integer(2)).isEqualTo(9);
+  }
+
+  @ParameterizedTest(name = "all but {0} bytes")
+  @ValueSource(ints = {0, 1, 5, 20, 60})
+  void a_resumed_run_cuts_later_steps_and_a_torn_record_from_older_files(int missing)
+      throws IOException {
+    Path first =
+        write(
+            0,
+            sink -> {
+              for (int step = 1; step <= 300; step++) { // steps of one and of two bytes
+                sink.scalars(step, Map.of("train/loss", 1.0));
+              }
+            });
+    byte[] all = Files.readAllBytes(first);
+    Files.write(first, Arrays.copyOf(all, all.length - missing));
+    write(400, sink -> {});
+    assertThat(EventFileReader.read(first)).hasSize(missing == 0 ? 301 : missing < 60 ? 300 : 299);
+    write(200, sink -> {});
+    assertThat(EventFileReader.read(first))
+        .hasSize(201)
+        .last()
+        .extracting(event -> event.integer(2))
+        .isEqualTo(200L);
+    Files.writeString(first, "not an event file");
+    write(100, sink -> {});
+    assertThat(first).isEmptyFile();
   }
 
   @Test
