@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// All numbers of a run as curves, in memory that does not grow with its steps.
@@ -31,6 +32,11 @@ public final class Curves implements MetricsSink {
   /// The curve of a name, null if it never came.
   public @Nullable Curve get(String name) {
     return byName.get(name);
+  }
+
+  /// Gives every curve to `visitor`, in the order they came.
+  void forEach(BiConsumer<String, Curve> visitor) {
+    byName.forEach(visitor);
   }
 
   /// The last value of a name, NaN if it never came.
