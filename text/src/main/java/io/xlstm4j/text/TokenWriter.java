@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.util.function.LongConsumer;
+import java.util.function.Consumer;
 import java.util.zip.CRC32C;
 
 /// Writes one token file: the ids behind room for the header, and the header last.
@@ -28,9 +28,13 @@ final class TokenWriter {
   /// Writes the next shard: documents until it has enough tokens or there are no more.
   ///
   /// @param documents at least one; those written are taken from it
-  /// @param onDocument told the tokens of the shard so far
+  /// @param onDocument told of each that is written
   static TokenHeader write(
-      FileChannel file, EncodedDocuments documents, Part part, int shard, LongConsumer onDocument)
+      FileChannel file,
+      EncodedDocuments documents,
+      Part part,
+      int shard,
+      Consumer<EncodedDocuments.Encoded> onDocument)
       throws IOException {
     Tokenizer tokenizer = part.tokenizer();
     var writer = new TokenWriter(file, TokenHeader.widthFor(tokenizer.vocabSize()));
@@ -45,7 +49,7 @@ final class TokenWriter {
       }
       written++;
       textBytes += document.bytes();
-      onDocument.accept(writer.tokens);
+      onDocument.accept(document);
     }
     boolean last = !documents.hasNext();
     if (last) {
