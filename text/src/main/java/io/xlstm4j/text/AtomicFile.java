@@ -2,6 +2,7 @@ package io.xlstm4j.text;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +11,9 @@ import java.nio.file.StandardOpenOption;
 
 /// Writes a file so that its name always shows a complete one: the old or the new.
 final class AtomicFile {
+  /// Behind the name of a file that is being written; a number follows.
+  static final String UNFINISHED = ".unfinished-";
+
   private AtomicFile() {}
 
   /// What fills the file.
@@ -18,12 +22,24 @@ final class AtomicFile {
   }
 
   /// @throws UncheckedIOException if the file cannot be written; the old one is then untouched
+  static void write(Path target, byte[] content) {
+    write(
+        target,
+        file -> {
+          var rest = ByteBuffer.wrap(content);
+          while (rest.hasRemaining()) {
+            file.write(rest);
+          }
+        });
+  }
+
+  /// @throws UncheckedIOException if the file cannot be written; the old one is then untouched
   static void write(Path target, Content content) {
     Path absolute = target.toAbsolutePath();
     Path unfinished =
         absolute.resolveSibling(
             absolute.getFileName()
-                + ".unfinished-"
+                + UNFINISHED
                 + ProcessHandle.current().pid()
                 + "-"
                 + Thread.currentThread().threadId());
@@ -52,8 +68,8 @@ final class AtomicFile {
     }
   }
 
-  /// Makes the rename itself durable, where the system can sync a folder.
-  private static void sync(Path folder) {
+  /// Makes a rename in a folder durable, where the system can sync a folder.
+  static void sync(Path folder) {
     try (var channel = FileChannel.open(folder, StandardOpenOption.READ)) {
       channel.force(true);
     } catch (IOException _) {

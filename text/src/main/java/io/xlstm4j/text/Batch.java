@@ -9,8 +9,8 @@ import java.util.Objects;
 /// @param length S, tokens of each
 /// @param inputs the ids read
 /// @param targets the ids to predict, each the one after its input; `IGNORED` where there is none
-/// @param starts true where the input is the end-of-text id: a document begins there, from a fresh
-///   state
+/// @param starts true where a text begins, from a fresh state: at the end-of-text id before each
+///   document, and wherever the source of the batch says so
 public record Batch(int rows, int length, int[] inputs, int[] targets, boolean[] starts) {
   /// The target of padding; it takes no part in a loss.
   public static final int IGNORED = -1;
@@ -58,13 +58,18 @@ public record Batch(int rows, int length, int[] inputs, int[] targets, boolean[]
     return new Batch(rows, length, inputs, targets, starts);
   }
 
-  /// Reads the inputs [from, to) and their targets into the front of a row.
-  void fill(int row, TokenFile tokens, long from, long to) {
-    int at = row * length;
-    for (long position = from; position < to; position++, at++) {
-      inputs[at] = tokens.get(position);
-      targets[at] = tokens.get(position + 1);
-      starts[at] = inputs[at] == tokens.endOfText();
+  /// Reads the inputs [from, to) and their targets into a row, from a column on.
+  void fill(int row, int column, Tokens tokens, long from, long to) {
+    if (from >= to) {
+      return;
+    }
+    int count = (int) (to - from);
+    int at = row * length + column;
+    tokens.read(from, inputs, at, count);
+    System.arraycopy(inputs, at + 1, targets, at, count - 1);
+    targets[at + count - 1] = tokens.get(to);
+    for (int i = at; i < at + count; i++) {
+      starts[i] = inputs[i] == tokens.endOfText();
     }
   }
 }

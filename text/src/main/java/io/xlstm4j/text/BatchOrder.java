@@ -25,13 +25,22 @@ public record BatchOrder(long seed, long windows, int rows) {
     return number(batch, row) / windows;
   }
 
+  /// How often all windows were gone through after the batches [0, batches).
+  public double epochs(long batches) {
+    return (double) batches * rows / windows;
+  }
+
   /// The window that a row of a batch holds, in [0, windows).
   ///
   /// @param batch from 0
   /// @param row in [0, rows)
   /// @throws ArithmeticException if batch · rows exceeds a long
   public long window(long batch, int row) {
-    long number = number(batch, row);
+    return window(number(batch, row));
+  }
+
+  /// The window at a place of the endless row.
+  long window(long number) {
     return permuted(StableHash.mix(seed + GOLDEN * (number / windows + 1)), number % windows);
   }
 

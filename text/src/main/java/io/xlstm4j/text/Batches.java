@@ -1,11 +1,11 @@
 package io.xlstm4j.text;
 
-/// Batches to train on, in random order; each is a pure function of the seed and its number.
+/// Windows of a token stream in random order.
 ///
-/// The tokens are cut into windows of `length` inputs, and every token but the very first is a
-/// target exactly once in an epoch. The last window is padded. Safe for use by several threads.
-public final class Batches {
-  private final TokenFile tokens;
+/// The tokens are cut into windows of `length` inputs, across documents, and every token but the
+/// very first is a target exactly once in an epoch. The last window is padded.
+public final class Batches implements BatchSource {
+  private final Tokens tokens;
   private final int length;
   private final BatchOrder order;
 
@@ -13,10 +13,8 @@ public final class Batches {
   /// @param rows B, windows in a batch
   /// @param length S, tokens in a window
   /// @param seed of the order
-  public Batches(TokenFile tokens, int rows, int length, long seed) {
-    if (length < 1) {
-      throw new IllegalArgumentException("length (" + length + ") must be positive");
-    }
+  public Batches(Tokens tokens, int rows, int length, long seed) {
+    RowRange.checkShape(rows, length);
     this.tokens = tokens;
     this.length = length;
     this.order = new BatchOrder(seed, Math.ceilDiv(tokens.size() - 1, (long) length), rows);
@@ -27,15 +25,44 @@ public final class Batches {
     return order;
   }
 
-  /// The batch with this number, from 0, without end.
-  ///
-  /// @throws IndexOutOfBoundsException if the number is negative
-  public Batch batch(long number) {
-    Batch batch = Batch.padding(order.rows(), length, tokens.endOfText());
-    for (int row = 0; row < order.rows(); row++) {
-      long from = order.window(number, row) * length;
-      batch.fill(row, tokens, from, Math.min(from + length, tokens.size() - 1));
+  @Override
+  public int rows() {
+    return order.rows();
+  }
+
+  @Override
+  public int length() {
+    return length;
+  }
+
+  @Override
+  public Batch rows(long number, int from, int to) {
+    RowRange.check(number, from, to, rows());
+    Batch batch = Batch.padding(to - from, length, tokens.endOfText());
+    for (int row = from; row < to; row++) {
+      long start = order.window(number, row) * length;
+      batch.fill(row - from, 0, tokens, start, Math.min(start + length, tokens.size() - 1));
     }
     return batch;
+  }
+
+  @Override
+  public long targetsPerEpoch() {
+    return tokens.size() - 1;
+  }
+
+  @Override
+  public double epochs(long batches) {
+    return order.epochs(batches);
+  }
+
+  @Override
+  public String fingerprint() {
+    return Fingerprint.of("windows 1", tokens.fingerprint(), order.toString(), "length " + length);
+  }
+
+  @Override
+  public String tokenizerFingerprint() {
+    return tokens.tokenizerFingerprint();
   }
 }

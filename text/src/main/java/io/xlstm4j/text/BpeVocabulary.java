@@ -8,7 +8,6 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
@@ -44,15 +43,7 @@ public final class BpeVocabulary {
   ///
   /// @throws UncheckedIOException if the file cannot be written
   public void save(Path tokenizerJson) {
-    byte[] json = toJson().getBytes(StandardCharsets.UTF_8);
-    AtomicFile.write(
-        tokenizerJson,
-        file -> {
-          var rest = ByteBuffer.wrap(json);
-          while (rest.hasRemaining()) {
-            file.write(rest);
-          }
-        });
+    AtomicFile.write(tokenizerJson, toJson().getBytes(StandardCharsets.UTF_8));
   }
 
   private String toJson() {

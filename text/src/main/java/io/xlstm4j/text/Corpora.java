@@ -26,7 +26,10 @@ public final class Corpora {
   /// Opens what `spec` describes:
   ///
   /// - `wordnet`: the entries of WordNet 3.1;
-  /// - a folder with `train.txt` and `valid.txt`;
+  /// - a folder with `train.txt` and `valid.txt`, or with one pair such as
+  ///   `TinyStoriesV2-GPT4-train.txt` and `TinyStoriesV2-GPT4-valid.txt`;
+  /// - what two such files have in common: `stories/TinyStoriesV2-GPT4`;
+  /// - a folder of prepared tokens, whose text is decoded; `PreparedTokens` gives its tokens;
   /// - a text file: documents stand between `<|endoftext|>`, or if there is none in it, end at the
   ///   first blank lines after 2,048 bytes;
   /// - a glob such as `src/**/*.java`: each file is a document, or several if it has separators;
@@ -47,10 +50,16 @@ public final class Corpora {
       // some systems allow no * in a path; it may still be a glob
     }
     if (path != null && !spec.isEmpty() && Files.isDirectory(path)) {
-      return folder(path);
+      return PreparedTokens.isPrepared(path)
+          ? new PreparedCorpus(path)
+          : FolderCorpus.ofFolder(path);
     }
     if (path != null && Files.isRegularFile(path)) {
       return new FileCorpus(spec, List.of(path), cutOf(path));
+    }
+    Corpus pair = path == null ? null : FolderCorpus.ofPrefix(path);
+    if (pair != null) {
+      return pair;
     }
     if (spec.chars().anyMatch(c -> "*?[{".indexOf(c) >= 0)) {
       return new FileCorpus(spec, glob(spec), DocumentReader.Cut.SEPARATOR);
@@ -60,21 +69,6 @@ public final class Corpora {
             + (spec.isEmpty() ? "\"\"" : spec)
             + ": no such file or folder; give wordnet, a text file, a folder with train.txt and"
             + " valid.txt, or a glob such as src/**/*.java");
-  }
-
-  private static Corpus folder(Path folder) {
-    for (String needed : List.of(FolderCorpus.TRAIN_FILE, FolderCorpus.VALIDATION_FILE)) {
-      if (!Files.isRegularFile(folder.resolve(needed))) {
-        throw new InvalidTextException(
-            "corpus "
-                + folder
-                + ": the folder has no "
-                + needed
-                + "; it must hold train.txt and valid.txt, or give its files as a glob such as "
-                + folder.resolve("**").resolve("*.txt"));
-      }
-    }
-    return new FolderCorpus(folder);
   }
 
   private static List<Path> glob(String spec) {

@@ -15,6 +15,11 @@ public interface Corpus {
   ///   is not UTF-8, or if there is no document for this part
   Stream<String> documents(Split split);
 
+  /// About how many bytes of text the part has, for a progress bar; 0 if nobody knows.
+  default long approximateBytes(Split split) {
+    return 0;
+  }
+
   /// Differs between two corpora whenever their documents may differ; equal for equal content. May
   /// read all the files.
   ///

@@ -45,6 +45,18 @@ final class FileCorpus implements Corpus {
   }
 
   @Override
+  public long approximateBytes(Split split) {
+    long all = bytesOf(files);
+    long validation = (long) (all * HashSplit.VALIDATION_SHARE);
+    return split == Split.VALIDATION ? validation : all - validation;
+  }
+
+  /// The size of all the files; those that cannot be read count nothing here.
+  static long bytesOf(List<Path> files) {
+    return files.stream().mapToLong(file -> file.toFile().length()).sum();
+  }
+
+  @Override
   public synchronized String fingerprint() {
     if (fingerprint == null) {
       fingerprint = Fingerprint.of(RECIPE, cut.name(), contentOf(files));

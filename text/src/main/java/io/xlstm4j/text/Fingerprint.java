@@ -1,6 +1,10 @@
 package io.xlstm4j.text;
 
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -22,6 +26,22 @@ final class Fingerprint {
 
   static String of(byte[] content) {
     return HexFormat.of().formatHex(digest().digest(content));
+  }
+
+  /// Of all the bytes of a file.
+  ///
+  /// @throws InvalidTextException if the file cannot be read
+  static String ofFile(Path path) {
+    MessageDigest digest = digest();
+    try (var file = FileChannel.open(path)) {
+      ByteBuffer buffer = ByteBuffer.allocate(1 << 18);
+      while (file.read(buffer.clear()) >= 0) {
+        digest.update(buffer.flip());
+      }
+    } catch (IOException e) {
+      throw new InvalidTextException(path + ": cannot read the file: " + Reason.of(e), e);
+    }
+    return HexFormat.of().formatHex(digest.digest());
   }
 
   /// The fingerprint of several parts; where one ends and the next begins counts.

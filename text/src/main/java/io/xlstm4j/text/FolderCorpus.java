@@ -1,11 +1,17 @@
 package io.xlstm4j.text;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
-/// A folder that says itself what to train on: `train.txt` and `valid.txt`.
+/// Two files that say themselves what to train on and what to validate with.
+///
+/// In a folder they are `train.txt` and `valid.txt`, or as TinyStories has them, the only two whose
+/// names end in `-train.txt` and `-valid.txt` and else are equal.
 final class FolderCorpus implements Corpus {
   static final String TRAIN_FILE = "train.txt";
   static final String VALIDATION_FILE = "valid.txt";
@@ -13,26 +19,88 @@ final class FolderCorpus implements Corpus {
   private static final String RECIPE =
       "folder 1"; // goes up when the same files give other documents
 
-  private final Path folder;
+  private final String name;
+  private final Path train;
+  private final Path validation;
   private @Nullable String fingerprint;
 
-  FolderCorpus(Path folder) {
-    this.folder = folder;
+  private FolderCorpus(String name, Path train, Path validation) {
+    this.name = name;
+    this.train = train;
+    this.validation = validation;
+  }
+
+  /// The files whose paths begin with `prefix` and go on with `-train.txt` and `-valid.txt`, or
+  /// null if one of them is missing.
+  static @Nullable FolderCorpus ofPrefix(Path prefix) {
+    if (prefix.getFileName() == null) {
+      return null;
+    }
+    Path train = prefix.resolveSibling(prefix.getFileName() + "-" + TRAIN_FILE);
+    Path validation = prefix.resolveSibling(prefix.getFileName() + "-" + VALIDATION_FILE);
+    return Files.isRegularFile(train) && Files.isRegularFile(validation)
+        ? new FolderCorpus(prefix.toString(), train, validation)
+        : null;
+  }
+
+  /// @throws InvalidTextException if the folder has no such files, or several pairs of them
+  static FolderCorpus ofFolder(Path folder) {
+    Path train = folder.resolve(TRAIN_FILE);
+    Path validation = folder.resolve(VALIDATION_FILE);
+    if (Files.isRegularFile(train) && Files.isRegularFile(validation)) {
+      return new FolderCorpus(folder.toString(), train, validation);
+    }
+    List<FolderCorpus> pairs = pairs(folder);
+    if (pairs.size() > 1) {
+      throw new InvalidTextException(
+          "corpus "
+              + folder
+              + ": the folder has several corpora; give one of them: "
+              + String.join(", ", pairs.stream().map(FolderCorpus::name).toList()));
+    }
+    if (pairs.isEmpty()) {
+      throw new InvalidTextException(
+          "corpus "
+              + folder
+              + ": the folder has no "
+              + (Files.isRegularFile(train) ? VALIDATION_FILE : TRAIN_FILE)
+              + "; it must hold train.txt and valid.txt, or give its files as a glob such as "
+              + folder.resolve("**").resolve("*.txt"));
+    }
+    return pairs.getFirst();
+  }
+
+  private static List<FolderCorpus> pairs(Path folder) {
+    String end = "-" + TRAIN_FILE;
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .map(file -> file.getFileName().toString())
+          .filter(file -> file.length() > end.length() && file.endsWith(end))
+          .sorted()
+          .map(file -> file.substring(0, file.length() - end.length()))
+          .map(prefix -> ofPrefix(folder.resolve(prefix)))
+          .filter(Objects::nonNull)
+          .toList();
+    } catch (IOException e) {
+      throw new InvalidTextException("corpus " + folder + ": " + Reason.of(e), e);
+    }
   }
 
   @Override
   public String name() {
-    return folder.toString();
+    return name;
+  }
+
+  private Path file(Split split) {
+    return switch (split) {
+      case TRAIN -> train;
+      case VALIDATION -> validation;
+    };
   }
 
   @Override
   public Stream<String> documents(Split split) {
-    Path file =
-        folder.resolve(
-            switch (split) {
-              case TRAIN -> TRAIN_FILE;
-              case VALIDATION -> VALIDATION_FILE;
-            });
+    Path file = file(split);
     var documents = new FileDocuments(List.of(file), Corpora.cutOf(file));
     boolean any = false;
     try {
@@ -49,13 +117,14 @@ final class FolderCorpus implements Corpus {
   }
 
   @Override
+  public long approximateBytes(Split split) {
+    return FileCorpus.bytesOf(List.of(file(split)));
+  }
+
+  @Override
   public synchronized String fingerprint() {
     if (fingerprint == null) {
-      fingerprint =
-          Fingerprint.of(
-              RECIPE,
-              FileCorpus.contentOf(
-                  List.of(folder.resolve(TRAIN_FILE), folder.resolve(VALIDATION_FILE))));
+      fingerprint = Fingerprint.of(RECIPE, FileCorpus.contentOf(List.of(train, validation)));
     }
     return fingerprint;
   }

@@ -10,35 +10,25 @@ import java.util.NoSuchElementException;
 /// batch. Every token but the very first is a target exactly once; the shorter lanes end in
 /// padding.
 public final class SequentialBatches implements Iterator<Batch> {
-  private final TokenFile tokens;
-  private final int rows;
-  private final int length;
-  private final long laneLength;
-  private long position; // in every lane
+  private final Lanes lanes;
+  private long next;
 
   /// @param tokens stays open as long as batches are asked for; the caller closes it
   /// @param rows B, lanes
   /// @param length S, tokens of a lane in one batch
-  public SequentialBatches(TokenFile tokens, int rows, int length) {
-    if (rows < 1 || length < 1) {
-      throw new IllegalArgumentException(
-          "rows (%d) and length (%d) must be positive".formatted(rows, length));
-    }
-    this.tokens = tokens;
-    this.rows = rows;
-    this.length = length;
-    this.laneLength = Math.ceilDiv(tokens.size() - 1, (long) rows);
+  public SequentialBatches(Tokens tokens, int rows, int length) {
+    this.lanes = new Lanes(tokens, rows, length);
   }
 
   /// How many batches there are in all.
   public long count() {
-    return Math.ceilDiv(laneLength, (long) length);
+    return lanes.windows();
   }
 
   /// Whether some token was not yet a target.
   @Override
   public boolean hasNext() {
-    return position < laneLength;
+    return next < count();
   }
 
   @Override
@@ -46,14 +36,6 @@ public final class SequentialBatches implements Iterator<Batch> {
     if (!hasNext()) {
       throw new NoSuchElementException("all " + count() + " batches were given");
     }
-    Batch batch = Batch.padding(rows, length, tokens.endOfText());
-    long last = tokens.size() - 1;
-    for (int row = 0; row < rows; row++) {
-      long lane = row * laneLength;
-      long to = Math.min(lane + Math.min(position + length, laneLength), last);
-      batch.fill(row, tokens, lane + position, to);
-    }
-    position += length;
-    return batch;
+    return lanes.window(next++, 0, lanes.rows());
   }
 }

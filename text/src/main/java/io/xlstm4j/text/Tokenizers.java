@@ -11,16 +11,22 @@ public final class Tokenizers {
 
   private Tokenizers() {}
 
-  /// A tokenizer that needs no file: `bytes` (257 ids) or `gpt2` (50,257 ids).
+  /// A tokenizer that needs no file: `bytes` (257 ids), `gpt2` (50,257 ids), or the symbols of a
+  /// formal language, such as `parity-3`.
   ///
   /// @throws InvalidTextException if there is none of that name
   public static Tokenizer builtIn(String name) {
     return switch (name) {
       case ByteTokenizer.NAME -> new ByteTokenizer();
       case Gpt2Tokenizer.NAME -> new Gpt2Tokenizer();
-      default ->
+      default -> {
+        Tokenizer symbols = SymbolTokenizer.of(name);
+        if (symbols == null) {
           throw new InvalidTextException(
               "tokenizer " + name + ": no built-in of that name; there are bytes and gpt2");
+        }
+        yield symbols;
+      }
     };
   }
 

@@ -20,6 +20,8 @@ final class WordNetCorpus implements Corpus {
   private static final String FOLDER = "/net/sf/extjwnl/data/wordnet/wn31/data.";
   private static final List<String> PARTS_OF_SPEECH = List.of("noun", "verb", "adj", "adv");
   private static final String RECIPE = "wordnet 3.1, recipe 1";
+  private static final long BYTES = 12_300_000; // about
+  private static final long TRAIN_BYTES = 11_700_000; // about
 
   @Override
   public String name() {
@@ -29,6 +31,11 @@ final class WordNetCorpus implements Corpus {
   @Override
   public String fingerprint() {
     return Fingerprint.of(RECIPE);
+  }
+
+  @Override
+  public long approximateBytes(Split split) {
+    return split == Split.VALIDATION ? BYTES - TRAIN_BYTES : TRAIN_BYTES;
   }
 
   @Override

@@ -90,6 +90,26 @@ class BatchesTest {
     }
   }
 
+  @Test
+  void parts_join_to_the_whole_batch_and_any_batch_can_be_asked_for_first() throws Exception {
+    try (var tokens = randomTokens()) {
+      SourceChecks.partsJoin(new Batches(tokens, 6, 8, 5), 0, 1, 999);
+      SourceChecks.isResumable(new Batches(tokens, 6, 8, 5), new Batches(tokens, 6, 8, 5), 50);
+      assertThat(new Batches(tokens, 6, 8, 5).fingerprint())
+          .isNotEqualTo(new Batches(tokens, 6, 8, 6).fingerprint());
+    }
+  }
+
+  @Test
+  void epochs_are_counted_in_windows() throws Exception {
+    try (var tokens = Samples.tokenFile(folder, "abcdefg")) { // eight targets, three windows
+      var batches = new Batches(tokens, 2, 3, 0);
+      assertThat(batches.targetsPerEpoch()).isEqualTo(8);
+      assertThat(batches.epochs(0)).isZero();
+      assertThat(batches.epochs(3)).isEqualTo(2);
+    }
+  }
+
   @ParameterizedTest(name = "{0} rows of {1}")
   @CsvSource({"1,1", "1,7", "3,5", "4,16", "2,1000", "7,31", "5000,2"})
   void sequential_lanes_join_to_the_whole_file(int rows, int length) throws Exception {

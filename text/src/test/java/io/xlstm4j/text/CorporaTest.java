@@ -37,6 +37,32 @@ class CorporaTest {
   }
 
   @Test
+  void a_folder_may_name_its_two_files_as_tiny_stories_does() throws Exception {
+    String text = "Once upon a time.\n\nThe end.\n<|endoftext|>\nAnother.\n<|endoftext|>\n";
+    Files.writeString(folder.resolve("TinyStoriesV2-GPT4-train.txt"), text);
+    assertInvalid(folder.toString(), "the folder has no train.txt");
+    Files.writeString(folder.resolve("TinyStoriesV2-GPT4-valid.txt"), "Held back.");
+    for (String spec : List.of(folder.toString(), folder + "/TinyStoriesV2-GPT4")) {
+      Corpus corpus = Corpora.open(spec);
+      assertThat(documents(corpus, Split.TRAIN))
+          .containsExactly("Once upon a time.\n\nThe end.", "Another.");
+      assertThat(documents(corpus, Split.VALIDATION)).containsExactly("Held back.");
+      assertThat(corpus.name()).startsWith(folder.toString());
+      assertThat(corpus.approximateBytes(Split.TRAIN)).isEqualTo(text.length());
+    }
+    Files.writeString(folder.resolve("TinyStories-train.txt"), "old");
+    Files.writeString(folder.resolve("TinyStories-valid.txt"), "older");
+    assertInvalid(
+        folder.toString(),
+        "the folder has several corpora; give one of them: "
+            + folder.resolve("TinyStories")
+            + ", "
+            + folder.resolve("TinyStoriesV2-GPT4"));
+    assertThat(documents(Corpora.open(folder + "/TinyStories"), Split.TRAIN))
+        .containsExactly("old");
+  }
+
+  @Test
   void a_file_is_split_into_all_of_its_documents() throws Exception {
     List<String> all = IntStream.range(0, 1000).mapToObj(i -> "document " + i).toList();
     Path file = write("text.txt", String.join("<|endoftext|>", all));

@@ -1,0 +1,54 @@
+package io.xlstm4j.text;
+
+/// Batches to train on, by number and without end.
+///
+/// Each batch is a pure function of the source and its number: any one can be asked for at any time
+/// and by any process, in whole or in part, so a run that resumes needs a number, and ranks that
+/// share a batch need nothing from each other. Safe for use by several threads.
+///
+/// Every batch has at least one target. A range of its rows may have none.
+public interface BatchSource {
+  /// B, rows of a whole batch.
+  int rows();
+
+  /// S, tokens of a row.
+  int length();
+
+  /// The rows [from, to) of a batch, the same as in the whole batch.
+  ///
+  /// @param number of the batch, from 0
+  /// @throws IndexOutOfBoundsException if the number is negative or the range is empty or not in
+  ///   [0, rows)
+  Batch rows(long number, int from, int to);
+
+  /// All rows of a batch.
+  ///
+  /// @param number from 0
+  /// @throws IndexOutOfBoundsException if the number is negative
+  default Batch batch(long number) {
+    return rows(number, 0, rows());
+  }
+
+  /// Targets of one epoch, ignored ones not counted.
+  long targetsPerEpoch();
+
+  /// How often the data was gone through after the batches [0, batches).
+  double epochs(long batches);
+
+  /// Whether row r of a batch goes on where row r of the batch before ended, so that the state may
+  /// be carried from one to the next.
+  default boolean continuous() {
+    return false;
+  }
+
+  /// Differs between two sources whenever their batches may differ: 64 hexadecimal digits.
+  String fingerprint();
+
+  /// Says which tokenizer made the ids: 64 hexadecimal digits, as `Tokens` has.
+  String tokenizerFingerprint();
+
+  /// The tokenizer's fingerprint as sources and tokens carry it.
+  static String fingerprintOf(Tokenizer tokenizer) {
+    return Fingerprint.of(tokenizer.fingerprint());
+  }
+}

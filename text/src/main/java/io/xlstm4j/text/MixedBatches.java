@@ -1,0 +1,213 @@
+package io.xlstm4j.text;
+
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/// Rows of several sources, mixed by weight.
+///
+/// Row r of batch i is number g = i · rows + r of an endless row, which is cut into blocks of
+/// 65,536. After b whole blocks a source has given its weight's share of the rows to within one
+/// row, so proportions are exact in the long run; within a block a keyed permutation decides which
+/// rows are whose. Which source a row comes from, and which of the source's own rows it is, are
+/// thus pure functions of seed, batch and row. A source gives each of its rows once, in an order
+/// that is its own but for the permutation, so that each has epochs of its own.
+public final class MixedBatches implements BatchSource {
+  private static final int BLOCK = 1 << 16; // rows
+  private static final double SMALLEST_SHARE = 1e-4; // several rows of every block
+
+  private final List<Part> parts;
+  private final double[] bounds; // cumulative shares, the last is 1
+  private final int rows;
+  private final int length;
+  private final long seed;
+  private final BatchOrder order;
+
+  /// One source of a mix.
+  ///
+  /// @param name for people, and for messages
+  /// @param source its number of rows in a batch does not matter
+  /// @param weight relative to the others, above 0
+  public record Part(String name, BatchSource source, double weight) {
+    public Part {
+      if (!(weight > 0) || Double.isInfinite(weight)) {
+        throw new InvalidTextException(
+            "mix: the weight of " + name + " (" + weight + ") must be positive and finite");
+      }
+    }
+  }
+
+  /// @param parts at least one, of the same tokenizer and length
+  /// @param rows B, rows in a batch
+  /// @param seed of the mix; each source keeps its own
+  /// @throws InvalidTextException if the parts do not go together
+  public MixedBatches(List<Part> parts, int rows, long seed) {
+    if (parts.isEmpty()) {
+      throw new IllegalArgumentException("a mix needs at least one part");
+    }
+    this.parts = List.copyOf(parts);
+    this.rows = rows;
+    this.length = parts.getFirst().source().length();
+    this.seed = seed;
+    this.bounds = new double[parts.size()];
+    RowRange.checkShape(rows, length);
+    check();
+    double all = parts.stream().mapToDouble(Part::weight).sum();
+    double sum = 0;
+    for (int i = 0; i < bounds.length; i++) {
+      Part part = parts.get(i);
+      if (part.weight() / all < SMALLEST_SHARE) {
+        throw new InvalidTextException(
+            "mix: the weight of %s (%s) is %.2g of all; it must be at least %s of all"
+                .formatted(part.name(), part.weight(), part.weight() / all, SMALLEST_SHARE));
+      }
+      sum += part.weight();
+      bounds[i] = i == bounds.length - 1 ? 1 : sum / all;
+    }
+    this.order = new BatchOrder(seed, BLOCK, rows);
+  }
+
+  private void check() {
+    Part first = parts.getFirst();
+    Set<String> names = new HashSet<>();
+    for (Part part : parts) {
+      if (!names.add(part.name())) {
+        throw new InvalidTextException("mix: " + part.name() + " is given twice; add the weights");
+      }
+      if (part.source().continuous()) {
+        throw new InvalidTextException(
+            "mix: the rows of "
+                + part.name()
+                + " go on from batch to batch, which a mix cannot keep up; give windows or"
+                + " documents");
+      }
+      if (part.source().length() != length) {
+        throw new InvalidTextException(
+            "mix: rows of %s have %d tokens, rows of %s have %d; all must have the same"
+                .formatted(first.name(), length, part.name(), part.source().length()));
+      }
+      if (!part.source().tokenizerFingerprint().equals(first.source().tokenizerFingerprint())) {
+        throw new InvalidTextException(
+            "mix: %s and %s have different tokenizers (%s and %s); encode both with the same"
+                .formatted(
+                    first.name(),
+                    part.name(),
+                    first.source().tokenizerFingerprint().substring(0, 12),
+                    part.source().tokenizerFingerprint().substring(0, 12)));
+      }
+    }
+  }
+
+  /// The sources, in the order of their indices.
+  public List<Part> parts() {
+    return parts;
+  }
+
+  /// Index of the source that a row of a batch comes from.
+  public int part(long number, int row) {
+    RowRange.check(number, row, row + 1, rows);
+    return place(number, row).part;
+  }
+
+  /// How often one source was gone through after the batches [0, batches).
+  ///
+  /// @param part index of the source; inside a block its rows are estimated by its share
+  public double epochs(int part, long batches) {
+    long numbers = Math.multiplyExact(batches, rows);
+    long block = numbers / BLOCK;
+    double given =
+        given(part, block)
+            + (double) (given(part, block + 1) - given(part, block)) * (numbers % BLOCK) / BLOCK;
+    BatchSource source = parts.get(part).source();
+    return source.epochs(1) * given / source.rows();
+  }
+
+  /// A row of a source.
+  private record Place(int part, long row) {}
+
+  private Place place(long number, int row) {
+    long global = Math.addExact(Math.multiplyExact(number, rows), row);
+    long block = global / BLOCK;
+    long at = order.window(global); // a new permutation in every block
+    for (int part = 0; ; part++) {
+      long before = given(part, block);
+      long share = given(part, block + 1) - before;
+      if (at < share) {
+        return new Place(part, before + at);
+      }
+      at -= share;
+    }
+  }
+
+  /// Rows that a source has given in the blocks [0, blocks).
+  private long given(int part, long blocks) {
+    return bound(part, blocks) - bound(part - 1, blocks);
+  }
+
+  /// Rows that the sources up to this one have given; of the last one, all rows.
+  private long bound(int part, long blocks) {
+    if (part < 0) {
+      return 0;
+    }
+    long all = Math.multiplyExact(blocks, BLOCK);
+    return part == bounds.length - 1 ? all : (long) Math.floor(bounds[part] * all);
+  }
+
+  @Override
+  public int rows() {
+    return rows;
+  }
+
+  @Override
+  public int length() {
+    return length;
+  }
+
+  @Override
+  public Batch rows(long number, int from, int to) {
+    RowRange.check(number, from, to, rows);
+    Batch batch = Batch.padding(to - from, length, 0);
+    for (int row = from; row < to; row++) {
+      Place place = place(number, row);
+      BatchSource source = parts.get(place.part).source();
+      int at = (int) (place.row % source.rows());
+      Batch one = source.rows(place.row / source.rows(), at, at + 1);
+      int offset = (row - from) * length;
+      System.arraycopy(one.inputs(), 0, batch.inputs(), offset, length);
+      System.arraycopy(one.targets(), 0, batch.targets(), offset, length);
+      System.arraycopy(one.starts(), 0, batch.starts(), offset, length);
+    }
+    return batch;
+  }
+
+  /// Targets of one epoch of every source.
+  @Override
+  public long targetsPerEpoch() {
+    return parts.stream().mapToLong(part -> part.source().targetsPerEpoch()).sum();
+  }
+
+  /// Targets that were given, over all that there are: the mean of the sources' epochs by their
+  /// size.
+  @Override
+  public double epochs(long batches) {
+    double given = 0;
+    for (int part = 0; part < parts.size(); part++) {
+      given += epochs(part, batches) * parts.get(part).source().targetsPerEpoch();
+    }
+    return given / targetsPerEpoch();
+  }
+
+  @Override
+  public String fingerprint() {
+    var all = new StringBuilder("mix 1\nrows " + rows + "\nseed " + seed);
+    for (Part part : parts) {
+      all.append('\n').append(part.source().fingerprint()).append(' ').append(part.weight());
+    }
+    return Fingerprint.of(all.toString());
+  }
+
+  @Override
+  public String tokenizerFingerprint() {
+    return parts.getFirst().source().tokenizerFingerprint();
+  }
+}
