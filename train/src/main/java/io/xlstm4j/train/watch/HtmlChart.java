@@ -192,7 +192,7 @@ final class HtmlChart {
   private static String label(double tick, double[] ticks) {
     double step = ticks.length > 1 ? ticks[1] - ticks[0] : Math.abs(tick);
     double top = Math.abs(ticks[ticks.length - 1]);
-    if (top >= 10_000) {
+    if (top >= 100_000) {
       return tick < 0 ? "-" + Figures.count(-tick) : Figures.count(tick);
     }
     if (top > 0 && top < 0.01) {

@@ -65,7 +65,8 @@ public final class RunReport {
     configuration(out, run.config());
     out.append("<footer>Written ").append(Instant.now().truncatedTo(ChronoUnit.SECONDS));
     out.append(" by xlstm4j. Bands reach from the least to the greatest value of neighbouring");
-    out.append(" steps; the smoothed line is their mean over about 4 % of the run.</footer>\n");
+    out.append(
+        " steps; the smoothed line is the mean of medians over about 4 % of the run each.</footer>\n");
     out.append("</main>\n<script>\n").append(resource("report.js"));
     return out.append("</script>\n</body>\n</html>\n").toString();
   }
