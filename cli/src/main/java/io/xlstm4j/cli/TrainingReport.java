@@ -8,19 +8,17 @@ import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /// What a person sees of a run: a progress line in a terminal, a line for each validation, samples.
 final class TrainingReport implements Callback {
-  private static final double SMOOTHING = 0.9;
-
   private final PrintWriter out;
-  private final ProgressLine progress;
-  private double loss = Double.NaN;
-  private double secondsPerStep = Double.NaN;
+  private final ProgressLine line;
+  private @Nullable StepProgress progress; // from the first step on
 
   TrainingReport(PrintWriter out, boolean interactive) {
     this.out = out;
-    this.progress = new ProgressLine(out, interactive);
+    this.line = new ProgressLine(out, interactive);
   }
 
   @Override
@@ -52,20 +50,13 @@ final class TrainingReport implements Callback {
 
   @Override
   public void onStep(Run run, Step step) {
-    loss = smoothed(loss, step.loss());
-    secondsPerStep = smoothed(secondsPerStep, step.seconds());
-    progress.show(
+    if (progress == null) {
+      progress = new StepProgress(run.totalSteps());
+    }
+    line.show(
         step.number(),
         run.totalSteps(),
-        format(
-            "loss %.3f  %,.0f tokens/s  %s left",
-            loss,
-            run.task().tokensPerStep() / secondsPerStep,
-            ProgressLine.duration(secondsPerStep * (run.totalSteps() - step.number()))));
-  }
-
-  private static double smoothed(double before, double now) {
-    return Double.isNaN(before) ? now : SMOOTHING * before + (1 - SMOOTHING) * now;
+        progress.after(step.number(), step.loss(), run.task().tokensPerStep(), step.seconds()));
   }
 
   @Override
@@ -110,9 +101,9 @@ final class TrainingReport implements Callback {
             : "go on with: xlstm train --resume --out " + run.folder().path());
   }
 
-  private void print(String line) {
-    progress.clear();
-    out.println(line);
+  private void print(String text) {
+    line.clear();
+    out.println(text);
     out.flush();
   }
 

@@ -38,6 +38,9 @@ public interface Callback extends AutoCloseable {
   /// The last step of this part of the run is done, and everything is on the disk.
   default void onEnd(Run run, End end) {}
 
+  /// The run ends because of a fault; the last saved state is still there.
+  default void onFailure(Run run, RuntimeException cause) {}
+
   /// Gives back what it holds; called once, also after a fault.
   @Override
   default void close() {}

@@ -169,6 +169,21 @@ public final class Trainer implements AutoCloseable {
   /// @throws InvalidInputException if too many steps in a row were not finite, or the disk refuses;
   ///   the last saved state stays
   public Result run(BooleanSupplier stopRequested) {
+    try {
+      return steps(stopRequested);
+    } catch (RuntimeException e) {
+      for (Callback callback : callbacks) {
+        try {
+          callback.onFailure(run, e);
+        } catch (RuntimeException second) {
+          e.addSuppressed(second); // such as the same full disk
+        }
+      }
+      throw e;
+    }
+  }
+
+  private Result steps(BooleanSupplier stopRequested) {
     stepEnded = System.nanoTime();
     tell(callback -> callback.onStart(run));
     if (state.step() == 0) {

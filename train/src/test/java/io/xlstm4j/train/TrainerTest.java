@@ -45,14 +45,16 @@ class TrainerTest {
     assertThat(run.resolve("tokenizer.json")).isRegularFile();
     assertThat(run.resolve("run.yaml")).content().contains("batch_size: 4");
     List<String> metrics = Files.readAllLines(run.resolve("metrics.csv"));
-    assertThat(metrics).hasSize(1 + 6 + 3); // header, steps, validations at 0, 3 and 6
-    assertThat(metrics.getFirst()).startsWith("step,tokens,loss,");
-    assertThat(metrics.getLast()).matches("6,576,,,,,\\d\\.\\d+,\\d\\.\\d+");
+    assertThat(metrics).hasSize(1 + 7); // header, steps 0 to 6
+    assertThat(metrics.getFirst()).startsWith("step,train/loss,");
+    assertThat(metrics.getLast()).startsWith("6,");
+    assertThat(run.resolve("report.html")).isNotEmptyFile();
+    assertThat(run.resolve("status.json")).content().contains("finished");
     var picture = ImageIO.read(run.resolve("loss.png").toFile());
-    assertThat(picture.getWidth()).isEqualTo(960);
+    assertThat(picture.getWidth()).isGreaterThan(600);
     assertThat(run.resolve("samples.md"))
         .content()
-        .contains("## Step 0", "## Step 3", "## Step 6", "> **the cat**");
+        .contains("## Step 0", "## Step 3", "## Step 6", "**the cat**");
   }
 
   @Test
@@ -269,7 +271,7 @@ class TrainerTest {
   private static List<String> losses(Path run) throws IOException {
     return Files.readAllLines(run.resolve("metrics.csv")).stream()
         .map(line -> line.split(",", -1))
-        .map(cells -> cells[0] + " " + cells[2] + " " + cells[6]) // not the time it took
+        .map(cells -> cells[0] + " " + cells[1] + " " + cells[7]) // not the time it took
         .toList();
   }
 

@@ -1,26 +1,89 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import java.util.List;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// What a run reads.
+/// What a language model reads.
 ///
-/// @param corpus `wordnet`, a folder with `train.txt` and `valid.txt`, a text file, or a glob
+/// @param corpus what [io.xlstm4j.text.Corpora#open] takes, a folder that `xlstm prepare` made, or
+///   a formal language such as `parity:3-40`
+/// @param validation another corpus to measure on; null for the part of `corpus` that is kept for
+///   it
 /// @param tokenizer `bpe` (trained on the corpus), `bytes`, `gpt2`, or the path of a
-///   `tokenizer.json`
+///   `tokenizer.json`; a prepared folder and a formal language bring their own
 /// @param vocabSize tokens of a trained BPE; nothing else reads it
 /// @param resetAtDocuments whether every document starts from a fresh state, as a prompt does
-public record DataConfig(String corpus, String tokenizer, int vocabSize, boolean resetAtDocuments) {
+/// @param packing how documents come into the rows of a batch
+/// @param mix other corpora to draw rows from, beside `corpus`
+/// @param corpusWeight share of `corpus` beside those of the mix
+/// @param samples samples of a formal language in an epoch
+/// @param validationSamples samples of a formal language to measure on
+public record DataConfig(
+    String corpus,
+    @Nullable String validation,
+    String tokenizer,
+    int vocabSize,
+    boolean resetAtDocuments,
+    Packing packing,
+    List<Source> mix,
+    double corpusWeight,
+    int samples,
+    int validationSamples) {
   public static final String TRAINED = "bpe";
+
+  /// How documents come into rows.
+  public enum Packing {
+    /// one after the other, cut at the end of a row: every token is a target once in an epoch
+    STREAM,
+    /// each whole in one row, as many as fit; longer ones lose their end
+    DOCUMENTS;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /// A corpus of a mix.
+  ///
+  /// @param corpus as in [DataConfig]
+  /// @param weight share of the rows that come from it, relative to the others
+  public record Source(String corpus, double weight) {
+    public Source {
+      Check.notBlank("corpus", corpus == null ? "" : corpus);
+      Check.positive("weight", weight);
+    }
+  }
 
   public DataConfig {
     Check.notBlank("corpus", corpus);
     Check.notBlank("tokenizer", tokenizer);
     Check.positive("vocabSize", vocabSize);
+    mix = List.copyOf(mix);
+    Check.positive("corpusWeight", corpusWeight);
+    Check.positive("samples", samples);
+    Check.positive("validationSamples", validationSamples);
   }
 
   /// The tokenizer's name if it needs no file, else null.
   public @Nullable String builtInTokenizer() {
     return tokenizer.equals("bytes") || tokenizer.equals("gpt2") ? tokenizer : null;
+  }
+
+  /// The same with another corpus and tokenizer.
+  public DataConfig with(String otherCorpus, String otherTokenizer) {
+    return new DataConfig(
+        otherCorpus,
+        validation,
+        otherTokenizer,
+        vocabSize,
+        resetAtDocuments,
+        packing,
+        mix,
+        corpusWeight,
+        samples,
+        validationSamples);
   }
 }

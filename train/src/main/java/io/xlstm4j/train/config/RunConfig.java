@@ -40,7 +40,17 @@ public record RunConfig(
   public static final RunConfig DEFAULT =
       new RunConfig(
           PAPER,
-          new DataConfig("wordnet", DataConfig.TRAINED, 4096, true),
+          new DataConfig(
+              "wordnet",
+              null,
+              DataConfig.TRAINED,
+              4096,
+              true,
+              DataConfig.Packing.STREAM,
+              List.of(),
+              1,
+              100_000,
+              2_048),
           new TrainingConfig(
               900, 0, 0, 0, 16, 1, false, TrainingConfig.Precision.FLOAT32, false, 3, 1),
           new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of()),

@@ -23,7 +23,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// ```
 /// config.json  model.safetensors  tokenizer.json  manifest.json   the best model
-/// run.yaml  metrics.csv  loss.png  samples.md                     what happened
+/// run.yaml  status.json  metrics.csv  metrics.jsonl  samples.md   what happened
+/// loss.png  report.html  tensorboard/                             the same to look at
 /// tokens/                                                         the corpus as ids
 /// training/                                                       the last state
 /// checkpoints/step-0000300/                                       states that are kept

@@ -2,7 +2,7 @@ package io.xlstm4j.train.task;
 
 import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.SequentialBatches;
-import io.xlstm4j.text.TokenFile;
+import io.xlstm4j.text.Tokens;
 import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Scopes;
 import io.xlstm4j.torch.XlstmLanguageModel;
@@ -19,7 +19,7 @@ public final class Evaluation {
   ///   from the tokens.
   /// @param tokens how many were predicted
   public record Result(double loss, double bitsPerByte, long tokens) {
-    static Result of(TokenFile file, double nats, double tokens) {
+    static Result of(Tokens file, double nats, double tokens) {
       double bytes = file.textBytes() * tokens / (file.size() - 1);
       return new Result(nats / tokens, nats / Math.log(2) / bytes, (long) tokens);
     }
@@ -36,7 +36,7 @@ public final class Evaluation {
   /// @param resetAtDocuments whether every document starts from a fresh state
   public static Result run(
       XlstmLanguageModel model,
-      TokenFile file,
+      Tokens file,
       int rows,
       int length,
       long maxTokens,
@@ -51,7 +51,7 @@ public final class Evaluation {
   /// @return summed cross entropy in nats, and predictions
   static Task.Tally tally(
       XlstmLanguageModel model,
-      TokenFile file,
+      Tokens file,
       int rows,
       int length,
       long maxTokens,

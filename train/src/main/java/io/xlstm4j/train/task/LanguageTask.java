@@ -9,7 +9,8 @@ import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.text.Batch;
-import io.xlstm4j.text.Batches;
+import io.xlstm4j.text.BatchSource;
+import io.xlstm4j.text.LaneBatches;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Checkpoint;
@@ -25,6 +26,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
@@ -34,16 +37,16 @@ public final class LanguageTask implements Task {
   private final RunConfig config;
   private final LanguageData data;
   private final XlstmLanguageModel model;
-  private final Batches batches;
+  private final BatchSource batches;
+  private final @Nullable CarriedRows carried; // null if rows do not go on
 
   private LanguageTask(RunConfig config, LanguageData data, XlstmLanguageModel model) {
     this.config = config;
     this.data = data;
     this.model = model;
     model.backend(config.backend());
-    batches =
-        new Batches(
-            data.train(), config.training().batchSize(), length(), config.training().seed());
+    batches = data.train();
+    carried = config.training().carryState() ? new CarriedRows() : null;
   }
 
   /// A task with a fresh model, or one that goes on with a stored one.
@@ -54,7 +57,7 @@ public final class LanguageTask implements Task {
   public static LanguageTask open(
       RunConfig config, Path folder, @Nullable Path stored, Consumer<String> preparing) {
     var device = Torch.device(config.device());
-    LanguageData data = LanguageData.open(config.data(), folder, preparing);
+    LanguageData data = LanguageData.open(config, folder, preparing);
     try {
       XlstmLanguageModel model;
       if (stored == null) {
@@ -86,7 +89,7 @@ public final class LanguageTask implements Task {
 
   @Override
   public String name() {
-    return data.corpus().name();
+    return data.name();
   }
 
   @Override
@@ -119,27 +122,27 @@ public final class LanguageTask implements Task {
 
   @Override
   public long tokensPerStep() {
-    return (long) config.training().batchSize() * length();
+    return (long) batches.rows() * batches.length();
   }
 
   @Override
   public double stepsPerEpoch() {
-    return (double) batches.order().windows() / config.training().batchSize();
+    return 1 / batches.epochs(1);
   }
 
   @Override
   public long trainTokens() {
-    return data.train().size() - 1;
+    return batches.targetsPerEpoch();
   }
 
   @Override
   public long validationTokens() {
-    return data.validation().size() - 1;
+    return data.validation().targets();
   }
 
   @Override
   public Part part(long number, int from, int to) {
-    Batch batch = batches.batch(number).slice(from, to);
+    Batch batch = batches.rows(number, from, to);
     return new Part() {
       @Override
       public long targets() {
@@ -148,25 +151,29 @@ public final class LanguageTask implements Task {
 
       @Override
       public String origin() {
-        return "batch %d, rows %d to %d: windows %s of %d tokens of %s"
-            .formatted(number, from, to - 1, windows(number, from, to), length(), name());
+        return "batch %d, rows %d to %d of %s".formatted(number, from, to - 1, name());
       }
 
       @Override
       public Tensor lossSum() {
-        var tensors = BatchTensors.of(batch, config.data().resetAtDocuments());
-        BlockStack.State fresh = model.initialState(batch.rows());
-        return model.lossSum(tensors.inputs(), tensors.targets(), fresh, tensors.layout()).value();
+        return LanguageTask.this.lossSum(batch, number, from);
       }
     };
   }
 
-  private List<Long> windows(long number, int from, int to) {
-    var windows = new ArrayList<Long>();
-    for (int row = from; row < to; row++) {
-      windows.add(batches.order().window(number, row));
+  private Tensor lossSum(Batch batch, long number, int from) {
+    boolean resets = config.data().resetAtDocuments();
+    var tensors = BatchTensors.of(batch, resets);
+    BlockStack.State last = model.initialState(batch.rows());
+    boolean goesOn = resets || !(batches instanceof LaneBatches lanes && lanes.startsEpoch(number));
+    if (carried != null && goesOn) {
+      last = carried.before(from, last);
     }
-    return windows;
+    var loss = model.lossSum(tensors.inputs(), tensors.targets(), last, tensors.layout());
+    if (carried != null) {
+      carried.after(from, loss.state());
+    }
+    return loss.value();
   }
 
   @Override
@@ -183,27 +190,42 @@ public final class LanguageTask implements Task {
   }
 
   private Tally validate(XlstmLanguageModel of, long maxTokens, Share share) {
-    return Evaluation.tally(
-        of,
-        data.validation(),
-        config.training().batchSize(),
-        length(),
-        maxTokens,
-        config.data().resetAtDocuments(),
-        share);
+    return switch (data.validation()) {
+      case LanguageData.Questions questions ->
+          AnswerAccuracy.tally(of, questions.batches(), maxTokens, share);
+      case LanguageData.Text text ->
+          Evaluation.tally(
+              of,
+              text.tokens(),
+              config.training().batchSize(),
+              length(),
+              maxTokens,
+              config.data().resetAtDocuments(),
+              share);
+    };
   }
 
   @Override
   public Validation measure(Tally tally) {
-    var result = Evaluation.Result.of(data.validation(), tally.sums()[0], tally.sums()[1]);
+    double[] sums = tally.sums();
     var measures = new LinkedHashMap<String, Double>();
-    measures.put("bits_per_byte", result.bitsPerByte());
-    measures.put("perplexity", result.perplexity());
-    return new Validation(result.loss(), measures);
+    double loss = sums[0] / sums[1];
+    switch (data.validation()) {
+      case LanguageData.Questions _ -> measures.put("accuracy", sums[2] / sums[1]);
+      case LanguageData.Text text -> {
+        var result = Evaluation.Result.of(text.tokens(), sums[0], sums[1]);
+        measures.put("bits_per_byte", result.bitsPerByte());
+        measures.put("perplexity", result.perplexity());
+      }
+    }
+    return new Validation(loss, measures);
   }
 
   @Override
   public List<Sample> samples() {
+    if (data.validation() instanceof LanguageData.Questions) {
+      return List.of(); // their answers are counted
+    }
     Tokenizer tokenizer = data.tokenizer();
     SamplesConfig samples = config.samples();
     var prompts = new ArrayList<int[]>();
@@ -235,7 +257,7 @@ public final class LanguageTask implements Task {
   @Override
   public SequencedMap<String, byte[]> modelFiles() {
     var files = new LinkedHashMap<String, byte[]>();
-    var stored = new CheckpointConfig(model.config(), config.data().builtInTokenizer());
+    var stored = new CheckpointConfig(model.config(), data.builtInTokenizer());
     files.put(CheckpointConfig.FILE_NAME, stored.toJson().getBytes(StandardCharsets.UTF_8));
     files.putAll(data.tokenizerFile());
     return files;
@@ -243,27 +265,39 @@ public final class LanguageTask implements Task {
 
   @Override
   public List<TensorData> carried() {
-    return List.of();
+    return carried == null ? List.of() : carried.tensors();
   }
 
   @Override
   public void restoreCarried(TensorSource source) {
-    if (!source.tensors().isEmpty()) {
+    if (carried == null) {
       throw new InvalidInputException(
           "the saved state carries rows on, but training.carry_state is false");
+    }
+    int rows = batches.rows() / config.training().accumulate();
+    var froms = new ArrayList<Integer>();
+    for (int from = 0; from < batches.rows(); from += rows) {
+      froms.add(from);
+    }
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard()) {
+      carried.restore(source, froms, _ -> model.initialState(rows));
     }
   }
 
   @Override
   public SequencedMap<String, String> fingerprints() {
     var fingerprints = new LinkedHashMap<String, String>();
-    fingerprints.put("training data and tokenizer", data.train().fingerprint());
+    fingerprints.put("training data and tokenizer", batches.fingerprint());
     fingerprints.put("validation data", data.validation().fingerprint());
     return fingerprints;
   }
 
   @Override
   public void close() {
+    if (carried != null) {
+      carried.close();
+    }
     model.close();
     data.close();
   }
