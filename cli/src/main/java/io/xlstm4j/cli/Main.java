@@ -16,6 +16,7 @@ import picocli.CommandLine.ScopeType;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
       TrainCommand.class,
+      PrepareCommand.class,
       GenerateCommand.class,
       EvalCommand.class,
       BenchCommand.class,
