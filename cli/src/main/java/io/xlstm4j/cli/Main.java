@@ -16,10 +16,10 @@ import picocli.CommandLine.ScopeType;
     synopsisSubcommandLabel = "COMMAND",
     subcommands = {
       TrainCommand.class,
-      PrepareCommand.class,
       GenerateCommand.class,
       EvalCommand.class,
       BenchCommand.class,
+      PrepareCommand.class,
       InspectCommand.class,
       ConvertCommand.class,
       DoctorCommand.class,

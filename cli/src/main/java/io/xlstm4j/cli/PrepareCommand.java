@@ -139,11 +139,14 @@ final class PrepareCommand implements Callable<Integer> {
 
   /// A line for each stage, and a bar while documents are encoded.
   private static final class Report implements Preparation.Listener {
+    private static final long SHOW_NANOS = 100_000_000;
+
     private final PrintWriter out;
     private final Corpus corpus;
     private final ProgressLine progress;
     private @Nullable Split split;
     private long began;
+    private long shown;
     private long bytesBefore;
     private long all; // bytes of the part, about
 
@@ -168,13 +171,18 @@ final class PrepareCommand implements Callable<Integer> {
         bytesBefore = textBytes;
         all = corpus.approximateBytes(part);
       }
-      if (!progress.isDue()) {
+      long now = System.nanoTime();
+      if (now - shown < SHOW_NANOS) {
         return;
       }
-      double seconds = (System.nanoTime() - began) / 1e9;
+      shown = now;
+      double seconds = (now - began) / 1e9;
       String note =
           String.format(
-              Locale.ROOT, "%s: %.1f M tokens", part.name().toLowerCase(Locale.ROOT), tokens / 1e6);
+              Locale.ROOT,
+              "MB of %s, %.1f M tokens",
+              part.name().toLowerCase(Locale.ROOT),
+              tokens / 1e6);
       if (seconds > 1) { // before that the speed is that of one batch
         double rate = (textBytes - bytesBefore) / seconds;
         note += String.format(Locale.ROOT, ", %.1f MB/s", rate / 1e6);
@@ -182,7 +190,12 @@ final class PrepareCommand implements Callable<Integer> {
           note += ", " + ProgressLine.duration((all - textBytes) / rate) + " left";
         }
       }
-      progress.show(all == 0 ? 0 : Math.min(1, (double) textBytes / all), note);
+      long about = Math.max(all, textBytes); // a corpus may not know
+      progress.show(megabytes(textBytes), Math.max(1, megabytes(about)), note);
+    }
+
+    private static int megabytes(long bytes) {
+      return (int) (bytes / 1_000_000);
     }
   }
 }

@@ -44,34 +44,6 @@ final class ProgressLine {
     out.flush();
   }
 
-  /// Whether `show` would draw: somebody watches, and it is a while since the last time.
-  boolean isDue() {
-    return interactive && (!visible || System.nanoTime() - drawn >= REDRAW_NANOS);
-  }
-
-  /// Shows how far it is, in work that has no steps.
-  ///
-  /// @param share that is done, in [0, 1]
-  /// @param note what to say behind the bar
-  void show(double share, String note) {
-    if (!isDue()) {
-      return;
-    }
-    drawn = System.nanoTime();
-    visible = true;
-    int full = (int) (BAR_WIDTH * share);
-    out.print(
-        ERASE
-            + String.format(
-                Locale.ROOT,
-                "[%s%s] %3.0f%%  %s",
-                "#".repeat(full),
-                ".".repeat(BAR_WIDTH - full),
-                Math.floor(100 * share),
-                note));
-    out.flush();
-  }
-
   /// Takes the line away, so that something else can be printed.
   void clear() {
     if (visible) {
