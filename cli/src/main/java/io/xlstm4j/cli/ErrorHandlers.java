@@ -46,9 +46,6 @@ final class ErrorHandlers {
 
   private static String message(Throwable error) {
     String message = error.getMessage();
-    if (error instanceof UncheckedIOException && error.getCause() != null) {
-      message = error.getCause().toString();
-    }
     return firstLine(
         isUsers(error) && message != null
             ? message

@@ -20,6 +20,7 @@ import picocli.CommandLine.ScopeType;
       GenerateCommand.class,
       EvalCommand.class,
       BenchCommand.class,
+      PrepareCommand.class,
       InspectCommand.class,
       ConvertCommand.class,
       DoctorCommand.class,

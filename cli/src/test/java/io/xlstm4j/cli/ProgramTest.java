@@ -90,6 +90,56 @@ class ProgramTest {
   }
 
   @Test
+  void prepare_makes_a_folder_says_what_is_in_it_and_leaves_it_then() {
+    Path out = folder.resolve("tokens");
+    String[] command = {
+      "prepare", "--data", corpus.toString(), "--tokenizer", "bytes", "--out", out.toString()
+    };
+    var run = CommandLineRun.of(command);
+    assertThat(run.err()).isEmpty();
+    assertThat(run.code()).isZero();
+    assertThat(run.out())
+        .contains("reading " + corpus, "encoding " + corpus + ": train", "prepared " + out + " in ")
+        .containsPattern(
+            "train +[\\d,]+ tokens of [\\d,]+ documents, [\\d,]+ bytes of text, .* 1 file")
+        .contains("train with: xlstm train --data " + out)
+        .doesNotContain("\r");
+    assertThat(out.resolve("tokens.json")).exists();
+    assertThat(CommandLineRun.of(command).out()).contains("is there already, with these tokens");
+    assertThat(CommandLineRun.of("prepare", "--verify", "--out", out.toString()).out())
+        .contains("every file is as it was prepared");
+    assertThat(train(out, folder.resolve("trained")).code()).isZero();
+    var eval = CommandLineRun.of("eval", "--model", model.toString(), "--data", out.toString());
+    var same = CommandLineRun.of("eval", "--model", model.toString(), "--data", corpus.toString());
+    assertThat(eval.out()).contains("bits per byte").isEqualTo(same.out());
+  }
+
+  @Test
+  void prepare_refuses_what_it_cannot_do() throws IOException {
+    Path out = folder.resolve("tokens");
+    assertRefused(
+        CommandLineRun.of("prepare", "--out", out.toString()), 2, "required option: '--data");
+    assertRefused(
+        CommandLineRun.of(
+            "prepare", "--data", "wordnet", "--shard-tokens", "0", "--out", out.toString()),
+        2,
+        "--shard-tokens (0) must be positive");
+    assertRefused(
+        CommandLineRun.of("prepare", "--verify", "--out", out.toString()), 1, "no tokens.json");
+    assertRefused(
+        CommandLineRun.of("prepare", "--data", corpus.toString(), "--out", model.toString()),
+        1,
+        "is there and holds no prepared tokens");
+    Path file = Files.writeString(folder.resolve("file"), "");
+    assertRefused(
+        CommandLineRun.of(
+            "prepare", "--data", corpus.toString(), "--out", file.resolve("x").toString()),
+        1,
+        "cannot write " + file);
+    assertThat(out).doesNotExist();
+  }
+
+  @Test
   void generate_prints_the_prompt_and_goes_on() {
     var run =
         CommandLineRun.of(

@@ -13,6 +13,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Locale;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -340,7 +341,8 @@ public record Preparation(Corpus corpus, String tokenizer, int vocabSize, long s
 
     /// Makes the shards that are missing, and adds their headers.
     private void encode(Split split, TokenWriter.Part part, List<TokenHeader> headers) {
-      listener.onStage("encoding " + corpus.name());
+      listener.onStage(
+          "encoding %s: %s".formatted(corpus.name(), split.name().toLowerCase(Locale.ROOT)));
       try (Stream<String> texts = corpus.documents(split)) {
         Iterator<String> rest = texts.iterator();
         var progress = new Progress(split, headers);
