@@ -78,7 +78,7 @@ final class ProgressLine {
       String tail = percent + (shown == 0 ? "" : "  ") + String.join("  ", notes.subList(0, shown));
       int room = width - count.length() - tail.length() - 4; // two spaces, two brackets
       if (room >= NARROWEST_BAR) {
-        int bar = Math.min(room, WIDEST_BAR);
+        int bar = Math.min(room, WIDEST_BAR) / NARROWEST_BAR * NARROWEST_BAR; // does not jitter
         int full = (int) ((long) bar * Math.min(done, all) / Math.max(1, all));
         return "%s [%s%s] %s".formatted(count, "#".repeat(full), ".".repeat(bar - full), tail);
       }

@@ -63,7 +63,7 @@ class ProgressLineTest {
       line.show(step, 1000, NOTES);
     }
     assertThat(out.toString().split("\r", -1)).hasSizeBetween(10, 12);
-    assertThat(out.toString()).contains("1000/1000 [########################] 100%");
+    assertThat(out.toString()).contains("1000/1000 [################] 100%");
   }
 
   @Test

@@ -77,7 +77,9 @@ final class HtmlChart {
       out.append(
           format(
               "<span class=\"x%s\" style=\"left:%.2f%%\">%s</span>",
-              at > 94 ? " end" : "", at, Figures.count(step).replace("-", "0")));
+              at > 94 ? " end" : "",
+              at,
+              step < 100_000 ? Figures.digits(step) : Figures.count(step)));
     }
     out.append(
         "\n<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");

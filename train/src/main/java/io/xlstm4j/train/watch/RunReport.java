@@ -96,14 +96,14 @@ public final class RunReport {
   private static void tiles(StringBuilder out, RunReading run) {
     Curves curves = run.curves();
     out.append("<div class=\"tiles\">\n");
-    tile(out, Figures.fixed(run.least(MetricNames.VALIDATION_LOSS), 4), "best validation loss");
+    tile(out, Figures.fixed(run.least(MetricNames.VALIDATION_LOSS), 4), "validation loss, best");
     tile(out, Figures.fixed(run.least(MetricNames.VALIDATION_BITS_PER_BYTE), 3), "bits per byte");
     long planned = run.plannedSteps();
     tile(
         out,
         Figures.fixed((double) Math.max(0, curves.lastStep()), 0),
         planned < 0 ? "steps" : format("of %,d steps", planned));
-    tile(out, Figures.count(curves.last(MetricNames.TRAIN_TOKENS)), "tokens trained on");
+    tile(out, Figures.count(curves.last(MetricNames.TRAIN_TOKENS)), "training tokens");
     tile(out, Figures.count(run.tokensPerSecond()), "tokens a second");
     tile(out, Figures.duration(curves.last(MetricNames.TRAIN_SECONDS)), "time");
     tile(out, Figures.count((double) run.parameters()), "parameters");

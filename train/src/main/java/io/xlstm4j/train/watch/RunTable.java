@@ -79,15 +79,16 @@ public final class RunTable {
         widths[i] = Math.max(widths[i], row.get(i).length());
       }
     }
+    String gap = width >= WIDE ? "  " : " ";
     int rest = 0;
     for (int i = 1; i < widths.length; i++) {
-      rest += 2 + widths[i];
+      rest += gap.length() + widths[i];
     }
     widths[0] = Math.min(widths[0], Math.clamp(width - rest, 6, LONGEST_NAME));
     boolean wide = width >= WIDE && !differing.isEmpty();
     var lines = new ArrayList<String>();
     for (int i = 0; i < rows.size(); i++) {
-      String row = row(rows.get(i), widths);
+      String row = row(rows.get(i), widths, gap);
       String differences = i == 0 ? "differs in" : differences(runs.get(i - 1));
       lines.add(cut(wide ? row + "  " + differences : row, width));
       if (!wide && i > 0 && !differences.isEmpty()) {
@@ -115,11 +116,11 @@ public final class RunTable {
   }
 
   /// Words to the left, numbers to the right.
-  private static String row(List<String> cells, int[] widths) {
+  private static String row(List<String> cells, int[] widths, String gap) {
     var line = new StringBuilder();
     for (int i = 0; i < widths.length; i++) {
       String cell = cut(cells.get(i), widths[i]);
-      line.append(i == 0 ? "" : "  ");
+      line.append(i == 0 ? "" : gap);
       line.append(
           String.format(Locale.ROOT, i < 2 ? "%-" + widths[i] + "s" : "%" + widths[i] + "s", cell));
     }

@@ -33,7 +33,7 @@ class RunReportTest {
     RunReport.write(RunReading.of(run), run.resolve("report.html"));
     assertThat(run.resolve("report.html"))
         .content()
-        .contains("<h1>tiny</h1>", ">finished</span>", "<b>2.0000</b>", "best validation loss")
+        .contains("<h1>tiny</h1>", ">finished</span>", "<b>2.0000</b>", "validation loss, best")
         .contains("<b>Loss</b>", "<b>Speed</b>", "<b>the cat</b> sees", "Step 50")
         .contains("learning_rate", "0.003", "[1]", "validation/bits_per_byte", "Java heap");
   }
