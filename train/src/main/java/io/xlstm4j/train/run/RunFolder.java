@@ -15,6 +15,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +51,7 @@ public record RunFolder(Path path) {
       }
       Files.createDirectories(path);
       try (Stream<Path> entries = Files.list(path)) {
-        if (entries.findAny().isPresent()) {
+        if (entries.anyMatch(entry -> !entry.getFileName().toString().startsWith("."))) {
           throw new InvalidInputException(
               path + ": not empty; choose another --out, or go on with --resume");
         }
@@ -75,20 +76,61 @@ public record RunFolder(Path path) {
     }
     CheckpointFolder.recover(path);
     CheckpointFolder.recover(folder.training());
-    folder.verify();
+    if (folder.hasState()) {
+      CheckpointFolder.verify(folder.training());
+    } else if (!Files.exists(path.resolve(RUN))) {
+      throw new InvalidInputException(path + ": no run was begun here; nothing to resume");
+    }
     return folder;
+  }
+
+  /// Whether there is a state to go on from; a run that died before its first has none.
+  public boolean hasState() {
+    return Files.exists(training().resolve(STATE));
+  }
+
+  /// Puts a kept state in the place of the last one.
+  ///
+  /// @throws InvalidInputException if there is no such state or it is damaged
+  public void goBackTo(int step) {
+    Path kept = checkpoints().resolve(StateWriter.name(step));
+    if (!Files.isDirectory(kept)) {
+      throw new InvalidInputException(
+          "%s: no state of step %d is kept; there are %s"
+              .formatted(checkpoints(), step, keptNames()));
+    }
+    CheckpointFolder.verify(kept);
+    CheckpointFolder.replace(
+        training(),
+        staging -> {
+          try (Stream<Path> files = Files.list(kept)) {
+            for (Path file : files.toList()) {
+              if (!file.getFileName().toString().equals("manifest.json")) {
+                Files.copy(file, staging.resolve(file.getFileName()));
+              }
+            }
+          }
+        });
+  }
+
+  private String keptNames() {
+    if (!Files.isDirectory(checkpoints())) {
+      return "none";
+    }
+    try (Stream<Path> folders = Files.list(checkpoints())) {
+      return folders
+          .map(each -> each.getFileName().toString())
+          .filter(name -> name.startsWith("step-"))
+          .sorted()
+          .collect(Collectors.joining(", "));
+    } catch (IOException e) {
+      throw new InvalidInputException(checkpoints() + ": cannot be read: " + reason(e), e);
+    }
   }
 
   /// The same while another process has it in its hands: nothing is put in order.
   public static RunFolder of(Path path) {
     return new RunFolder(path);
-  }
-
-  private void verify() {
-    if (!Files.exists(training().resolve(STATE))) {
-      throw new InvalidInputException(path + ": no training state here; nothing to resume");
-    }
-    CheckpointFolder.verify(training());
   }
 
   /// The last state.
@@ -153,8 +195,9 @@ public record RunFolder(Path path) {
     }
   }
 
+  /// What the run was told: by its last state, or before the first one, at its beginning.
   public RunConfig readRunConfig() {
-    Path file = training().resolve(RUN);
+    Path file = (hasState() ? training() : path).resolve(RUN);
     return RunConfig.DEFAULT.with(RunConfigFile.read(file), file.toString());
   }
 

@@ -159,7 +159,7 @@ public final class StateWriter implements AutoCloseable {
     return kept;
   }
 
-  private static String name(int step) {
+  static String name(int step) {
     return String.format(Locale.ROOT, "step-%07d", step);
   }
 
