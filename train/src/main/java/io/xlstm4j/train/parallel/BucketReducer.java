@@ -28,8 +28,7 @@ final class BucketReducer implements GradientReducer {
   private final Collectives collectives;
   private final Line line;
   private final List<Slot> slots = new ArrayList<>();
-  private final Map<Tensor, Slot> byTensor = new IdentityHashMap<>();
-  private final List<VoidTensorHook> hooks = new ArrayList<>();
+  private final IdentityHashMap<Tensor, Slot> byTensor = new IdentityHashMap<>();
   private List<Bucket> buckets = List.of();
   private boolean learned;
   private boolean armed;
@@ -43,6 +42,8 @@ final class BucketReducer implements GradientReducer {
     int told; // in this backward pass, by our own operations
     boolean byAutograd; // ever
     boolean early;
+    @Nullable VoidTensorHook hook; // which nothing native owns
+    int hookNumber;
     @Nullable Bucket bucket;
 
     Slot(String name, Tensor parameter) {
@@ -76,8 +77,8 @@ final class BucketReducer implements GradientReducer {
           }
         };
     hook.retainReference();
-    slot.parameter.register_hook(hook);
-    hooks.add(hook);
+    slot.hook = hook;
+    slot.hookNumber = slot.parameter.register_hook(hook);
   }
 
   @Override
@@ -120,7 +121,7 @@ final class BucketReducer implements GradientReducer {
     boolean watched = armed;
     armed = false;
     line.arrive();
-    if (buckets.isEmpty() || watched && !learned) {
+    if (buckets.isEmpty() || (watched && !learned)) {
       fill(watched);
     }
     while (sent < buckets.size()) {
@@ -170,6 +171,12 @@ final class BucketReducer implements GradientReducer {
   @Override
   public void close() {
     parameters.gradientListener(null);
+    for (Slot slot : slots) {
+      if (slot.hook != null) {
+        slot.parameter.remove_hook(slot.hookNumber);
+        slot.hook = null;
+      }
+    }
     buckets.forEach(Bucket::close);
     buckets = List.of();
   }

@@ -22,6 +22,7 @@ import org.bytedeco.pytorch.Work;
 import org.bytedeco.pytorch.global.torch_gloo;
 import org.bytedeco.pytorch.global.torch_nccl;
 import org.bytedeco.pytorch.nccl.ProcessGroupNCCL;
+import org.jspecify.annotations.Nullable;
 
 /// libtorch's collectives among the ranks: Gloo on the CPU, NCCL on GPUs.
 ///
@@ -113,7 +114,7 @@ final class Collectives implements AutoCloseable {
     try {
       return result.join();
     } catch (CompletionException e) {
-      throw line.explain("cannot connect to the other ranks: " + firstLine(e.getCause()));
+      throw line.explain("cannot connect to the other ranks: " + firstLine(e));
     }
   }
 
@@ -166,8 +167,9 @@ final class Collectives implements AutoCloseable {
     }
   }
 
-  private static String firstLine(Throwable error) {
-    return String.valueOf(error.getMessage()).lines().findFirst().orElse("");
+  private static String firstLine(RuntimeException error) {
+    @Nullable Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+    return String.valueOf(cause == null ? null : cause.getMessage()).lines().findFirst().orElse("");
   }
 
   /// Hangs up, if all went well; else there may be work that never ends.

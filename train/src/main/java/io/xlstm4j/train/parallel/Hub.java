@@ -8,10 +8,11 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.SocketTimeoutException;
 import java.net.UnknownHostException;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -29,7 +30,7 @@ final class Hub implements AutoCloseable {
   private final Pulse pulse;
   private final ServerSocket door;
   private final @Nullable Member[] members;
-  private final byte @Nullable [][] parts;
+  private final Map<Integer, byte[]> parts = new TreeMap<>(); // by rank
   private String meeting = "";
   private int present;
   private boolean ended;
@@ -56,7 +57,6 @@ final class Hub implements AutoCloseable {
     this.rendezvous = rendezvous;
     pulse = Pulse.of(rendezvous.timeout());
     members = new Member[rendezvous.size()];
-    parts = new byte[rendezvous.size()][];
     ServerSocket socket = null;
     try {
       InetAddress host = InetAddress.getByName(rendezvous.host());
@@ -224,27 +224,19 @@ final class Hub implements AutoCloseable {
   }
 
   private void collect(Member member, String name, byte[] content) {
-    boolean first = true;
-    for (int rank = 0; rank < parts.length; rank++) {
-      first &= parts[rank] == null;
-      if (parts[rank] != null && !meeting.equals(name)) {
+    for (int rank : parts.keySet()) {
+      if (!meeting.equals(name)) {
         fail(
             "rank %d is at '%s' where rank %d is at '%s'; run the same program and configuration on all"
                 .formatted(rank, meeting, member.rank, name));
         return;
       }
     }
-    if (first) {
-      meeting = name;
-    }
-    parts[member.rank] = content;
-    if (members().allMatch(other -> parts[other.rank] != null)) {
-      List<byte[]> contents = new ArrayList<>();
-      for (byte[] part : parts) {
-        contents.add(Objects.requireNonNull(part));
-      }
-      Arrays.fill(parts, null);
-      tell(new Message.Whole(contents));
+    meeting = name;
+    parts.put(member.rank, content);
+    if (parts.size() == members.length) {
+      tell(new Message.Whole(List.copyOf(parts.values())));
+      parts.clear();
     } else {
       members().filter(other -> other.left).findFirst().ifPresent(this::failAsLeft);
     }
@@ -253,7 +245,7 @@ final class Hub implements AutoCloseable {
   private void leave(Member member) {
     member.left = true;
     notifyAll();
-    if (Arrays.stream(parts).anyMatch(Objects::nonNull)) {
+    if (!parts.isEmpty()) {
       failAsLeft(member);
     }
     if (members().allMatch(other -> other.left) && !ended) {
