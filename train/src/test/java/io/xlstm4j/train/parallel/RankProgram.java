@@ -83,7 +83,7 @@ public final class RankProgram {
   static float[] train(
       World world, PaperModelConfig config, int rows, int length, int steps, boolean plain) {
     Torch.seed(1);
-    try (var scope = new PointerScope();
+    try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
         var optimizer = new AdamW(model.parameters().byName(), model::decays, TRAINING);
         GradientReducer reducer = world.reducer(model.parameters())) {
@@ -145,7 +145,7 @@ public final class RankProgram {
   private static void speed(World world, boolean plain) {
     var config = PaperModelConfig.of(4096, BlockStackConfig.of(4, 192, List.of(1)));
     Torch.seed(1);
-    try (var scope = new PointerScope();
+    try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
         var optimizer = new AdamW(model.parameters().byName(), model::decays, TRAINING);
         GradientReducer reducer = world.reducer(model.parameters())) {
@@ -170,7 +170,7 @@ public final class RankProgram {
   private static void phases(World world, String phase, int victim) {
     boolean isVictim = world.rank() == victim;
     Torch.seed(1);
-    try (var scope = new PointerScope();
+    try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(Tiny.MODEL);
         GradientReducer reducer = world.reducer(model.parameters())) {
       step(world, model, reducer, false, 6, 8, 0);
