@@ -7,12 +7,14 @@ import org.bytedeco.pytorch.Tensor;
 /// Gradients of some parameters, computed by a backward pass of ours, on their way to the
 /// parameters.
 final class ParameterGradients {
+  private final Parameters store;
   private final List<Tensor> parameters;
   private final List<Tensor> gradients;
 
   /// @throws IllegalStateException if the parameters were freed
   ParameterGradients(Parameters store, List<Tensor> parameters) {
     store.checkOpen();
+    this.store = store;
     this.parameters = parameters;
     this.gradients = parameters.stream().map(p -> TensorMemory.floats(Ops.shape(p))).toList();
   }
@@ -40,6 +42,7 @@ final class ParameterGradients {
       } else {
         parameter.mutable_grad().put(gradients.get(i));
       }
+      store.gradientAdded(parameter);
     }
   }
 }

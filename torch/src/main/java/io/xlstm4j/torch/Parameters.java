@@ -7,12 +7,14 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
+import java.util.function.Consumer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /// The parameters of a model by checkpoint name, and their owner.
 ///
@@ -23,6 +25,7 @@ public final class Parameters implements AutoCloseable {
   private final Device device;
   private final ScalarType type;
   private final Start start;
+  private volatile @Nullable Consumer<Tensor> gradientListener;
   private boolean closed;
 
   /// What new parameters hold.
@@ -78,6 +81,22 @@ public final class Parameters implements AutoCloseable {
   public void zeroGradients() {
     for (Tensor parameter : byName.values()) {
       parameter.mutable_grad().reset();
+    }
+  }
+
+  /// Whom to tell, on the thread of the backward pass, that an operation with a backward pass of
+  /// ours has added to the gradient of a parameter. What autograd adds, the parameter's own hooks
+  /// tell.
+  ///
+  /// @param listener null for nobody
+  public void gradientListener(@Nullable Consumer<Tensor> listener) {
+    gradientListener = listener;
+  }
+
+  void gradientAdded(Tensor parameter) {
+    Consumer<Tensor> listener = gradientListener;
+    if (listener != null) {
+      listener.accept(parameter);
     }
   }
 

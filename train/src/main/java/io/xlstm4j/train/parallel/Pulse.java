@@ -1,0 +1,41 @@
+package io.xlstm4j.train.parallel;
+
+import java.time.Duration;
+
+/// How often ranks give a sign of life, and after how many missing ones somebody is taken for dead.
+/// Counted in beats and not in seconds, so that a machine that slept as a whole wakes unharmed.
+///
+/// @param milliseconds between two signs
+/// @param patience how many beats the ranks wait for one that lives but does not come
+record Pulse(long milliseconds, long patience) {
+  /// Missing signs after which a rank is taken for dead.
+  static final int SILENT = 30;
+
+  /// For good-byes.
+  static final int SHORT = 5;
+
+  /// A second; less if the timeout is shorter than 30 seconds.
+  static Pulse of(Duration timeout) {
+    long milliseconds = Math.min(1_000, timeout.toMillis() / SILENT);
+    return new Pulse(milliseconds, timeout.toMillis() / milliseconds);
+  }
+
+  /// Calls `beat` for as long as it says so, from a thread of its own.
+  void start(String name, Beating beat) {
+    Threads.start(
+        name,
+        () -> {
+          boolean goesOn = true;
+          while (goesOn) {
+            Threads.sleep(milliseconds);
+            goesOn = beat.beat();
+          }
+        });
+  }
+
+  /// One beat.
+  interface Beating {
+    /// @return whether there is to be another
+    boolean beat();
+  }
+}
