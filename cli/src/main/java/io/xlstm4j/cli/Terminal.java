@@ -1,6 +1,7 @@
 package io.xlstm4j.cli;
 
 import java.io.Console;
+import java.io.OutputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -17,6 +18,11 @@ final class Terminal {
   private static final int STDOUT = 1;
 
   private Terminal() {}
+
+  /// What goes to the terminal as errors do.
+  static OutputStream errors() {
+    return System.err;
+  }
 
   /// Whether somebody is watching; false under a pipe, a file or a test.
   static boolean isInteractive() {

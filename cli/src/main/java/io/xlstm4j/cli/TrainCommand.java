@@ -1,9 +1,13 @@
 package io.xlstm4j.cli;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.World;
+import io.xlstm4j.train.run.RunFolder;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
@@ -29,8 +34,8 @@ import picocli.CommandLine.Spec;
       "",
       "Every key of the configuration can be given as key=value, for example",
       "  xlstm train training.steps=2000 model.num_blocks=6 'model.slstm_at=[1, 3]'",
-      "The folder holds the best model, metrics.csv, loss.png, samples.md, and in",
-      "training/ the state that --resume goes on from. Ctrl-C saves that state."
+      "The folder holds the best model, report.html, metrics.csv, loss.png, samples.md, and",
+      "in training/ the state that --resume goes on from. Ctrl-C saves that state."
     })
 final class TrainCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -41,7 +46,8 @@ final class TrainCommand implements Callable<Integer> {
   @Option(
       names = "--data",
       paramLabel = "CORPUS",
-      description = "wordnet, a folder with train.txt and valid.txt, a text file, or a glob")
+      description =
+          "wordnet, a prepared folder, a folder with train.txt and valid.txt, a file, or a glob")
   private @Nullable String data;
 
   @Option(
@@ -59,14 +65,36 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--resume", description = "go on with the run in --out")
   private boolean resume;
 
+  @Option(
+      names = "--from-step",
+      paramLabel = "N",
+      description = "with --resume: go back to the state of this step, which must have been kept")
+  private @Nullable Integer fromStep;
+
   @Option(names = "--print-config", description = "print the configuration and do nothing")
   private boolean printConfig;
+
+  @Option(
+      names = "--dry-run",
+      description = "say what would be trained: model, parameters, memory, steps; leave nothing")
+  private boolean dryRun;
+
+  @Option(
+      names = "--profile",
+      description = "write profile.jfr to the run's folder and say where the time of a step went")
+  private boolean profile;
+
+  @ArgGroup(exclusive = false, heading = "%nSeveral processes:%n")
+  private RanksOptions ranks = new RanksOptions();
 
   @Parameters(paramLabel = "key=value", arity = "0..*", description = "configuration keys")
   private List<String> overrides = List.of();
 
   @Override
   public Integer call() {
+    if (ranks.startsProcesses()) {
+      return ranks.run(spec);
+    }
     PrintWriter console = spec.commandLine().getOut();
     ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
     RunConfigFile.override(said, overrides);
@@ -85,26 +113,46 @@ final class TrainCommand implements Callable<Integer> {
       console.flush();
       return ExitCode.OK;
     }
-    var report = new TrainingReport(console, Terminal.isInteractive());
-    if (resume) {
-      if (out == null) {
-        throw new ParameterException(
-            spec.commandLine(), "--resume needs --out: the folder of the run to go on with");
-      }
-      try (var trainer = Trainer.resume(out, said, report)) {
-        return run(trainer);
-      }
+    if (resume && out == null) {
+      throw new ParameterException(
+          spec.commandLine(), "--resume needs --out: the folder of the run to go on with");
     }
-    RunConfig run = RunConfig.DEFAULT.with(said, source);
-    Path folder = out == null ? freshFolder(run.data().corpus()) : out;
-    try (var trainer = Trainer.start(run, folder, report)) {
-      return run(trainer);
+    if (fromStep != null && !resume) {
+      throw new ParameterException(spec.commandLine(), "--from-step needs --resume");
+    }
+    if (dryRun) {
+      DryRun.print(RunConfig.DEFAULT.with(said, source), console);
+      return ExitCode.OK;
+    }
+    try (World world = World.of(System.getenv())) {
+      var report = new TrainingReport(console, Terminal.isInteractive());
+      try (Trainer trainer = trainer(said, source, world, report)) {
+        return run(trainer, world, console);
+      }
     }
   }
 
-  private static int run(Trainer trainer) {
+  private Trainer trainer(ObjectNode said, String source, World world, TrainingReport report) {
+    if (resume && out != null) {
+      if (fromStep != null && world.isFirst()) {
+        RunFolder.reopen(out).goBackTo(fromStep);
+      }
+      return Trainer.resume(out, said, world, report);
+    }
+    RunConfig run = RunConfig.DEFAULT.with(said, source);
+    byte[] folder =
+        world.broadcast( // the first process chooses
+            (out == null ? freshFolder(run.data().corpus()) : out).toString().getBytes(UTF_8));
+    return Trainer.start(run, Path.of(new String(folder, UTF_8)), world, report);
+  }
+
+  private int run(Trainer trainer, World world, PrintWriter console) {
+    Profile recording = profile && world.isFirst() ? Profile.begin() : null;
     try (var interrupt = new Interrupt()) {
       trainer.run(interrupt::requested);
+    }
+    if (recording != null) {
+      recording.end(trainer.view().folder().path(), trainer.times().summary(), console);
     }
     return ExitCode.OK;
   }

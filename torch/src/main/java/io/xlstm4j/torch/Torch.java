@@ -1,6 +1,8 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.InvalidInputException;
+import java.io.IOException;
+import java.util.Properties;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.global.torch;
@@ -53,6 +55,20 @@ public final class Torch {
   public static boolean hasCuda() {
     load();
     return torch.hasCUDA();
+  }
+
+  /// Version of libtorch and its presets, such as `2.13.0-1.5.14`.
+  public static String version() {
+    String pom = "/META-INF/maven/org.bytedeco/pytorch/pom.properties";
+    try (var in = torch.class.getResourceAsStream(pom)) {
+      var properties = new Properties();
+      if (in != null) {
+        properties.load(in);
+      }
+      return properties.getProperty("version", "unknown");
+    } catch (IOException e) {
+      return "unknown"; // a jar that was packed anew
+    }
   }
 
   /// Seeds every random generator of libtorch: initialisation and dropout.

@@ -5,6 +5,7 @@ public final class StepTimes {
   private long data;
   private long forward;
   private long backward;
+  private long reduce;
   private long optimizer;
   private long around;
   private long validation;
@@ -21,6 +22,10 @@ public final class StepTimes {
 
   void backward(long nanos) {
     backward += nanos;
+  }
+
+  void reduce(long nanos) {
+    reduce += nanos;
   }
 
   void optimizer(long nanos) {
@@ -41,6 +46,7 @@ public final class StepTimes {
   /// @param data seconds to read batches
   /// @param forward seconds up to the loss
   /// @param backward seconds for the gradients
+  /// @param reduce seconds waiting for the gradients of other processes
   /// @param optimizer seconds to clip and move
   /// @param around seconds in callbacks: metrics, states, reports
   /// @param validation seconds in validations, samples included
@@ -49,6 +55,7 @@ public final class StepTimes {
       double data,
       double forward,
       double backward,
+      double reduce,
       double optimizer,
       double around,
       double validation) {}
@@ -59,6 +66,7 @@ public final class StepTimes {
         data / 1e9,
         forward / 1e9,
         backward / 1e9,
+        reduce / 1e9,
         optimizer / 1e9,
         around / 1e9,
         validation / 1e9);

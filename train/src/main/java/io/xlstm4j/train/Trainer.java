@@ -9,10 +9,16 @@ import io.xlstm4j.torch.TorchTensorData;
 import io.xlstm4j.train.config.OptimizerConfig;
 import io.xlstm4j.train.config.ResumeRules;
 import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.config.RunConfigFile;
 import io.xlstm4j.train.config.TrainingConfig;
 import io.xlstm4j.train.optim.AdamW;
 import io.xlstm4j.train.optim.AveragedWeights;
 import io.xlstm4j.train.optim.LearningRate;
+import io.xlstm4j.train.parallel.GradientReducer;
+import io.xlstm4j.train.parallel.RankFailedException;
+import io.xlstm4j.train.parallel.Share;
+import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.run.TrainingState;
@@ -21,11 +27,13 @@ import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -36,15 +44,17 @@ import org.jspecify.annotations.Nullable;
 /// A step is a function of the weights, the moments, the seed and the step's number alone, so a
 /// resumed run goes on as if it had never stopped.
 public final class Trainer implements AutoCloseable {
+  private final World world;
   private final RunFolder folder;
   private final RunConfig config;
   private final Task task;
+  private final GradientReducer reducer;
   private final AdamW optimizer;
   private final @Nullable AveragedWeights averages;
   private final LearningRate learningRate;
   private final int totalSteps;
   private final List<Callback> callbacks;
-  private final KeepsStates states;
+  private final @Nullable KeepsStates states; // of the first process alone
   private final StepTimes times = new StepTimes();
   private final Run run = new RunView();
   private TrainingState state;
@@ -53,23 +63,33 @@ public final class Trainer implements AutoCloseable {
   private long stepEnded;
 
   private Trainer(
-      RunFolder folder, RunConfig config, Task task, TrainingState state, List<Callback> given) {
+      World world,
+      RunFolder folder,
+      RunConfig config,
+      Task task,
+      TrainingState state,
+      List<Callback> given) {
+    this.world = world;
     this.folder = folder;
     this.config = config;
     this.task = task;
-    this.state = state;
+    this.state = state.withProcesses(world.size());
     OptimizerConfig how = config.optimizer();
     Map<String, Tensor> parameters = task.parameters().byName();
     totalSteps = config.training().totalSteps(task.tokensPerStep(), task.stepsPerEpoch());
     learningRate = new LearningRate(how.learningRate(), config.schedule(), totalSteps);
     optimizer = new AdamW(parameters, task::decays, how);
     averages = how.emaDecay() > 0 ? new AveragedWeights(parameters, how.emaDecay()) : null;
+    reducer = world.reducer(task.parameters());
+    states =
+        world.isFirst() ? new KeepsStates(new StateWriter(folder, config.checkpoints())) : null;
     callbacks = new ArrayList<>();
-    callbacks.add(new WritesSamples());
-    callbacks.add(new WritesMetrics(folder, config.watch(), state.step()));
-    callbacks.addAll(given);
-    states = new KeepsStates(new StateWriter(folder, config.checkpoints()));
-    callbacks.add(states); // last: when it writes, everything else about the step is on the disk
+    if (states != null) {
+      callbacks.add(new WritesSamples());
+      callbacks.add(new WritesMetrics(folder, config.watch(), state.step()));
+      callbacks.addAll(given);
+      callbacks.add(states); // last: when it writes, everything else about the step is on the disk
+    }
   }
 
   /// How a part of a run ended.
@@ -78,45 +98,100 @@ public final class Trainer implements AutoCloseable {
   /// @param steps done in all
   public record Result(Path folder, int steps, Callback.End end) {}
 
-  /// Begins a run.
+  /// Begins a run of one process.
   ///
   /// @param out a folder that is missing or empty
   /// @throws InvalidInputException if anything about the input is wrong; then nothing is left in
   ///   `out`
   public static Trainer start(RunConfig config, Path out, Callback... callbacks) {
-    Torch.device(config.device());
-    RunFolder folder = RunFolder.create(out);
+    return start(config, out, new SingleWorld(), callbacks);
+  }
+
+  /// Begins a run of several processes, each of which calls this.
+  ///
+  /// @param out a folder that all of them see; missing or empty
+  /// @param world stays open as long as the trainer; the caller closes it
+  /// @param callbacks told in the first process alone
+  public static Trainer start(RunConfig config, Path out, World world, Callback... callbacks) {
+    return told(
+        world,
+        () -> {
+          Torch.device(config.device());
+          RunFolder folder = world.isFirst() ? RunFolder.create(out) : RunFolder.of(out);
+          try {
+            if (world.isFirst()) {
+              folder.saveRunConfig(config); // so that it can be begun anew if it dies now
+            }
+            return begin(folder, config, world, callbacks);
+          } catch (RuntimeException e) {
+            if (world.isFirst()) {
+              folder.discard();
+            }
+            throw e;
+          }
+        });
+  }
+
+  private static Trainer begin(
+      RunFolder folder, RunConfig config, World world, Callback... callbacks) {
+    Task task = open(folder, config, null, world, callbacks);
     try {
-      Task task = LanguageTask.open(config, out, null, preparing(callbacks));
-      try {
-        folder.saveRunConfig(config);
-        var state = TrainingState.initial(1, task.fingerprints());
-        return new Trainer(folder, config, task, state, List.of(callbacks));
-      } catch (RuntimeException e) {
-        task.close();
-        throw e;
-      }
+      var state = TrainingState.initial(world.size(), task.fingerprints());
+      world.agree(facts(config, state));
+      return new Trainer(world, folder, config, task, state, List.of(callbacks));
     } catch (RuntimeException e) {
-      folder.discard();
+      task.close();
       throw e;
     }
   }
 
-  /// Goes on with a run from its last saved state.
+  /// Goes on with a run from its last saved state; one that died before its first begins anew.
   ///
   /// @param changes keys to change; only those that leave the model and its data alone
   /// @throws InvalidInputException if there is nothing to resume, or the data or a key differs
   public static Trainer resume(Path out, ObjectNode changes, Callback... callbacks) {
-    RunFolder folder = RunFolder.reopen(out);
+    return resume(out, changes, new SingleWorld(), callbacks);
+  }
+
+  /// The same in several processes, each of which calls this; there may be more or fewer than
+  /// before.
+  public static Trainer resume(Path out, ObjectNode changes, World world, Callback... callbacks) {
+    return told(
+        world,
+        () -> {
+          if (!world.isFirst()) {
+            world.barrier(); // until the folder is in order
+          }
+          RunFolder folder = world.isFirst() ? RunFolder.reopen(out) : RunFolder.of(out);
+          if (world.isFirst()) {
+            world.barrier();
+          }
+          RunConfig config = ResumeRules.apply(folder.readRunConfig(), changes);
+          return folder.hasState()
+              ? goOn(folder, config, world, callbacks)
+              : begin(folder, config, world, callbacks);
+        });
+  }
+
+  private static Trainer goOn(
+      RunFolder folder, RunConfig config, World world, Callback... callbacks) {
     TrainingState state = folder.readState();
-    RunConfig config = ResumeRules.apply(folder.readRunConfig(), changes);
-    Task task = LanguageTask.open(config, out, folder.training(), preparing(callbacks));
+    Task task = open(folder, config, folder.training(), world, callbacks);
     Trainer trainer = null;
     try {
       ResumeRules.sameFingerprints(state.fingerprints(), task.fingerprints());
-      trainer = new Trainer(folder, config, task, state, List.of(callbacks));
+      world.agree(facts(config, state));
+      if (state.processes() != world.size()) {
+        preparing(world, callbacks)
+            .accept(
+                "trained by %d processes so far, now by %d: gradients are summed in another order, so results differ in their last bits"
+                    .formatted(state.processes(), world.size()));
+      }
+      trainer = new Trainer(world, folder, config, task, state, List.of(callbacks));
       trainer.restore();
-      folder.saveRunConfig(config);
+      if (world.isFirst()) {
+        folder.saveRunConfig(config);
+      }
       return trainer;
     } catch (RuntimeException e) {
       if (trainer == null) {
@@ -128,8 +203,58 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private static Consumer<String> preparing(Callback... callbacks) {
+  /// What the task needs on the disk is made by the first process, and found by the others.
+  private static Task open(
+      RunFolder folder,
+      RunConfig config,
+      @Nullable Path stored,
+      World world,
+      Callback... callbacks) {
+    if (world.size() > 1 && config.training().carryState()) {
+      throw new InvalidInputException(
+          "training.carry_state is for one process, but there are %d".formatted(world.size()));
+    }
+    RunConfig own =
+        world.size() > 1 && config.device().equals("cuda")
+            ? config.withDevice("cuda:" + world.localRank())
+            : config;
+    if (!world.isFirst()) {
+      world.barrier();
+    }
+    Task task = LanguageTask.open(own, folder.path(), stored, preparing(world, callbacks));
+    if (world.isFirst()) {
+      world.barrier();
+    }
+    return task;
+  }
+
+  /// What all processes must have alike.
+  private static Map<String, String> facts(RunConfig config, TrainingState state) {
+    var facts = new LinkedHashMap<String, String>(state.fingerprints());
+    facts.put("configuration", RunConfigFile.fingerprint(config));
+    facts.put("step", Integer.toString(state.step()));
+    facts.put("libtorch", Torch.version());
+    facts.put("java", System.getProperty("java.version", "unknown"));
+    return facts;
+  }
+
+  /// Does something, and tells the other processes if it fails.
+  private static <T> T told(World world, Supplier<T> body) {
+    try {
+      return body.get();
+    } catch (RankFailedException e) {
+      throw e; // they know
+    } catch (RuntimeException e) {
+      world.fail(String.valueOf(e.getMessage()));
+      throw e;
+    }
+  }
+
+  private static Consumer<String> preparing(World world, Callback... callbacks) {
     return what -> {
+      if (!world.isFirst()) {
+        return;
+      }
       for (Callback callback : callbacks) {
         callback.onPreparing(what);
       }
@@ -170,7 +295,7 @@ public final class Trainer implements AutoCloseable {
   ///   the last saved state stays
   public Result run(BooleanSupplier stopRequested) {
     try {
-      return steps(stopRequested);
+      return told(world, () -> steps(stopRequested));
     } catch (RuntimeException e) {
       for (Callback callback : callbacks) {
         try {
@@ -190,17 +315,14 @@ public final class Trainer implements AutoCloseable {
       validate();
       tell(callback -> callback.onBoundary(run));
     } else {
-      lookForTheEnd();
+      lookForTheEnd(false);
     }
     while (ending == null) {
       step();
-      lookForTheEnd();
+      lookForTheEnd(stopRequested.getAsBoolean());
       if (finished || state.step() % config.validation().every() == 0) {
         validate();
-        lookForTheEnd(); // patience
-      }
-      if (ending == null && stopRequested.getAsBoolean()) {
-        ending = "asked to stop";
+        lookForTheEnd(false); // patience
       }
       long began = System.nanoTime();
       tell(callback -> callback.onBoundary(run));
@@ -209,33 +331,52 @@ public final class Trainer implements AutoCloseable {
     return end(ending);
   }
 
-  private void lookForTheEnd() {
-    if (ending != null) {
+  /// Decides alike in all processes: what only one of them knows is put to the vote.
+  private void lookForTheEnd(boolean stopRequested) {
+    TrainingConfig limits = config.training();
+    boolean timeOver = limits.minutes() > 0 && state.seconds() >= limits.minutes() * 60;
+    double[] votes = world.sums(timeOver ? 1 : 0, stopRequested ? 1 : 0, ending == null ? 0 : 1);
+    if (finished) {
       return;
     }
-    TrainingConfig limits = config.training();
     int patience = config.validation().patience();
+    String over = null;
     if (state.step() >= totalSteps) {
-      ending = "all steps are done";
-    } else if (limits.minutes() > 0 && state.seconds() >= limits.minutes() * 60) {
-      ending = "the time is over";
+      over = "all steps are done";
+    } else if (votes[0] > 0) {
+      over = "the time is over";
     } else if (patience > 0 && state.validationsWithoutGain() > patience) {
-      ending = "no better validation for " + state.validationsWithoutGain() + " in a row";
+      over = "no better validation for " + state.validationsWithoutGain() + " in a row";
     }
-    finished = ending != null;
+    finished = over != null;
+    if (over != null) {
+      ending = over;
+    } else if (ending == null && votes[1] + votes[2] > 0) {
+      ending = "asked to stop";
+    }
   }
 
   private Result end(String why) {
-    states.await(); // the best model is read back from the disk
+    if (states != null) {
+      states.await(); // the best model is read back from the disk
+    }
+    world.barrier();
     long maxTokens = finished ? 0 : config.validation().tokens();
     Task.Tally tally =
         state.bestLoss() == null // no validation was finite, so no model was stored
-            ? task.validate(maxTokens, Task.Share.ALL)
-            : task.validateStored(folder.path(), maxTokens, Task.Share.ALL);
-    Validation best = task.measure(tally);
-    var end = new Callback.End(why, finished, best);
+            ? task.validate(maxTokens, share())
+            : task.validateStored(folder.path(), maxTokens, share());
+    var end = new Callback.End(why, finished, measure(tally));
     tell(callback -> callback.onEnd(run, end));
     return new Result(folder.path(), state.step(), end);
+  }
+
+  private Task.Share share() {
+    return new Task.Share(world.rank(), world.size());
+  }
+
+  private Validation measure(Task.Tally own) {
+    return task.measure(new Task.Tally(world.sums(own.sums())));
   }
 
   // ---- a step
@@ -245,15 +386,22 @@ public final class Trainer implements AutoCloseable {
     int number = state.step();
     task.parameters().zeroGradients();
     List<Task.Part> parts = parts(number);
-    long targets = parts.stream().mapToLong(Task.Part::targets).sum();
+    double targets = world.sum((double) parts.stream().mapToLong(Task.Part::targets).sum());
     times.data(System.nanoTime() - began);
     double loss = 0;
     task.training(true);
     for (int i = 0; i < parts.size(); i++) {
-      Torch.seed(seed(number, i)); // dropout
+      Torch.seed(seed(number, firstRow(i))); // dropout
+      if (i == parts.size() - 1) {
+        reducer.begin();
+      }
       loss += backward(parts.get(i), Math.max(1, targets));
     }
     task.training(false);
+    long waiting = System.nanoTime();
+    reducer.finish();
+    loss = world.sum(loss);
+    times.reduce(System.nanoTime() - waiting);
     move(number, loss, parts, began);
     if (state.skippedInRow() > config.training().maxSkipped()) {
       throw new InvalidInputException(
@@ -262,21 +410,28 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /// The batch in the order in which its parts are computed.
+  /// This process's rows of the batch in the order in which they are computed.
   private List<Task.Part> parts(int number) {
-    int count = config.training().accumulate();
-    int rows = config.training().batchSize() / count;
     var parts = new ArrayList<Task.Part>();
-    for (int i = 0; i < count; i++) {
-      parts.add(task.part(number, i * rows, (i + 1) * rows));
+    for (int i = 0; i < config.training().accumulate(); i++) {
+      int from = firstRow(i);
+      int to = firstRow(i + 1);
+      if (from < to) { // else there are more parts than rows here
+        parts.add(task.part(number, from, to));
+      }
     }
     return parts;
+  }
+
+  private int firstRow(int part) {
+    Share own = world.share(config.training().batchSize());
+    return own.from() + (int) ((long) own.rows() * part / config.training().accumulate());
   }
 
   /// Adds a part's share of the gradients.
   ///
   /// @return its share of the mean loss
-  private double backward(Task.Part part, long targets) {
+  private double backward(Task.Part part, double targets) {
     long began = System.nanoTime();
     try (var _ = new PointerScope()) {
       Tensor share = part.lossSum().mul(new Scalar(1.0 / targets));
@@ -335,9 +490,9 @@ public final class Trainer implements AutoCloseable {
     times.around(System.nanoTime() - now);
   }
 
-  private long seed(int step, int part) {
+  private long seed(int step, int firstRow) {
     long mixed = config.training().seed() * 0x9E3779B97F4A7C15L + step;
-    return new SplittableRandom(mixed + 0x632BE59BD9B4E019L * part).nextLong();
+    return new SplittableRandom(mixed + 0x632BE59BD9B4E019L * firstRow).nextLong();
   }
 
   // ---- validation
@@ -345,8 +500,7 @@ public final class Trainer implements AutoCloseable {
   private void validate() {
     long began = System.nanoTime();
     try (var _ = averages == null ? null : averages.swap()) {
-      Validation validation =
-          task.measure(task.validate(config.validation().tokens(), Task.Share.ALL));
+      Validation validation = measure(task.validate(config.validation().tokens(), share()));
       boolean best = state.isBest(validation.loss());
       state = state.afterValidation(validation.loss(), 0);
       tell(callback -> callback.onValidation(run, validation, best));
@@ -443,6 +597,7 @@ public final class Trainer implements AutoCloseable {
         failure = failure == null ? e : failure;
       }
     }
+    reducer.close();
     optimizer.close();
     if (averages != null) {
       averages.close();

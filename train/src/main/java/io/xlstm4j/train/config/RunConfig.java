@@ -146,6 +146,22 @@ public record RunConfig(
     return StrictBinder.toRecord((ObjectNode) tree.get(name), type, source + ": " + name);
   }
 
+  /// The same on another device.
+  public RunConfig withDevice(String other) {
+    return new RunConfig(
+        model,
+        data,
+        training,
+        optimizer,
+        schedule,
+        validation,
+        checkpoints,
+        watch,
+        samples,
+        other,
+        backend);
+  }
+
   /// Every key with its value, as [#with] takes them.
   public ObjectNode toTree() {
     ObjectNode values =

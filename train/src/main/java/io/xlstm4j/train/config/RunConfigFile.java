@@ -1,5 +1,7 @@
 package io.xlstm4j.train.config;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -12,6 +14,9 @@ import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 
 /// Run configurations as YAML.
 public final class RunConfigFile {
@@ -89,6 +94,16 @@ public final class RunConfigFile {
       return value == null || value.isMissingNode() ? YAML.nullNode() : value;
     } catch (JsonProcessingException e) {
       throw new InvalidInputException("\"" + pair + "\": the value is not YAML", e);
+    }
+  }
+
+  /// 64 hexadecimal digits that differ where two configurations do.
+  public static String fingerprint(RunConfig config) {
+    try {
+      var digest = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of().formatHex(digest.digest(toYaml(config).getBytes(UTF_8)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every Java platform has SHA-256", e);
     }
   }
 

@@ -1,0 +1,71 @@
+package io.xlstm4j.cli;
+
+import io.xlstm4j.train.parallel.LocalRanks;
+import io.xlstm4j.train.parallel.Rendezvous;
+import java.lang.ProcessBuilder.Redirect;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+
+/// Options that start several processes of the same command, which train one model together.
+final class RanksOptions {
+  private static final List<String> NAMES =
+      List.of("--nproc", "--nnodes", "--node-rank", "--rendezvous", "--rank-timeout");
+
+  @Option(names = "--nproc", paramLabel = "N", description = "processes on this machine; default 1")
+  private int processes = 1;
+
+  @Option(names = "--nnodes", paramLabel = "N", description = "machines; default 1")
+  private int nodes = 1;
+
+  @Option(names = "--node-rank", paramLabel = "R", description = "which of them this is, from 0")
+  private int nodeRank;
+
+  @Option(
+      names = "--rendezvous",
+      paramLabel = "HOST:PORT",
+      description = "where machine 0 can be reached")
+  private @Nullable String rendezvous;
+
+  @Option(
+      names = "--rank-timeout",
+      paramLabel = "SECONDS",
+      description = "how long processes wait for one of them; default ${DEFAULT-VALUE}")
+  private long timeoutSeconds = Rendezvous.DEFAULT_TIMEOUT.toSeconds();
+
+  /// Whether this process is to start others, and not to train itself.
+  boolean startsProcesses() {
+    return processes > 1 || nodes > 1;
+  }
+
+  /// Starts the processes and waits for them.
+  ///
+  /// @return the exit code of the first that failed, else 0
+  int run(CommandSpec spec) {
+    var plan =
+        new LocalRanks.Plan(
+            processes, nodes, nodeRank, rendezvous, Duration.ofSeconds(timeoutSeconds));
+    List<String> arguments = without(spec.commandLine().getParseResult().originalArgs());
+    var command = new ArrayList<String>();
+    command.add(spec.name());
+    command.addAll(arguments);
+    return new LocalRanks(plan, Main.class, command).run(Redirect.INHERIT, Terminal.errors());
+  }
+
+  /// The arguments of the command without the options of this class.
+  private static List<String> without(List<String> arguments) {
+    var kept = new ArrayList<String>();
+    for (int i = 0; i < arguments.size(); i++) {
+      String argument = arguments.get(i);
+      if (NAMES.contains(argument)) {
+        i++; // its value
+      } else if (NAMES.stream().noneMatch(name -> argument.startsWith(name + "="))) {
+        kept.add(argument);
+      }
+    }
+    return kept;
+  }
+}
