@@ -159,7 +159,8 @@ class WorldTest {
                 while (!Files.exists(out) || Files.readString(out).isEmpty()) {
                   Threads.sleep(50);
                 }
-                long pid = Long.parseLong(Files.readString(out).strip().substring("asleep ".length()));
+                long pid =
+                    Long.parseLong(Files.readString(out).strip().substring("asleep ".length()));
                 ProcessHandle.of(pid).orElseThrow().destroyForcibly();
               } catch (IOException e) {
                 throw new IllegalStateException(e);
