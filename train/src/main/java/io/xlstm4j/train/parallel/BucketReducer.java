@@ -4,7 +4,7 @@ import io.xlstm4j.torch.Parameters;
 import io.xlstm4j.torch.Tensors;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.EnumMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,6 +13,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.VoidTensorHook;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// Sums gradients in buckets, while the backward pass still computes others.
@@ -148,10 +149,9 @@ final class BucketReducer implements GradientReducer {
   }
 
   private void fill(List<Slot> part) {
-    var byType = new HashMap<Object, List<Slot>>();
+    var byType = new EnumMap<ScalarType, List<Slot>>(ScalarType.class);
     for (Slot slot : part) {
-      List<Slot> open =
-          byType.computeIfAbsent(slot.parameter.scalar_type(), _ -> new ArrayList<>());
+      List<Slot> open = byType.computeIfAbsent(type(slot), _ -> new ArrayList<>());
       if (bytes(open) + bytes(List.of(slot)) > BUCKET_BYTES && !open.isEmpty()) {
         buckets.add(new Bucket(List.copyOf(open)));
         open.clear();
@@ -159,9 +159,13 @@ final class BucketReducer implements GradientReducer {
       open.add(slot);
     }
     slots.stream() // the order of slots and not of the map, the same on all ranks
-        .map(slot -> byType.remove(slot.parameter.scalar_type()))
+        .map(slot -> byType.remove(type(slot)))
         .filter(open -> open != null && !open.isEmpty())
         .forEach(open -> buckets.add(new Bucket(List.copyOf(open))));
+  }
+
+  private static ScalarType type(Slot slot) {
+    return slot.parameter.scalar_type().intern(); // the presets make a new constant each time
   }
 
   private static long bytes(List<Slot> slots) {

@@ -272,7 +272,7 @@ final class Hub implements AutoCloseable {
       member.lateBeats = behind ? member.lateBeats + 1 : 0;
       if (!member.left && member.silentBeats > Pulse.SILENT) {
         fail(Causes.silent(member.rank, members.length));
-      } else if (member.lateBeats > pulse.patience()) {
+      } else if (member.lateBeats > pulse.patience() && member.silentBeats < Pulse.SHORT) {
         fail(
             "rank %d of %d lives but kept the others waiting for %d s; see what it does, or raise %s"
                 .formatted(

@@ -234,13 +234,13 @@ public final class LocalRanks {
   }
 
   private void kill() {
-    all().forEach(Process::destroyForcibly);
+    all().forEach(process -> process.toHandle().destroyForcibly()); // keeps what they said
   }
 
   /// Asks the ranks to stop where they may.
   public synchronized void stop() {
     stopping = true;
-    processes.forEach(Process::destroy);
+    processes.forEach(process -> process.toHandle().destroy());
   }
 
   private void stopAndWait() {

@@ -36,7 +36,7 @@ public final class RankProgram {
       } catch (RankFailedException e) {
         throw e;
       } catch (RuntimeException e) {
-        world.fail(e.getMessage());
+        world.fail(String.valueOf(e.getMessage()));
         throw e;
       }
     } catch (InvalidInputException e) {

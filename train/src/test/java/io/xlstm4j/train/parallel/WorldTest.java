@@ -159,7 +159,8 @@ class WorldTest {
                 while (!Files.exists(out) || Files.readString(out).isEmpty()) {
                   Threads.sleep(50);
                 }
-                long pid = Long.parseLong(Files.readString(out).strip().split(" ")[1]);
+                long pid =
+                    Long.parseLong(Files.readString(out).strip().substring("asleep ".length()));
                 ProcessHandle.of(pid).orElseThrow().destroyForcibly();
               } catch (IOException e) {
                 throw new IllegalStateException(e);
@@ -175,7 +176,7 @@ class WorldTest {
   @Test
   void a_port_in_use_is_one_line() throws IOException {
     try (var socket = new ServerSocket()) {
-      socket.bind(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), 0));
+      socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
       int port = socket.getLocalPort();
       var rendezvous = new Rendezvous("127.0.0.1", port, 0, 2, 0, TIMEOUT);
       assertThatThrownBy(() -> World.join(rendezvous))
@@ -247,8 +248,9 @@ class WorldTest {
       })
   void a_wrong_environment_is_one_line_that_names_the_variable(String variables, String message) {
     var environment = new HashMap<String, String>();
-    for (String variable : variables.split(" ")) {
-      environment.put(variable.split("=")[0], variable.split("=")[1]);
+    for (String variable : variables.split(" ", -1)) {
+      int sign = variable.indexOf('=');
+      environment.put(variable.substring(0, sign), variable.substring(sign + 1));
     }
     assertThatThrownBy(() -> World.of(environment))
         .isInstanceOf(InvalidInputException.class)
