@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
 import java.io.PrintWriter;
@@ -124,6 +125,7 @@ final class TrainCommand implements Callable<Integer> {
       DryRun.print(RunConfig.DEFAULT.with(said, source), console);
       return ExitCode.OK;
     }
+    LocalRanks.whenLauncherIsGone(() -> Runtime.getRuntime().halt(ExitCode.SOFTWARE));
     try (World world = World.of(System.getenv())) {
       var report = new TrainingReport(console, Terminal.isInteractive());
       try (Trainer trainer = trainer(said, source, world, report)) {

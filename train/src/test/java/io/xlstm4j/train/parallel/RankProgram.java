@@ -7,8 +7,8 @@ import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
-import io.xlstm4j.train.AdamW;
-import io.xlstm4j.train.TrainingConfig;
+import io.xlstm4j.train.config.OptimizerConfig;
+import io.xlstm4j.train.optim.AdamW;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -23,8 +23,7 @@ import org.bytedeco.pytorch.Tensor;
 
 /// What the processes of the tests run: small training loops whose phases a test can break into.
 public final class RankProgram {
-  private static final TrainingConfig TRAINING =
-      new TrainingConfig(1, 1, 1e-3, 0.1, 0, 0.1, 0.9, 0.95, 1e-8, 1.0, 1, 1, 0, 1);
+  private static final OptimizerConfig TRAINING = OptimizerConfig.of(1e-3, 0.1, 0.9, 0.95);
 
   private RankProgram() {}
 
@@ -89,7 +88,7 @@ public final class RankProgram {
         GradientReducer reducer = world.reducer(model.parameters())) {
       for (int step = 0; step < steps; step++) {
         step(world, model, reducer, plain, rows, length, step);
-        optimizer.step(TRAINING.learningRate(), TRAINING.clipNorm());
+        move(optimizer, TRAINING.learningRate());
       }
       if (reducer instanceof BucketReducer buckets && steps > 1 && !plain) {
         if (buckets.sentEarly() < steps - 1) {
@@ -153,7 +152,7 @@ public final class RankProgram {
       for (int step = 0; step < seconds.length; step++) {
         long began = System.nanoTime();
         step(world, model, reducer, plain, 16, 256, step);
-        optimizer.step(1e-3, 1.0);
+        move(optimizer, 1e-3);
         seconds[step] = (System.nanoTime() - began) / 1e9;
       }
       double[] late = Arrays.copyOfRange(seconds, 15, seconds.length);
@@ -195,5 +194,10 @@ public final class RankProgram {
         }
       }
     }
+  }
+
+  private static void move(AdamW optimizer, double learningRate) {
+    double norm = optimizer.gradientNorm();
+    optimizer.step(learningRate, norm > 1 ? 1 / norm : 1);
   }
 }
