@@ -121,7 +121,7 @@ public final class LocalRanks {
   }
 
   /// What each process runs.
-  List<String> command() {
+  public List<String> command() {
     return List.copyOf(command);
   }
 
