@@ -26,7 +26,7 @@ import org.bytedeco.pytorch.Tensor;
 final class TrainStep implements Benchmark {
   private static final double LEARNING_RATE = 1e-3;
   private static final double WEIGHT_DECAY = 0.01;
-  private static final long SEED = 0;
+  static final long SEED = 0;
 
   @Override
   public String name() {
@@ -101,8 +101,7 @@ final class TrainStep implements Benchmark {
     }
   }
 
-  private static void step(
-      XlstmLanguageModel model, AdamW optimizer, Tensor inputs, Tensor targets) {
+  static void step(XlstmLanguageModel model, AdamW optimizer, Tensor inputs, Tensor targets) {
     try (var _ = new PointerScope()) {
       model.parameters().zeroGradients();
       model
@@ -116,17 +115,17 @@ final class TrainStep implements Benchmark {
     }
   }
 
-  private static TrainingConfig optimizerConfig(Sizes sizes) {
+  static TrainingConfig optimizerConfig(Sizes sizes) {
     return new TrainingConfig(
         1, sizes.batch(), LEARNING_RATE, 1, 0, WEIGHT_DECAY, 0.9, 0.999, 1e-8, 0, SEED, 1, 0, 1);
   }
 
-  private static Tensor tokens(Random random, Sizes sizes) {
+  static Tensor tokens(Random random, Sizes sizes) {
     return Tensors.of(
         random.ints(sizes.tokens(), 0, sizes.vocab()).toArray(), sizes.batch(), sizes.length());
   }
 
-  private static SequencedMap<String, Object> keys(Sizes sizes) {
+  static SequencedMap<String, Object> keys(Sizes sizes) {
     var keys = new LinkedHashMap<String, Object>();
     keys.put("B", sizes.batch());
     keys.put("S", sizes.length());
