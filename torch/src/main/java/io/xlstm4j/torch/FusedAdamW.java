@@ -2,24 +2,16 @@ package io.xlstm4j.torch;
 
 import io.xlstm4j.kernels.AdamWKernel;
 import io.xlstm4j.kernels.Kernels;
-import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.pytorch.Tensor;
 
 /// Adam's arithmetic on our own kernel, one pass over memory for each parameter: CPU, float32,
 /// contiguous.
 public final class FusedAdamW {
-  private static final AtomicLong MOVES = new AtomicLong();
-
   private FusedAdamW() {}
 
   /// Whether the kernel can take a parameter.
   public static boolean takes(Tensor parameter) {
     return FusedCells.takes(parameter) && parameter.is_contiguous();
-  }
-
-  /// How often a parameter of this process was moved: libtorch's versions do not tell.
-  static long moves() {
-    return MOVES.get();
   }
 
   /// Sum of squares of a gradient, in float64.
@@ -60,7 +52,7 @@ public final class FusedAdamW {
   /// @param square second moment, moved too
   public static void move(
       Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
-    MOVES.incrementAndGet();
+    parameter.unsafeGetTensorImpl().bump_version(); // as any change of libtorch's own does
     Kernels.shared()
         .adamW()
         .move(

@@ -216,7 +216,9 @@ final class FusedLayer {
     RecordedSteps steps = null;
     int at = -1;
     Tensor before = last.data();
-    synchronized (this) {
+    Tensor output;
+    LayerState.Recorded recorded;
+    synchronized (this) { // handles too: another thread's chain ends this one
       if (recording != null && !x.requires_grad()) {
         steps = recording;
         at = recording.claim(last, batch);
@@ -227,13 +229,14 @@ final class FusedLayer {
         recording = steps;
         at = steps.claim(null, batch);
       }
+      output = steps.outputTensor(at);
+      recorded = new LayerState.Recorded(steps, at, steps.zero());
     }
     MemorySegment in = steps.input(at);
     MemorySegment.copy(TensorMemory.segment(x), 0, in, 0, in.byteSize());
     step(batch, in, before, steps.output(at), after);
-    var recorded = new LayerState.Recorded(steps, at, steps.zero());
     List<long[]> shapes = at == 0 ? stateShapes.apply(batch) : last.shapes();
-    return new Output(steps.outputTensor(at), LayerState.ofStep(after, shapes, recorded));
+    return new Output(output, LayerState.ofStep(after, shapes, recorded));
   }
 
   /// A chain's next stretch, or its first.
@@ -266,10 +269,9 @@ final class FusedLayer {
 
   /// Which numbers the parameters hold.
   ///
-  /// @param versions of libtorch's own changes, added up
-  /// @param moves of [FusedAdamW], which libtorch does not see
+  /// @param versions by libtorch's count of changes, added up
   /// @param places of the numbers
-  record Stamp(long versions, long moves, long places) {}
+  record Stamp(long versions, long places) {}
 
   /// The parameters' memory, and their matrices ready for products.
   private record Prepared(Stamp stamp, List<MemorySegment> memory, LayerKernel.Ready ready) {}
@@ -283,7 +285,7 @@ final class FusedLayer {
       versions += parameter._version();
       places = 31 * places + TensorMemory.address(parameter);
     }
-    return new Stamp(versions, FusedAdamW.moves(), places);
+    return new Stamp(versions, places);
   }
 
   private synchronized Prepared prepared() {

@@ -94,8 +94,7 @@ final class RecordedSteps {
     return all.asSlice(step * bytes, bytes);
   }
 
-  /// The output of a step, owned by the caller's scope, and the number its state needs to join the
-  /// graph.
+  /// The output of a step, owned by the caller's scope.
   synchronized Tensor outputTensor(int step) {
     return split == null ? new Tensor(all) : new Tensor(split.get(step));
   }

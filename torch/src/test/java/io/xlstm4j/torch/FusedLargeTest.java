@@ -148,6 +148,7 @@ class FusedLargeTest {
   @ParameterizedTest
   @EnumSource(WeightMode.class)
   void loss_and_gradients_of_a_model_are_those_of_libtorch(WeightMode mode) {
+    Torch.seed(5);
     try (var _ = new PointerScope();
         var a = new XlstmLanguageModel(config(32, 2, mode));
         var b = new XlstmLanguageModel(config(32, 2, mode))) {
@@ -172,6 +173,7 @@ class FusedLargeTest {
 
   @Test
   void two_backward_passes_add_up_in_the_parameters() {
+    Torch.seed(6);
     try (var _ = new PointerScope();
         var parameters = Parameters.onCpu()) {
       var stack =

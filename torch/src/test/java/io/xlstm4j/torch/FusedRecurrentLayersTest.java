@@ -599,6 +599,31 @@ class FusedRecurrentLayersTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"slstm", "mlstm"})
+  void steps_see_what_the_optimizer_did(String kind) {
+    Torch.seed(11);
+    try (var _ = new PointerScope();
+        var _ = new NoGradGuard();
+        var pair = Pair.of(kind, 6, 5, 2)) {
+      Tensor x = randn(3, 2, 6);
+      var step = new FusedAdamW.Step(1, 1, 0.1, 0.9, 0.999, 1, 1e-8);
+      for (int round = 0; round < 2; round++) {
+        assertNear("round " + round, chain(pair.fused, x), chain(pair.twin, x), TOLERANCE);
+        Torch.seed(12);
+        pair.fused
+            .parameters()
+            .byName()
+            .forEach((name, parameter) -> {
+              Tensor gradient = randn(Ops.shape(parameter));
+              Tensor none = zeros(Ops.shape(parameter));
+              FusedAdamW.move(step, parameter, gradient, none, none.clone());
+              Ops.present(pair.twin.parameters().byName().get(name)).copy_(parameter);
+            });
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"slstm", "mlstm"})
   void a_backward_pass_after_the_layer_was_closed_is_an_exception_and_no_crash(String kind) {
     try (var _ = new PointerScope()) {
       Layer layer = layer(kind, 6, 5, 2);
