@@ -16,7 +16,8 @@ public final class Benchmarks {
           new Linearity(),
           new Prefill(),
           new Decode(),
-          new Startup());
+          new Startup(),
+          new LargeTrainStep());
 
   private Benchmarks() {}
 

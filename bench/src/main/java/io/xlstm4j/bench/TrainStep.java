@@ -25,9 +25,8 @@ import org.bytedeco.pytorch.Tensor;
 /// AdamW with the defaults of PyTorch.
 final class TrainStep implements Benchmark {
   private static final double LEARNING_RATE = 1e-3;
-  private static final OptimizerConfig OPTIMIZER =
-      OptimizerConfig.of(LEARNING_RATE, 0.01, 0.9, 0.999);
-  private static final long SEED = 0;
+  static final OptimizerConfig OPTIMIZER = OptimizerConfig.of(LEARNING_RATE, 0.01, 0.9, 0.999);
+  static final long SEED = 0;
 
   @Override
   public String name() {
@@ -102,8 +101,7 @@ final class TrainStep implements Benchmark {
     }
   }
 
-  private static void step(
-      XlstmLanguageModel model, AdamW optimizer, Tensor inputs, Tensor targets) {
+  static void step(XlstmLanguageModel model, AdamW optimizer, Tensor inputs, Tensor targets) {
     try (var _ = new PointerScope()) {
       model.parameters().zeroGradients();
       model
@@ -118,12 +116,12 @@ final class TrainStep implements Benchmark {
     }
   }
 
-  private static Tensor tokens(Random random, Sizes sizes) {
+  static Tensor tokens(Random random, Sizes sizes) {
     return Tensors.of(
         random.ints(sizes.tokens(), 0, sizes.vocab()).toArray(), sizes.batch(), sizes.length());
   }
 
-  private static SequencedMap<String, Object> keys(Sizes sizes) {
+  static SequencedMap<String, Object> keys(Sizes sizes) {
     var keys = new LinkedHashMap<String, Object>();
     keys.put("B", sizes.batch());
     keys.put("S", sizes.length());

@@ -173,6 +173,6 @@ class BenchmarksTest {
         .isInstanceOf(InvalidInputException.class)
         .hasMessage(
             "there is no benchmark cell; there are train-step, cells, seed, gemm, linearity, "
-                + "prefill, decode, startup");
+                + "prefill, decode, startup, train-step-large");
   }
 }

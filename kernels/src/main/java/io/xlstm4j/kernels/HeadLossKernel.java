@@ -4,8 +4,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
-/// The head of a language model and its loss, forward and backward in one go: `logits = h Wᵀ`,
-/// cross entropy against the targets. Only some rows of logits exist at a time.
+/// The head of a language model and its loss, forward and backward in one go: `logits = h Wᵀ`, the
+/// soft cap if there is one, cross entropy against the targets. Only some rows of logits exist at a
+/// time.
 ///
 /// All memory is float32, contiguous, but the targets. Results never depend on the number of
 /// threads.
@@ -22,18 +23,21 @@ public final class HeadLossKernel {
   /// @param rows tokens
   /// @param dim D
   /// @param classes V
-  public record Size(int rows, int dim, int classes) {
+  /// @param cap bound of the logits, by tanh; 0 for none
+  public record Size(int rows, int dim, int classes, float cap) {
     int rowsAtOnce() {
       return Math.clamp(LOGITS / classes, Math.min(64, rows), rows);
     }
   }
 
   /// @param logits of some rows
+  /// @param capped the same once more where there is a cap: its slope needs them
   /// @param losses `(rows)` float64
-  private record Scratch(MemorySegment logits, MemorySegment losses) {
+  private record Scratch(MemorySegment logits, MemorySegment capped, MemorySegment losses) {
     static Scratch in(Workspace from, Size size) {
       return new Scratch(
           from.floats((long) size.rowsAtOnce() * size.classes),
+          from.floats(size.cap > 0 ? (long) size.rowsAtOnce() * size.classes : 0),
           from.bytes((long) size.rows * Double.BYTES));
     }
   }
@@ -99,12 +103,23 @@ public final class HeadLossKernel {
       MemorySegment loss =
           work.losses.asSlice((long) row * Double.BYTES, (long) count * Double.BYTES);
       linear.forward(part, h, forward, null, null, logits, workers);
+      MemorySegment all = rows(work.logits, 0, count, size.classes);
+      if (size.cap > 0) {
+        kernels.softCap().forward(size.cap, all, all, workers);
+      }
       if (gradients == null || back == null) {
         kernels.crossEntropy().losses(entropy, logits, target, loss, workers);
       } else {
+        if (size.cap > 0) {
+          rows(work.capped, 0, count, size.classes).copyFrom(all);
+        }
         kernels
             .crossEntropy()
             .lossesAndGradient(entropy, logits, target, loss, gradients.scale, workers);
+        if (size.cap > 0) {
+          MemorySegment capped = rows(work.capped, 0, count, size.classes);
+          kernels.softCap().backward(size.cap, capped, all, all, workers);
+        }
         var dHidden = new Rows(rows(gradients.hidden, row, count, size.dim), size.dim);
         linear.backwardInput(part, logits, back, null, dHidden, workers);
         linear.backwardWeight(part, h, logits, gradients.w, null, row > 0, workers);

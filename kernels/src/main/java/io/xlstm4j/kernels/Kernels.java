@@ -23,6 +23,10 @@ public final class Kernels {
   private final ElementwiseKernel elementwise;
   private final MlstmBlockKernel mlstmBlock;
   private final SlstmBlockKernel slstmBlock;
+  private final SoftCapKernel softCap;
+  private final SwiGluKernel swiGlu;
+  private final ScaledNormKernel scaledNorm;
+  private final LargeBlockKernel largeBlock;
 
   private final @Nullable Kernels alone;
   private final RowKernels rows;
@@ -48,6 +52,10 @@ public final class Kernels {
     alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), vectorized);
     mlstmBlock = new MlstmBlockKernel(this);
     slstmBlock = new SlstmBlockKernel(this);
+    softCap = vectorized ? new VectorSoftCapKernel() : new ScalarSoftCapKernel();
+    swiGlu = vectorized ? new VectorSwiGluKernel() : new ScalarSwiGluKernel();
+    scaledNorm = vectorized ? new VectorScaledNormKernel() : new ScalarScaledNormKernel();
+    largeBlock = new LargeBlockKernel(this);
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -146,6 +154,22 @@ public final class Kernels {
 
   public SlstmBlockKernel slstmBlock() {
     return slstmBlock;
+  }
+
+  public SoftCapKernel softCap() {
+    return softCap;
+  }
+
+  public SwiGluKernel swiGlu() {
+    return swiGlu;
+  }
+
+  public ScaledNormKernel scaledNorm() {
+    return scaledNorm;
+  }
+
+  public LargeBlockKernel largeBlock() {
+    return largeBlock;
   }
 
   /// Whether the Vector API is used.

@@ -75,7 +75,7 @@ class CrossEntropyKernelTest {
       MemorySegment w = gaussian(arena, random, classes * dim, 1);
       long[] wanted = random.longs(rows, -1, classes).toArray();
       MemorySegment targets = longs(arena, wanted);
-      var size = new HeadLossKernel.Size(rows, dim, classes);
+      var size = new HeadLossKernel.Size(rows, dim, classes, 0);
       assertThat(size.rowsAtOnce()).isLessThan(rows);
       MemorySegment scratch = arena.allocate(kernels.headLoss().scratchBytes(size), 64);
       MemorySegment dHidden = arena.allocate(hidden.byteSize(), 64);

@@ -134,6 +134,11 @@ final class Execution {
     return x.numel() < WORTH_SHARING ? FUSED_LAYERS_ALONE : FUSED_LAYERS;
   }
 
+  /// Whether our own kernels compute what they can.
+  boolean fuses() {
+    return backend == Backend.FUSED;
+  }
+
   /// Whether whole blocks are computed by our own kernels.
   boolean fuses(Tensor x) {
     return backend == Backend.FUSED && FusedCells.takes(x);

@@ -52,6 +52,7 @@ public final class FusedAdamW {
   /// @param square second moment, moved too
   public static void move(
       Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
+    parameter.unsafeGetTensorImpl().bump_version(); // as any change of libtorch's own does
     Kernels.shared()
         .adamW()
         .move(

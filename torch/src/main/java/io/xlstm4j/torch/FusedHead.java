@@ -19,14 +19,16 @@ final class FusedHead {
   /// @param hidden `(B, S, D)`
   /// @param weight the head `(V, D)`, a parameter of `store`
   /// @param targets `(B, S)` int64; negative ones are ignored
+  /// @param cap bound of the logits, by tanh; 0 for none
   /// @param mean over the targets that are not ignored; else the sum
   /// @return one number
   Tensor crossEntropy(
-      Parameters store, Tensor hidden, Tensor weight, Tensor targets, boolean mean) {
+      Parameters store, Tensor hidden, Tensor weight, Tensor targets, double cap, boolean mean) {
     Tensor h = hidden.contiguous();
     Tensor t = targets.contiguous();
     int rows = (int) t.numel();
-    var size = new HeadLossKernel.Size(rows, (int) weight.size(1), (int) weight.size(0));
+    var size =
+        new HeadLossKernel.Size(rows, (int) weight.size(1), (int) weight.size(0), (float) cap);
     double share = 1;
     if (mean) {
       share /= t.ge(Ops.number(0)).sum().item_double();

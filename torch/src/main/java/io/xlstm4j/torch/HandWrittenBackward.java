@@ -2,6 +2,8 @@ package io.xlstm4j.torch;
 
 import static org.bytedeco.pytorch.global.torch.empty;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -86,7 +88,44 @@ final class HandWrittenBackward {
       List<Tensor> kept,
       Backward backward,
       @Nullable Tensor leaf) {
-    Call call = new Call(backward, inputs, outputs.size());
+    Open open = open(inputs, kept, backward, leaf);
+    outputs.forEach(open::add);
+  }
+
+  /// An operation whose outputs come one after the other. It belongs to a graph and to a thread, as
+  /// tensors do.
+  ///
+  /// @param zero a number that all outputs depend on; the caller keeps it as long as outputs come
+  record Open(Tensor zero, Call call) {
+    /// Ties another output; changed in place.
+    ///
+    /// @return its number among the gradients that the backward pass is given
+    int add(Tensor output) {
+      output.add_(zero);
+      int number = call.outputs();
+      output.register_hook(call.outputHook());
+      return number;
+    }
+
+    /// The same by another handle of the number.
+    Open with(Tensor sameZero) {
+      return new Open(sameZero, call);
+    }
+
+    /// Whether the backward pass has been: what is added now gets no gradient.
+    boolean isSpent() {
+      return call.spent;
+    }
+  }
+
+  /// As [#tieWithParameters], outputs to follow, on a thread that builds graphs.
+  static Open open(List<Tensor> inputs, List<Tensor> kept, Backward backward) {
+    return open(inputs, kept, backward, new Tensor(empty(0).set_requires_grad(true)));
+  }
+
+  private static Open open(
+      List<Tensor> inputs, List<Tensor> kept, Backward backward, @Nullable Tensor leaf) {
+    Call call = new Call(backward, inputs);
     @Nullable Tensor zero = leaf == null ? null : leaf.sum();
     @Nullable Tensor none = leaf; // no elements of something that wants a gradient
     for (int i = 0; i < inputs.size(); i++) {
@@ -110,11 +149,7 @@ final class HandWrittenBackward {
       zero = zero.add(holding(none, memory));
     }
     zero.register_hook(call.computeHook());
-    for (int i = 0; i < outputs.size(); i++) {
-      Tensor output = outputs.get(i);
-      output.add_(zero);
-      output.register_hook(call.outputHook(i));
-    }
+    return new Open(zero, call);
   }
 
   /// Whether a graph is being built at all.
@@ -133,24 +168,22 @@ final class HandWrittenBackward {
   }
 
   /// One forward pass and the hooks of its backward pass.
-  private static final class Call {
+  static final class Call {
     private final Backward backward;
     private final long[][] shapes;
     private final VoidTensorHook onZero;
-    private final VoidTensorHook[] onOutputs;
+    private final List<VoidTensorHook> onOutputs = new ArrayList<>();
     private final @Nullable TensorTensorHook[] onInputs;
-    private final @Nullable Tensor[] outputGradients;
+    private @Nullable Tensor[] outputGradients = {};
     private Tensor[] gradients = {};
     private int wanted;
     private int handedOut;
-    private boolean spent;
+    private volatile boolean spent;
 
-    Call(Backward backward, List<Tensor> inputs, int outputs) {
+    Call(Backward backward, List<Tensor> inputs) {
       this.backward = backward;
       shapes = inputs.stream().map(Ops::shape).toArray(long[][]::new);
       onInputs = new TensorTensorHook[inputs.size()];
-      onOutputs = new VoidTensorHook[outputs];
-      outputGradients = new Tensor[outputs];
       onZero =
           new VoidTensorHook() {
             @Override
@@ -171,7 +204,13 @@ final class HandWrittenBackward {
       return onZero;
     }
 
-    VoidTensorHook outputHook(int index) {
+    int outputs() {
+      return onOutputs.size();
+    }
+
+    VoidTensorHook outputHook() {
+      int index = outputs();
+      outputGradients = Arrays.copyOf(outputGradients, index + 1);
       var hook =
           new VoidTensorHook() {
             @Override
@@ -180,7 +219,7 @@ final class HandWrittenBackward {
             }
           };
       hook.retainReference();
-      onOutputs[index] = hook;
+      onOutputs.add(hook);
       return hook;
     }
 

@@ -1,8 +1,10 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.config.LargeModelConfig;
+import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /// A block of the Large family: `x + mlstm(norm(x))`, then `x + ffn(norm(x))` (spec 3.4).
 final class LargeBlock implements Block {
@@ -10,6 +12,8 @@ final class LargeBlock implements Block {
   private final LargeMlstmLayer mlstmLayer;
   private final LargeNorms.RmsNorm normFfn;
   private final SwiGlu ffn;
+  private final Execution execution;
+  private final @Nullable FusedLargeBlock fused; // null if there are biases but the gates'
 
   LargeBlock(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
     int dim = config.embeddingDim();
@@ -17,6 +21,18 @@ final class LargeBlock implements Block {
     mlstmLayer = new LargeMlstmLayer(at.at("mlstm_layer"), config, execution);
     normFfn = LargeNorms.RmsNorm.create(at.at("norm_ffn"), dim, config);
     ffn = new SwiGlu(at.at("ffn"), config);
+    this.execution = execution;
+    fused = config.useBias() ? null : new FusedLargeBlock(at.store(), weights(), config);
+  }
+
+  /// As [FusedLargeBlock] takes them.
+  private List<List<Tensor>> weights() {
+    var all = new ArrayList<List<Tensor>>();
+    all.add(List.of(normMlstm.weight()));
+    all.addAll(mlstmLayer.weights());
+    all.add(List.of(normFfn.weight()));
+    all.addAll(ffn.weights());
+    return all;
   }
 
   /// There is no convolution to remember.
@@ -36,6 +52,9 @@ final class LargeBlock implements Block {
   public Output forward(Tensor x, BlockState last, SequenceLayout layout) {
     if (!(last instanceof State state)) {
       throw Block.foreign("xLSTM Large", last);
+    }
+    if (fused != null && execution.fuses(x) && execution.fuses(normMlstm.weight())) {
+      return fused.forward(x, state, layout);
     }
     Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
     Tensor y = x.add(layer.x());

@@ -1,6 +1,8 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.config.LargeModelConfig;
+import java.util.ArrayList;
+import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
 /// The mLSTM layer of the Large family (spec 3.4): no convolution, no skip, soft-capped gates.
@@ -29,6 +31,14 @@ final class LargeMlstmLayer {
             dim,
             Init.wang(dim, config.numBlocks()),
             config.useBias() ? Init.constant(0) : null);
+  }
+
+  /// As [FusedLargeBlock] takes them: projections, gates and their biases, norm, output.
+  List<List<Tensor>> weights() {
+    var all = new ArrayList<>(projections.weights());
+    all.add(List.of(multiheadNorm.weight()));
+    all.add(List.of(outProj.weight()));
+    return all;
   }
 
   /// @param x `(B, S, D)`, normed

@@ -19,6 +19,11 @@ final class LargeNorms {
       return new RmsNorm(Scale.create(at, dim, config));
     }
 
+    /// Per channel.
+    Tensor weight() {
+      return scale.weight;
+    }
+
     Tensor forward(Tensor x) {
       Tensor wide = scale.wide(x);
       Tensor y =
@@ -32,6 +37,11 @@ final class LargeNorms {
   record MultiHeadLayerNorm(Scale scale) {
     static MultiHeadLayerNorm create(Parameters.Prefix at, long dim, LargeModelConfig config) {
       return new MultiHeadLayerNorm(Scale.create(at, dim, config));
+    }
+
+    /// Per channel.
+    Tensor weight() {
+      return scale.weight;
     }
 
     /// @param x `(B, S, NH, DHV)`

@@ -11,6 +11,9 @@ sealed interface LargeProjections {
   /// @param x `(B, S, D)`
   Projected of(Tensor x);
 
+  /// Rows of q, k, v and o; of i and f; the biases of i and f: each stacked from these parameters.
+  List<List<Tensor>> weights();
+
   /// Queries, keys, values, and the gates before soft cap and activation.
   ///
   /// @param q, k `(B, S, NH DHQK)`
@@ -52,6 +55,14 @@ sealed interface LargeProjections {
           ogatePreact.forward(x),
           igatePreact.forward(x),
           fgatePreact.forward(x));
+    }
+
+    @Override
+    public List<List<Tensor>> weights() {
+      return List.of(
+          List.of(q.weight(), k.weight(), v.weight(), ogatePreact.weight()),
+          List.of(igatePreact.weight(), fgatePreact.weight()),
+          List.of(Ops.present(igatePreact.bias()), Ops.present(fgatePreact.bias())));
     }
   }
 
@@ -98,6 +109,14 @@ sealed interface LargeProjections {
           all.narrow(2, 2 * qkDim + vDim, vDim),
           gates.narrow(2, 0, numHeads),
           gates.narrow(2, numHeads, numHeads));
+    }
+
+    @Override
+    public List<List<Tensor>> weights() {
+      return List.of(
+          List.of(qkvOpreact.weight()),
+          List.of(ifgatePreact.weight()),
+          List.of(Ops.present(ifgatePreact.bias())));
     }
   }
 }

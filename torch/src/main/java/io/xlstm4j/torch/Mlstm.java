@@ -4,8 +4,11 @@ import static org.bytedeco.pytorch.global.torch.silu;
 
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.config.CausalConv1dConfig;
+import io.xlstm4j.kernels.MlstmLayerKernel;
+import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /// An mLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
 /// width, state in and out (paper figure 11, one residual around all).
@@ -14,6 +17,7 @@ import org.bytedeco.pytorch.Tensor;
 public final class Mlstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 2.0;
   private static final int KERNEL_SIZE = 4;
+  private static final List<String> STATE = List.of("conv", "c", "n", "m");
 
   private final Parameters parameters;
   private final Execution execution = new Execution();
@@ -32,6 +36,7 @@ public final class Mlstm implements AutoCloseable {
   private final Norms.MultiHeadLayerNorm headNorm;
   private final Linear learnableSkip;
   private final Linear projDown;
+  private final @Nullable FusedLayer fused; // null for what the kernel cannot take
 
   /// A layer on the CPU in float32, projection factor 2 and 4 taps of convolution.
   ///
@@ -77,14 +82,84 @@ public final class Mlstm implements AutoCloseable {
     learnableSkip =
         Linear.create(at.at("learnable_skip"), memory, hidden, Init.small(memory), null);
     projDown = Linear.create(at.at("proj_down"), hidden, inputDim, Init.wang(inputDim, 1), null);
+    fused = fused(memory);
   }
 
-  /// @param conv the last inputs of the convolution `(B, kernelSize-1, memory width)`
-  /// @param cell the state of the cell
-  public record State(Tensor conv, MlstmCell.State cell) implements Scopes.Tensors {
+  private @Nullable FusedLayer fused(int memory) {
+    if (!FusedLayer.takes(parameters) || conv.taps() < 2) {
+      return null;
+    }
+    var dims =
+        new MlstmLayerKernel.Dims(
+            inputDim, memory, numHeads, headDim, conv.taps(), (float) Norms.EPS);
+    return new FusedLayer(
+        parameters,
+        List.of(
+            norm.weight(),
+            projMemory.weight(),
+            projGate.weight(),
+            conv.weight(),
+            Ops.present(conv.bias()),
+            qProj.weight(),
+            kProj.weight(),
+            vProj.weight(),
+            inputGate.weight(),
+            Ops.present(inputGate.bias()),
+            forgetGate.weight(),
+            Ops.present(forgetGate.bias()),
+            Ops.present(headNorm.weight()),
+            learnableSkip.weight(),
+            projDown.weight()),
+        kernels -> new MlstmLayerKernel(kernels, dims),
+        inputDim,
+        STATE,
+        this::stateShapes);
+  }
+
+  private List<long[]> stateShapes(long batch) {
+    return List.of(
+        new long[] {batch, conv.taps() - 1L, projMemory.weight().size(0)},
+        new long[] {batch, numHeads, headDim, headDim},
+        new long[] {batch, numHeads, headDim},
+        new long[] {batch, numHeads});
+  }
+
+  /// What the layer remembers, in one memory or in parts. A state that a step gave joins the graph
+  /// when its parts are asked for.
+  public static final class State implements Scopes.Tensors {
+    private final LayerState memory;
+
+    /// @param conv the last inputs of the convolution `(B, kernelSize-1, memory width)`
+    /// @param cell the state of the cell
+    public State(Tensor conv, MlstmCell.State cell) {
+      this(LayerState.ofParts(conv, cell.c(), cell.n(), cell.m()));
+    }
+
+    private State(LayerState memory) {
+      this.memory = memory;
+    }
+
+    /// The last inputs of the convolution `(B, kernelSize-1, memory width)`, owned by the caller's
+    /// scope or this state.
+    public Tensor conv() {
+      return memory.parts().getFirst();
+    }
+
+    /// The state of the cell, owned by the caller's scope or this state.
+    public MlstmCell.State cell() {
+      List<Tensor> parts = memory.parts();
+      return new MlstmCell.State(parts.get(1), parts.get(2), parts.get(3));
+    }
+
+    /// The same numbers, without the graph that made them; owned by the caller's scope.
+    public State detached() {
+      return new State(memory.detached());
+    }
+
+    /// What this state owns, for [Scopes.Holder] and the like; not its parts.
     @Override
     public List<Tensor> tensors() {
-      return List.of(conv, cell.c(), cell.n(), cell.m());
+      return memory.tensors();
     }
   }
 
@@ -93,7 +168,13 @@ public final class Mlstm implements AutoCloseable {
   public record Output(Tensor output, State state) implements Scopes.Tensors {
     @Override
     public List<Tensor> tensors() {
-      return List.of(output, state.conv, state.cell.c(), state.cell.n(), state.cell.m());
+      var tensors = new ArrayList<>(state.tensors());
+      tensors.add(output);
+      return tensors;
+    }
+
+    private static Output of(FusedLayer.Output fused) {
+      return new Output(fused.output(), new State(fused.state()));
     }
   }
 
@@ -109,6 +190,9 @@ public final class Mlstm implements AutoCloseable {
 
   /// The state before the first element of `batch` rows.
   public State initialState(long batch) {
+    if (fused != null && execution.fuses()) {
+      return new State(fused.zeroState(batch));
+    }
     Tensor like = Ops.zerosOf(parameters, 1);
     return new State(
         conv.zeroTail(batch, like), MlstmCell.State.zero(batch, numHeads, headDim, headDim, like));
@@ -120,6 +204,9 @@ public final class Mlstm implements AutoCloseable {
   /// @param state the state before it; read, never written
   public Output step(Tensor input, State state) {
     Ops.expectShape("input", input, "(B, D)", -1, inputDim);
+    if (fused != null && execution.fuses(input)) {
+      return Scopes.scoped(() -> Output.of(fused.step(input, state.memory)));
+    }
     Output next = forward(input.unsqueeze(1), state);
     return new Output(next.output.squeeze(1), next.state);
   }
@@ -135,13 +222,16 @@ public final class Mlstm implements AutoCloseable {
   /// Runs a sequence whose rows may be padded or hold several documents.
   public Output forward(Tensor sequence, State state, SequenceLayout layout) {
     Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
-    return Scopes.scoped(() -> run(sequence, state, layout));
+    return Scopes.scoped(() ->
+        fused != null && execution.fuses(sequence)
+            ? Output.of(fused.forward(sequence, state.memory, layout))
+            : run(sequence, state, layout));
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
     Tensor x = execution.layerNorm(norm, sequence);
     Tensor memory = projMemory.forward(x); // (B, S, memory width)
-    CausalConv1d.Output convolved = execution.convSilu(conv, memory, last.conv, layout);
+    CausalConv1d.Output convolved = execution.convSilu(conv, memory, last.conv(), layout);
     Tensor xc = convolved.y();
     MlstmCell.Output cell =
         execution.mlstm(
@@ -150,7 +240,7 @@ public final class Mlstm implements AutoCloseable {
             Ops.atLeastFloat32(vProj.forward(memory)),
             Ops.atLeastFloat32(inputGate.forward(xc)), // (B, S, NH)
             Ops.atLeastFloat32(forgetGate.forward(xc)),
-            last.cell,
+            last.cell(),
             layout);
     Tensor h = headNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DH)
     Tensor gated = h.add(learnableSkip.forward(xc)).mul(silu(projGate.forward(x)));
@@ -161,6 +251,9 @@ public final class Mlstm implements AutoCloseable {
   /// Frees the parameters. Closing twice is harmless.
   @Override
   public void close() {
+    if (fused != null) {
+      fused.close();
+    }
     parameters.close();
   }
 }

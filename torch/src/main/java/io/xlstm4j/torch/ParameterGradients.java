@@ -13,10 +13,22 @@ final class ParameterGradients {
 
   /// @throws IllegalStateException if the parameters were freed
   ParameterGradients(Parameters store, List<Tensor> parameters) {
+    this(store, parameters, parameters.stream().map(p -> empty(store, p)).toList());
+  }
+
+  /// Computed already.
+  ///
+  /// @param gradients of the parameters' shapes, in order
+  ParameterGradients(Parameters store, List<Tensor> parameters, List<Tensor> gradients) {
     store.checkOpen();
     this.store = store;
     this.parameters = parameters;
-    this.gradients = parameters.stream().map(p -> TensorMemory.floats(Ops.shape(p))).toList();
+    this.gradients = gradients;
+  }
+
+  private static Tensor empty(Parameters store, Tensor parameter) {
+    store.checkOpen(); // else the parameter is gone
+    return TensorMemory.floats(Ops.shape(parameter));
   }
 
   /// Where to write them.

@@ -3,8 +3,11 @@ package io.xlstm4j.torch;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.BiasInit;
+import io.xlstm4j.kernels.SlstmLayerKernel;
+import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /// An sLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
 /// width, state in and out (paper figure 10, one residual around all).
@@ -13,6 +16,7 @@ import org.bytedeco.pytorch.Tensor;
 public final class Slstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 4.0 / 3.0;
   private static final int KERNEL_SIZE = 4;
+  private static final List<String> STATE = List.of("conv", "y", "c", "n", "m");
 
   private final Parameters parameters;
   private final Execution execution = new Execution();
@@ -30,6 +34,7 @@ public final class Slstm implements AutoCloseable {
   private final Norms.MultiHeadLayerNorm headNorm;
   private final Linear projUp;
   private final Linear projDown;
+  private final @Nullable FusedLayer fused; // null for what the kernel cannot take
 
   /// A layer on the CPU in float32, projection factor 4/3 and 4 taps of convolution.
   ///
@@ -79,14 +84,77 @@ public final class Slstm implements AutoCloseable {
     headNorm = Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
     projUp = Linear.create(at.at("proj_up"), hidden, 2 * up, Init.small(hidden), null);
     projDown = Linear.create(at.at("proj_down"), up, inputDim, Init.wang(inputDim, 1), null);
+    fused = fused((int) up);
   }
 
-  /// @param conv the last inputs of the convolution `(B, kernelSize-1, D)`
-  /// @param cell the state of the cell, parts `(B, NH, DH)`
-  public record State(Tensor conv, SlstmCell.State cell) implements Scopes.Tensors {
+  private @Nullable FusedLayer fused(int up) {
+    if (!FusedLayer.takes(parameters) || conv.taps() < 2) {
+      return null;
+    }
+    var dims =
+        new SlstmLayerKernel.Dims(inputDim, numHeads, headDim, up, conv.taps(), (float) Norms.EPS);
+    return new FusedLayer(
+        parameters,
+        List.of(
+            norm.weight(),
+            conv.weight(),
+            Ops.present(conv.bias()),
+            inputGate.weight(),
+            forgetGate.weight(),
+            zGate.weight(),
+            outputGate.weight(),
+            recurrentKernel,
+            bias,
+            Ops.present(headNorm.weight()),
+            projUp.weight(),
+            projDown.weight()),
+        kernels -> new SlstmLayerKernel(kernels, dims),
+        inputDim,
+        STATE,
+        this::stateShapes);
+  }
+
+  private List<long[]> stateShapes(long batch) {
+    long[] cell = {batch, numHeads, headDim};
+    return List.of(new long[] {batch, conv.taps() - 1L, inputDim}, cell, cell, cell, cell);
+  }
+
+  /// What the layer remembers, in one memory or in parts. A state that a step gave joins the graph
+  /// when its parts are asked for.
+  public static final class State implements Scopes.Tensors {
+    private final LayerState memory;
+
+    /// @param conv the last inputs of the convolution `(B, kernelSize-1, D)`
+    /// @param cell the state of the cell, parts `(B, NH, DH)`
+    public State(Tensor conv, SlstmCell.State cell) {
+      this(LayerState.ofParts(conv, cell.y(), cell.c(), cell.n(), cell.m()));
+    }
+
+    private State(LayerState memory) {
+      this.memory = memory;
+    }
+
+    /// The last inputs of the convolution `(B, kernelSize-1, D)`, owned by the caller's scope or
+    /// this state.
+    public Tensor conv() {
+      return memory.parts().getFirst();
+    }
+
+    /// The state of the cell, parts `(B, NH, DH)`, owned by the caller's scope or this state.
+    public SlstmCell.State cell() {
+      List<Tensor> parts = memory.parts();
+      return new SlstmCell.State(parts.get(1), parts.get(2), parts.get(3), parts.get(4));
+    }
+
+    /// The same numbers, without the graph that made them; owned by the caller's scope.
+    public State detached() {
+      return new State(memory.detached());
+    }
+
+    /// What this state owns, for [Scopes.Holder] and the like; not its parts.
     @Override
     public List<Tensor> tensors() {
-      return List.of(conv, cell.y(), cell.c(), cell.n(), cell.m());
+      return memory.tensors();
     }
   }
 
@@ -95,8 +163,13 @@ public final class Slstm implements AutoCloseable {
   public record Output(Tensor output, State state) implements Scopes.Tensors {
     @Override
     public List<Tensor> tensors() {
-      return List.of(
-          output, state.conv, state.cell.y(), state.cell.c(), state.cell.n(), state.cell.m());
+      var tensors = new ArrayList<>(state.tensors());
+      tensors.add(output);
+      return tensors;
+    }
+
+    private static Output of(FusedLayer.Output fused) {
+      return new Output(fused.output(), new State(fused.state()));
     }
   }
 
@@ -112,6 +185,9 @@ public final class Slstm implements AutoCloseable {
 
   /// The state before the first element of `batch` rows.
   public State initialState(long batch) {
+    if (fused != null && execution.fuses()) {
+      return new State(fused.zeroState(batch));
+    }
     Tensor like = Ops.zerosOf(parameters, 1);
     return new State(
         conv.zeroTail(batch, like), SlstmCell.State.zero(batch, numHeads, headDim, like));
@@ -123,6 +199,9 @@ public final class Slstm implements AutoCloseable {
   /// @param state the state before it; read, never written
   public Output step(Tensor input, State state) {
     Ops.expectShape("input", input, "(B, D)", -1, inputDim);
+    if (fused != null && execution.fuses(input)) {
+      return Scopes.scoped(() -> Output.of(fused.step(input, state.memory)));
+    }
     Output next = forward(input.unsqueeze(1), state);
     return new Output(next.output.squeeze(1), next.state);
   }
@@ -138,12 +217,15 @@ public final class Slstm implements AutoCloseable {
   /// Runs a sequence whose rows may be padded or hold several documents.
   public Output forward(Tensor sequence, State state, SequenceLayout layout) {
     Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
-    return Scopes.scoped(() -> run(sequence, state, layout));
+    return Scopes.scoped(() ->
+        fused != null && execution.fuses(sequence)
+            ? Output.of(fused.forward(sequence, state.memory, layout))
+            : run(sequence, state, layout));
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
     Tensor x = execution.layerNorm(norm, sequence);
-    CausalConv1d.Output convolved = execution.convSilu(conv, x, last.conv, layout);
+    CausalConv1d.Output convolved = execution.convSilu(conv, x, last.conv(), layout);
     Tensor xc = convolved.y();
     Tensor wx = // (B, S, 4, NH, DH)
         Ops.stackAll(
@@ -160,7 +242,7 @@ public final class Slstm implements AutoCloseable {
             Ops.atLeastFloat32(wx),
             Ops.atLeastFloat32(recurrentKernel),
             Ops.atLeastFloat32(bias),
-            last.cell,
+            last.cell(),
             layout);
     Tensor up = projUp.forward(headNorm.forward(y.y().to(x.scalar_type()))); // (B, S, 2 U)
     Tensor gated = execution.gatedGelu(up);
@@ -171,6 +253,9 @@ public final class Slstm implements AutoCloseable {
   /// Frees the parameters. Closing twice is harmless.
   @Override
   public void close() {
+    if (fused != null) {
+      fused.close();
+    }
     parameters.close();
   }
 }

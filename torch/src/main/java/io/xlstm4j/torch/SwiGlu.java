@@ -35,6 +35,11 @@ final class SwiGlu {
         Linear.create(at.at("proj_down"), width, dim, Init.wang(dim, config.numBlocks()), bias);
   }
 
+  /// As [FusedLargeBlock] takes them: gate and up stacked, down.
+  List<List<Tensor>> weights() {
+    return List.of(up.stream().map(Linear::weight).toList(), List.of(projDown.weight()));
+  }
+
   Tensor forward(Tensor x) {
     if (up.size() == 2) {
       return projDown.forward(silu(up.getFirst().forward(x)).mul(up.getLast().forward(x)));

@@ -155,10 +155,10 @@ public final class XlstmLanguageModel implements LanguageModel {
     Ops.expectShape("targets", targets, "(B, S)", ids.size(0), ids.size(1));
     BlockStack.Output blocks = hidden(ids, last, layout);
     Tensor value;
-    boolean capped = config instanceof LargeModelConfig; // which the kernel does not know
-    if (!capped && execution.fuses(blocks.x()) && execution.fuses(lmHead)) {
+    if (execution.fuses(blocks.x()) && execution.fuses(lmHead)) {
       Tensor wanted = targets.to(ScalarType.Long);
-      value = Execution.head().crossEntropy(parameters, blocks.x(), lmHead, wanted, mean);
+      double cap = config instanceof LargeModelConfig large ? large.outputLogitSoftCap() : 0;
+      value = Execution.head().crossEntropy(parameters, blocks.x(), lmHead, wanted, cap, mean);
     } else {
       Tensor logits = logits(blocks.x());
       value = mean ? Losses.crossEntropy(logits, targets) : Losses.crossEntropySum(logits, targets);

@@ -1,0 +1,34 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+
+/// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (spec 3.4).
+///
+/// All memory is float32, contiguous.
+public sealed interface SoftCapKernel permits ScalarSoftCapKernel, VectorSoftCapKernel {
+  /// Elements of a task.
+  int PIECE = 1 << 13;
+
+  /// @param y as long as `x`; may be its memory
+  /// @throws IllegalArgumentException if the sizes differ
+  void forward(float cap, MemorySegment x, MemorySegment y, Workers workers);
+
+  /// `dx = dy (1 - (y / cap)²)`.
+  ///
+  /// @param y what [#forward] wrote
+  /// @param dx as long as the others; may be the memory of either
+  /// @throws IllegalArgumentException if the sizes differ
+  void backward(float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, Workers workers);
+
+  /// How many floats both hold.
+  static long count(MemorySegment a, MemorySegment b) {
+    long count = a.byteSize() / Float.BYTES;
+    SegmentFloats.check("the other memory", b, count, "as long as the first");
+    return count;
+  }
+
+  /// Tasks for so many elements.
+  static int pieces(long count) {
+    return Math.toIntExact(Math.ceilDiv(count, PIECE));
+  }
+}
