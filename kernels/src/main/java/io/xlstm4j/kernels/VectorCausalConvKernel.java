@@ -321,17 +321,16 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     }
 
     private void timesOutputGradient(float[] slopes, int end, MemorySegment dy) {
+      var line = new float[width]; // zeros behind the last channel
       for (int t = from; t < end; t++) {
         int start = (t - from) * width;
         if (reach[t] < 0) {
           Arrays.fill(slopes, start, start + width, 0);
           continue;
         }
-        long in = size.token(row, t) + channel;
+        SegmentFloats.read(dy, size.token(row, t) + channel, line, 0, count);
         for (int u = 0; u < width; u += L) {
-          SegmentFloats.load(dy, in + u, count - u)
-              .mul(at(slopes, start + u))
-              .intoArray(slopes, start + u);
+          at(line, u).mul(at(slopes, start + u)).intoArray(slopes, start + u);
         }
       }
     }

@@ -1,12 +1,10 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.SegmentFloats.load;
-import static io.xlstm4j.kernels.SegmentFloats.store;
 import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /// The norm on vectors. One task is some rows; what they add to the gradients of weight and skip is
 /// summed afterwards in the order of rows.
@@ -85,8 +83,16 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private final float[] skip;
     private final float[] dWeight;
     private final float[] dSkip;
-    private final float[] swish; // of the head's gates, then the gradient of what is gated
+
+    // one head, zeros behind its last unit
+    private final int padded;
+    private final float[] x; // less its mean, then normal
+    private final float[] z;
+    private final float[] xc;
+    private final float[] d;
+    private final float[] swish; // of the gates, then the gradient of what is gated
     private final float[] slope;
+    private final float[] out;
 
     Task(Size size, Inputs inputs, float[] scale, float[] skip) {
       this.size = size;
@@ -95,8 +101,14 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       this.skip = skip;
       dWeight = new float[size.channels() + L];
       dSkip = new float[size.channels() + L];
-      swish = new float[size.headDim() + L];
-      slope = new float[size.headDim() + L];
+      padded = Math.ceilDiv(size.headDim(), L) * L;
+      x = new float[padded];
+      z = new float[padded];
+      xc = new float[padded];
+      d = new float[padded];
+      swish = new float[padded];
+      slope = new float[padded];
+      out = new float[padded];
     }
 
     void forward(int number, MemorySegment out, MemorySegment statistics) {
@@ -106,17 +118,22 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
           long group = (long) row * size.heads() + head;
           long from = group * size.headDim();
           int unit = head * size.headDim();
-          float mean = sum(from) / size.headDim();
-          float variance = squares(from, mean) / size.headDim();
+          read(inputs.x(), from, x);
+          float mean = sum(x) / size.headDim();
+          center(mean);
+          float variance = squares() / size.headDim();
           float reciprocal = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
           SegmentFloats.set(statistics, 2 * group, mean);
           SegmentFloats.set(statistics, 2 * group + 1, reciprocal);
           if (gate == null) {
-            scaled(from, unit, mean, reciprocal, out);
+            scale(unit, reciprocal);
           } else {
-            swish(gate.z(), from);
-            gated(gate.xc(), from, unit, mean, reciprocal, out);
+            read(gate.z(), from, z);
+            read(gate.xc(), from, xc);
+            swish();
+            gate(unit, reciprocal);
           }
+          SegmentFloats.write(this.out, 0, out, from, size.headDim());
         }
       }
     }
@@ -125,52 +142,52 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       return Math.min((number + 1) * ROWS, size.rows());
     }
 
-    private float sum(long from) {
+    private void read(MemorySegment from, long index, float[] to) {
+      SegmentFloats.read(from, index, to, 0, size.headDim());
+    }
+
+    private static float sum(float[] head) {
       FloatVector sum = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        sum = sum.add(load(inputs.x(), from + u, size.headDim() - u));
+      for (int u = 0; u < head.length; u += L) {
+        sum = sum.add(at(head, u));
       }
       return MlstmMath.sum(sum);
     }
 
-    private float squares(long from, float mean) {
+    private void center(float mean) {
+      for (int u = 0; u < padded; u += L) {
+        at(x, u).sub(mean).intoArray(x, u);
+      }
+      Arrays.fill(x, size.headDim(), padded, 0);
+    }
+
+    private float squares() {
       FloatVector squares = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector centered = load(inputs.x(), from + u, count).sub(mean);
-        if (count < L) {
-          centered = centered.blend(0f, VectorMath.LANES.indexInRange(0, count).not());
-        }
+      for (int u = 0; u < padded; u += L) {
+        FloatVector centered = at(x, u);
         squares = centered.fma(centered, squares);
       }
       return MlstmMath.sum(squares);
     }
 
-    private FloatVector normal(long from, int u, float mean, float reciprocal) {
-      return load(inputs.x(), from + u, size.headDim() - u).sub(mean).mul(reciprocal);
-    }
-
-    private void scaled(long from, int unit, float mean, float reciprocal, MemorySegment out) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        store(y, out, from + u, size.headDim() - u);
+    private void scale(int unit, float reciprocal) {
+      for (int u = 0; u < padded; u += L) {
+        at(x, u).mul(reciprocal).mul(at(scale, unit + u)).intoArray(out, u);
       }
     }
 
-    private void swish(MemorySegment z, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector gate = load(z, from + u, size.headDim() - u);
+    private void swish() {
+      for (int u = 0; u < padded; u += L) {
+        FloatVector gate = at(z, u);
         VectorMath.sigmoid(gate).mul(gate).intoArray(swish, u);
       }
     }
 
-    private void gated(
-        MemorySegment xc, long from, int unit, float mean, float reciprocal, MemorySegment out) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
-        store(y.mul(at(swish, u)), out, from + u, count);
+    private void gate(int unit, float reciprocal) {
+      for (int u = 0; u < padded; u += L) {
+        FloatVector y = at(x, u).mul(reciprocal).mul(at(scale, unit + u));
+        y = at(skip, unit + u).fma(at(xc, u), y);
+        y.mul(at(swish, u)).intoArray(out, u);
       }
     }
 
@@ -184,67 +201,70 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
           int unit = head * size.headDim();
           float mean = SegmentFloats.get(statistics, 2 * group);
           float reciprocal = SegmentFloats.get(statistics, 2 * group + 1);
+          read(inputs.x(), from, x);
+          normalize(mean, reciprocal);
           if (gate == null || dGate == null) {
-            read(dOut, from);
+            read(dOut, from, swish);
           } else {
-            slopes(gate.z(), from);
-            throughGate(gate.xc(), from, unit, mean, reciprocal, dOut, dGate.z());
-            throughSkip(gate.xc(), from, unit, dOut, dGate.xc());
+            read(dOut, from, d);
+            read(gate.z(), from, z);
+            read(gate.xc(), from, xc);
+            slopes();
+            throughGate(unit);
+            SegmentFloats.write(z, 0, dGate.z(), from, size.headDim());
+            throughSkip(unit);
+            SegmentFloats.write(out, 0, dGate.xc(), from, size.headDim());
           }
-          throughNorm(from, unit, mean, reciprocal, gradients);
+          throughNorm(unit, reciprocal);
+          if (gradients.plus() != null) {
+            read(gradients.plus(), from, d);
+            add();
+          }
+          SegmentFloats.write(out, 0, gradients.x(), from, size.headDim());
         }
       }
     }
 
-    private void read(MemorySegment dOut, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        load(dOut, from + u, size.headDim() - u).intoArray(swish, u);
+    private void normalize(float mean, float reciprocal) {
+      for (int u = 0; u < padded; u += L) {
+        at(x, u).sub(mean).mul(reciprocal).intoArray(x, u);
       }
+      Arrays.fill(x, size.headDim(), padded, 0);
     }
 
     /// silu(z) and its derivative.
-    private void slopes(MemorySegment z, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector gate = load(z, from + u, size.headDim() - u);
+    private void slopes() {
+      for (int u = 0; u < padded; u += L) {
+        FloatVector gate = at(z, u);
         FloatVector s = VectorMath.sigmoid(gate);
         gate.mul(s).intoArray(swish, u);
         ONE.sub(s).fma(gate, ONE).mul(s).intoArray(slope, u);
       }
     }
 
-    private void throughGate(
-        MemorySegment xc,
-        long from,
-        int unit,
-        float mean,
-        float reciprocal,
-        MemorySegment dOut,
-        MemorySegment dZ) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
-        store(load(dOut, from + u, count).mul(y).mul(at(slope, u)), dZ, from + u, count);
+    /// The gradient of z, in its place.
+    private void throughGate(int unit) {
+      for (int u = 0; u < padded; u += L) {
+        FloatVector y = at(x, u).mul(at(scale, unit + u));
+        y = at(skip, unit + u).fma(at(xc, u), y);
+        at(d, u).mul(y).mul(at(slope, u)).intoArray(z, u);
       }
     }
 
-    private void throughSkip(
-        MemorySegment xc, long from, int unit, MemorySegment dOut, MemorySegment dXc) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector d = load(dOut, from + u, count).mul(at(swish, u));
-        d.intoArray(swish, u);
-        d.fma(load(xc, from + u, count), at(dSkip, unit + u)).intoArray(dSkip, unit + u);
-        store(d.mul(at(skip, unit + u)), dXc, from + u, count);
+    private void throughSkip(int unit) {
+      for (int u = 0; u < padded; u += L) {
+        FloatVector gated = at(d, u).mul(at(swish, u));
+        gated.intoArray(swish, u);
+        gated.fma(at(xc, u), at(dSkip, unit + u)).intoArray(dSkip, unit + u);
+        gated.mul(at(skip, unit + u)).intoArray(out, u);
       }
     }
 
-    private void throughNorm(
-        long from, int unit, float mean, float reciprocal, Gradients gradients) {
+    private void throughNorm(int unit, float reciprocal) {
       FloatVector sums = FloatVector.zero(VectorMath.LANES);
       FloatVector products = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector normal = normal(from, u, mean, reciprocal);
+      for (int u = 0; u < padded; u += L) {
+        FloatVector normal = at(x, u);
         FloatVector d = at(swish, u);
         d.fma(normal, at(dWeight, unit + u)).intoArray(dWeight, unit + u);
         FloatVector g = d.mul(at(scale, unit + u));
@@ -254,16 +274,16 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       }
       float sum = MlstmMath.sum(sums) / size.headDim();
       float product = MlstmMath.sum(products) / size.headDim();
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector inner = normal(from, u, mean, reciprocal).mul(product).add(sum);
-        FloatVector dx = at(swish, u).sub(inner).mul(reciprocal);
-        writeX(dx, from + u, size.headDim() - u, gradients.plus(), gradients.x());
+      for (int u = 0; u < padded; u += L) {
+        FloatVector inner = at(x, u).mul(product).add(sum);
+        at(swish, u).sub(inner).mul(reciprocal).intoArray(out, u);
       }
     }
 
-    private static void writeX(
-        FloatVector dx, long index, int count, @Nullable MemorySegment plus, MemorySegment to) {
-      store(plus == null ? dx : dx.add(load(plus, index, count)), to, index, count);
+    private void add() {
+      for (int u = 0; u < padded; u += L) {
+        at(out, u).add(at(d, u)).intoArray(out, u);
+      }
     }
 
     void addSums(Task other) {
