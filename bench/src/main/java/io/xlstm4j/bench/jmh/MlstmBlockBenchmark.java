@@ -94,9 +94,9 @@ public class MlstmBlockBenchmark {
         floats.gaussian(inner * 4, 0.3),
         floats.gaussian(inner * 4, 0.3),
         floats.gaussian(inner * 4, 0.3),
-        floats.gaussian(3 * heads * inner, 0.01),
+        floats.gaussian(3L * heads * inner, 0.01),
         floats.gaussian(heads, 1),
-        floats.gaussian(3 * heads * inner, 0.01),
+        floats.gaussian(3L * heads * inner, 0.01),
         floats.gaussian(heads, 3),
         floats.gaussian(inner, 0.1),
         floats.gaussian(inner, 1),
@@ -108,7 +108,7 @@ public class MlstmBlockBenchmark {
     long inner = 2L * dim;
     long head = inner / heads;
     return new MlstmBlockKernel.State(
-        floats.zeros(batch * (TAPS - 1) * inner),
+        floats.zeros((TAPS - 1) * inner * batch),
         new MlstmState(
             floats.zeros(batch * inner * head),
             floats.zeros(batch * inner),
