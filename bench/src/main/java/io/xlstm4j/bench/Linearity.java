@@ -2,6 +2,7 @@ package io.xlstm4j.bench;
 
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.kernels.Kernels;
 import java.util.List;
 import java.util.Locale;
 
@@ -54,6 +55,7 @@ final class Linearity implements Benchmark {
     return List.of(
         "train-step",
         "--case=" + step,
+        "--threads=" + Kernels.shared().workers().count(), // as many as here
         "--batch=" + batch,
         "--seq=" + length,
         "--dim=" + sizes.dim(),

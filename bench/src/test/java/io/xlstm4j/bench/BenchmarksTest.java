@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.tuple;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.ModelTensors;
 import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.kernels.Kernels;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -154,6 +155,8 @@ class BenchmarksTest {
         .startsWith("train-step", "--case=2 blocks, sLSTM at 1")
         .contains("--batch=8", "--seq=8", "--dim=16", "--blocks=2", "--reps=1");
     assertThat(started.get(1)).contains("--batch=1", "--seq=64");
+    String threads = "--threads=" + Kernels.shared().workers().count();
+    assertThat(started).allSatisfy(arguments -> assertThat(arguments).contains(threads));
   }
 
   @Test

@@ -31,30 +31,54 @@ final class MlstmMath {
   /// Adding it rounds a float in `[-2^22, 2^22]` to an integer, held in the low bits.
   private static final float ROUNDER = 0x1.8p23f;
 
+  // Vectors once and for all: made anew in a long method they end up on the heap.
+  private static final FloatVector ZERO = broadcast(0);
+  private static final FloatVector ONE = broadcast(1);
+  private static final FloatVector INFINITY = broadcast(Float.POSITIVE_INFINITY);
+  private static final FloatVector LOWEST = broadcast(EXP_LOWEST);
+  private static final FloatVector HIGHEST = broadcast(EXP_HIGHEST);
+  private static final FloatVector ROUNDER_ = broadcast(ROUNDER);
+  private static final FloatVector LOG2_E_ = broadcast(LOG2_E);
+  private static final FloatVector MINUS_LN2_HIGH = broadcast(-LN2_HIGH);
+  private static final FloatVector MINUS_LN2_LOW = broadcast(-LN2_LOW);
+
+  private static final FloatVector EXP_7 = broadcast(1f / 5040);
+  private static final FloatVector EXP_6 = broadcast(1f / 720);
+  private static final FloatVector EXP_5 = broadcast(1f / 120);
+  private static final FloatVector EXP_4 = broadcast(1f / 24);
+  private static final FloatVector EXP_3 = broadcast(1f / 6);
+  private static final FloatVector EXP_2 = broadcast(0.5f);
+
+  private static final FloatVector LOG_15 = broadcast(2f / 15);
+  private static final FloatVector LOG_13 = broadcast(2f / 13);
+  private static final FloatVector LOG_11 = broadcast(2f / 11);
+  private static final FloatVector LOG_9 = broadcast(2f / 9);
+  private static final FloatVector LOG_7 = broadcast(2f / 7);
+  private static final FloatVector LOG_5 = broadcast(2f / 5);
+  private static final FloatVector LOG_3 = broadcast(2f / 3);
+  private static final FloatVector LOG_1 = broadcast(2);
+
   private MlstmMath() {}
+
+  private static FloatVector broadcast(float value) {
+    return FloatVector.broadcast(LANES, value);
+  }
 
   /// e^x within 1.5 units in the last place; 0 where that is subnormal.
   ///
   /// `x = n log 2 + r`, `|r| <= log(2)/2`; Taylor's series of e^r to r^7 leaves 6e-9.
   static FloatVector exp(FloatVector x) {
-    var shifted =
-        x.fma(FloatVector.broadcast(LANES, LOG2_E), FloatVector.broadcast(LANES, ROUNDER));
-    var n = shifted.sub(ROUNDER);
-    var r = n.fma(FloatVector.broadcast(LANES, -LN2_HIGH), x);
-    r = n.fma(FloatVector.broadcast(LANES, -LN2_LOW), r);
-    var p = FloatVector.broadcast(LANES, 1f / 5040);
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 720));
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 120));
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 24));
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f / 6));
-    p = p.fma(r, FloatVector.broadcast(LANES, 0.5f));
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f));
-    p = p.fma(r, FloatVector.broadcast(LANES, 1f));
+    var shifted = x.fma(LOG2_E_, ROUNDER_);
+    var n = shifted.sub(ROUNDER_);
+    var r = n.fma(MINUS_LN2_HIGH, x);
+    r = n.fma(MINUS_LN2_LOW, r);
+    var p = EXP_7.fma(r, EXP_6).fma(r, EXP_5).fma(r, EXP_4).fma(r, EXP_3).fma(r, EXP_2);
+    p = p.fma(r, ONE).fma(r, ONE);
     // 2^n by adding n to the exponent; p is in [0.7, 1.42], so n = 128 and p < 1 stay finite.
     var power = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
     var result = p.reinterpretAsInts().add(power).reinterpretAsFloats();
-    result = result.blend(0f, x.lt(EXP_LOWEST));
-    return result.blend(Float.POSITIVE_INFINITY, x.compare(VectorOperators.GT, EXP_HIGHEST));
+    result = result.blend(ZERO, x.compare(VectorOperators.LT, LOWEST));
+    return result.blend(INFINITY, x.compare(VectorOperators.GT, HIGHEST));
   }
 
   /// `log(1 + x)` for x in `[0, 1]` within 3 units in the last place.
@@ -63,14 +87,8 @@ final class MlstmMath {
   static FloatVector log1p(FloatVector x) {
     var z = x.div(x.add(2f));
     var z2 = z.mul(z);
-    var p = FloatVector.broadcast(LANES, 2f / 15);
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 13));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 11));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 9));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 7));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 5));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f / 3));
-    p = p.fma(z2, FloatVector.broadcast(LANES, 2f));
+    var p = LOG_15.fma(z2, LOG_13).fma(z2, LOG_11).fma(z2, LOG_9).fma(z2, LOG_7);
+    p = p.fma(z2, LOG_5).fma(z2, LOG_3).fma(z2, LOG_1);
     return p.mul(z);
   }
 

@@ -45,10 +45,14 @@ final class NarrowProduct {
       @Nullable Rows plus,
       Rows y) {
     float[] sums = new float[ROWS * OUTS];
+    float[] a = new float[wide(in)]; // a row
+    float[] b = new float[wide(in)]; // the next
     for (int row = first; row < last; row += ROWS) {
       int second = Math.min(row + 1, last - 1); // the last row alone is done twice
+      SegmentFloats.read(x.data(), (long) row * x.stride(), a, 0, in);
+      SegmentFloats.read(x.data(), (long) second * x.stride(), b, 0, in);
       for (int o = 0; o < out; o += OUTS) {
-        multiply(x, row, second, in, w, o * wide(in), sums);
+        multiply(a, b, w, o * wide(in), sums);
         for (int j = 0; j < Math.min(OUTS, out - o); j++) {
           write(row, o + j, sums[j], bias, plus, y);
           if (second > row) {
@@ -59,9 +63,8 @@ final class NarrowProduct {
     }
   }
 
-  private static void multiply(
-      Rows x, int row, int second, int in, float[] w, int at, float[] sums) {
-    int wide = wide(in);
+  private static void multiply(float[] x, float[] next, float[] w, int at, float[] sums) {
+    int wide = x.length;
     var a0 = FloatVector.zero(FloatVector.SPECIES_PREFERRED);
     var a1 = a0;
     var a2 = a0;
@@ -70,11 +73,9 @@ final class NarrowProduct {
     var b1 = a0;
     var b2 = a0;
     var b3 = a0;
-    long aAt = (long) row * x.stride();
-    long bAt = (long) second * x.stride();
-    for (int i = 0; i < in; i += LANES) {
-      var a = SegmentFloats.load(x.data(), aAt + i, in - i);
-      var b = SegmentFloats.load(x.data(), bAt + i, in - i);
+    for (int i = 0; i < wide; i += LANES) {
+      var a = FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, x, i);
+      var b = FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, next, i);
       var w0 = FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, w, at + i);
       a0 = a.fma(w0, a0);
       b0 = b.fma(w0, b0);

@@ -27,10 +27,21 @@ final class SegmentFloats {
     set(to, index, get(to, index) + value);
   }
 
+  /// The next vector of floats: the one to use in a loop that matters. What tells whole vectors
+  /// from the last, shorter one is too large for the compiler to take into such a loop, and its
+  /// result is then an object on the heap.
+  static FloatVector load(MemorySegment from, long index) {
+    return FloatVector.fromMemorySegment(LANES, from, index * Float.BYTES, ORDER);
+  }
+
+  static void store(FloatVector value, MemorySegment to, long index) {
+    value.intoMemorySegment(to, index * Float.BYTES, ORDER);
+  }
+
   /// The next `count` floats, zeros in the other lanes.
   static FloatVector load(MemorySegment from, long index, int count) {
     return count >= LANES.length()
-        ? FloatVector.fromMemorySegment(LANES, from, index * Float.BYTES, ORDER)
+        ? load(from, index)
         : FloatVector.fromMemorySegment(
             LANES, from, index * Float.BYTES, ORDER, LANES.indexInRange(0, count));
   }
@@ -38,7 +49,7 @@ final class SegmentFloats {
   /// Stores the first `count` lanes.
   static void store(FloatVector value, MemorySegment to, long index, int count) {
     if (count >= LANES.length()) {
-      value.intoMemorySegment(to, index * Float.BYTES, ORDER);
+      store(value, to, index);
     } else {
       value.intoMemorySegment(to, index * Float.BYTES, ORDER, LANES.indexInRange(0, count));
     }
@@ -56,8 +67,7 @@ final class SegmentFloats {
   static void read(MemorySegment from, long index, float[] to, int start, int count) {
     int i = 0;
     for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
-      FloatVector.fromMemorySegment(LANES, from, (index + i) * Float.BYTES, ORDER)
-          .intoArray(to, start + i);
+      load(from, index + i).intoArray(to, start + i);
     }
     if (i < count) {
       copy(from, index + i, to, start + i, count - i);
@@ -68,8 +78,7 @@ final class SegmentFloats {
   static void write(float[] from, int start, MemorySegment to, long index, int count) {
     int i = 0;
     for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
-      FloatVector.fromArray(LANES, from, start + i)
-          .intoMemorySegment(to, (index + i) * Float.BYTES, ORDER);
+      store(FloatVector.fromArray(LANES, from, start + i), to, index + i);
     }
     if (i < count) {
       copy(from, start + i, to, index + i, count - i);

@@ -42,6 +42,8 @@ final class SlstmBackwardTask {
   private final float[] cBefore; // those of the step before
   private final float[] nBefore;
   private final float[] kept; // (rows, J, 6, L), from saved
+  private final float[] line; // (J, L), zeros behind the last unit
+  private final float[] gateLine; // (J, L)
   private final int[][] before; // (rows, S)
 
   SlstmBackwardTask(Size size, Inputs inputs, float[] panels, int head, int first, int rows) {
@@ -63,6 +65,8 @@ final class SlstmBackwardTask {
     cBefore = new float[rows * padded];
     nBefore = new float[rows * padded];
     kept = new float[rows * SAVED * padded];
+    line = new float[padded];
+    gateLine = new float[padded];
     before = new int[rows][];
     for (int row = 0; row < rows; row++) {
       before[row] = inputs.predecessors(size, first + row);
@@ -144,8 +148,8 @@ final class SlstmBackwardTask {
       long from = VectorSlstmKernel.saved(size, first + row, head, step);
       for (int u = 0; u < padded; u += L) {
         long at = from + (long) u * SAVED;
-        SegmentFloats.load(saved, at + (long) C * L, L).intoArray(cBefore, start + u);
-        SegmentFloats.load(saved, at + (long) N * L, L).intoArray(nBefore, start + u);
+        SegmentFloats.load(saved, at + (long) C * L).intoArray(cBefore, start + u);
+        SegmentFloats.load(saved, at + (long) N * L).intoArray(nBefore, start + u);
       }
     }
   }
@@ -156,9 +160,10 @@ final class SlstmBackwardTask {
     SegmentFloats.read(saved, from, kept, row * SAVED * padded, SAVED * padded);
     int width = size.headDim();
     long out = size.output(first + row, step, head);
+    SegmentFloats.read(outputGradient, out, line, 0, width);
     for (int u = 0; u < width; u += L) {
       int at = row * wide + u;
-      SegmentFloats.load(outputGradient, out + u, width - u).add(at(dy, at)).intoArray(dy, at);
+      at(line, u).add(at(dy, at)).intoArray(dy, at);
     }
   }
 
@@ -210,9 +215,9 @@ final class SlstmBackwardTask {
     for (int gate = 0; gate < 4; gate++) {
       long to = size.gate(first + row, step, gate, head);
       for (int u = 0; u < width; u += L) {
-        int at = row * 4 * padded + 4 * u + gate * L;
-        SegmentFloats.store(at(gates, at), dWx, to + u, width - u);
+        at(gates, row * 4 * padded + 4 * u + gate * L).intoArray(gateLine, u);
       }
+      SegmentFloats.write(gateLine, 0, dWx, to, width);
     }
   }
 

@@ -44,6 +44,7 @@ final class SlstmForwardTask {
   private final int padded; // J L
 
   private final float[] bias; // (J, 4, L)
+  private final float[] line; // (J, L), zeros behind the last unit
   private final int chunk; // steps whose gates are read at a time
   private final float[] gates; // (chunk, rows, J, 4, L)
   private final float[] kept; // (rows, J, 6, L), what goes to saved
@@ -71,6 +72,7 @@ final class SlstmForwardTask {
     groups = VectorSlstmKernel.groups(size);
     padded = groups * L;
     bias = new float[4 * padded];
+    line = new float[padded];
     chunk = Math.clamp(CHUNK / (rows * 4 * padded), 1, size.length());
     gates = new float[chunk * rows * 4 * padded];
     kept = new float[rows * SAVED * padded];
@@ -184,11 +186,10 @@ final class SlstmForwardTask {
     for (int row = 0; row < rows; row++) {
       for (int gate = 0; gate < 4; gate++) {
         long from = size.gate(first + row, step, gate, head);
+        SegmentFloats.read(wx, from, line, 0, width);
         for (int u = 0; u < width; u += L) {
           int to = (u / L * 4 + gate) * L;
-          SegmentFloats.load(wx, from + u, width - u)
-              .add(at(bias, to))
-              .intoArray(gates, start + row * 4 * padded + to);
+          at(line, u).add(at(bias, to)).intoArray(gates, start + row * 4 * padded + to);
         }
       }
     }

@@ -65,9 +65,9 @@ final class SlstmSumTask {
   private void gather(int row, int step, MemorySegment dWx, int position) {
     for (int gate = 0; gate < 4; gate++) {
       long from = size.gate(row, step, gate, head) + unit;
-      FloatVector g = SegmentFloats.load(dWx, from, size.headDim() - unit);
-      g.intoArray(gates, (position * 4 + gate) * L);
-      at(dB, gate * L).add(g).intoArray(dB, gate * L);
+      int to = (position * 4 + gate) * L; // zeros stay behind the last unit
+      SegmentFloats.read(dWx, from, gates, to, Math.min(L, size.headDim() - unit));
+      at(dB, gate * L).add(at(gates, to)).intoArray(dB, gate * L);
     }
   }
 

@@ -14,6 +14,8 @@ public final class VectorAdamWKernel implements AdamWKernel {
   private static final int L = VectorMath.LANES.length();
   private static final VectorSpecies<Double> DOUBLES = DoubleVector.SPECIES_PREFERRED;
 
+  private final AdamWKernel plain = new ScalarAdamWKernel();
+
   @Override
   public void move(
       Step step,
@@ -22,23 +24,31 @@ public final class VectorAdamWKernel implements AdamWKernel {
       MemorySegment mean,
       MemorySegment square) {
     long count = AdamWKernel.count(parameter, gradient, mean, square);
-    for (long i = 0; i < count; i += L) {
-      int lanes = (int) Math.min(L, count - i);
-      FloatVector g = load(gradient, i, lanes).mul(step.gradientScale());
-      moments(step, g, mean, square, i, lanes);
-      FloatVector divisor =
-          load(square, i, lanes).sqrt().div(step.squareCorrection()).add(step.epsilon());
-      FloatVector change = load(mean, i, lanes).div(divisor).mul(step.rate());
-      store(load(parameter, i, lanes).mul(step.decay()).sub(change), parameter, i, lanes);
+    long bound = count - count % L;
+    for (long i = 0; i < bound; i += L) {
+      moments(step, gradient, mean, square, i);
+      FloatVector divisor = load(square, i).sqrt().div(step.squareCorrection()).add(step.epsilon());
+      FloatVector change = load(mean, i).div(divisor).mul(step.rate());
+      store(load(parameter, i).mul(step.decay()).sub(change), parameter, i);
+    }
+    if (bound < count) {
+      long from = bound * Float.BYTES;
+      plain.move( // the same operations, so the same bits
+          step,
+          parameter.asSlice(from),
+          gradient.asSlice(from),
+          mean.asSlice(from),
+          square.asSlice(from));
     }
   }
 
   private static void moments(
-      Step step, FloatVector g, MemorySegment mean, MemorySegment square, long i, int lanes) {
-    FloatVector m = load(mean, i, lanes).mul(step.beta1());
-    FloatVector v = load(square, i, lanes).mul(step.beta2());
-    store(g.fma(FloatVector.broadcast(VectorMath.LANES, 1 - step.beta1()), m), mean, i, lanes);
-    store(g.mul(1 - step.beta2()).fma(g, v), square, i, lanes);
+      Step step, MemorySegment gradient, MemorySegment mean, MemorySegment square, long i) {
+    FloatVector g = load(gradient, i).mul(step.gradientScale());
+    FloatVector m = load(mean, i).mul(step.beta1());
+    FloatVector v = load(square, i).mul(step.beta2());
+    store(g.fma(FloatVector.broadcast(VectorMath.LANES, 1 - step.beta1()), m), mean, i);
+    store(g.mul(1 - step.beta2()).fma(g, v), square, i);
   }
 
   @Override
@@ -48,7 +58,7 @@ public final class VectorAdamWKernel implements AdamWKernel {
     DoubleVector sums = DoubleVector.zero(DOUBLES);
     long i = 0;
     for (; i + L <= count; i += L) {
-      FloatVector g = load(gradient, i, L);
+      FloatVector g = load(gradient, i);
       for (int part = 0; part < L / half; part++) {
         var d = (DoubleVector) g.convertShape(VectorOperators.F2D, DOUBLES, part);
         sums = d.fma(d, sums);

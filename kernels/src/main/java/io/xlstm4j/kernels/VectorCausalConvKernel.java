@@ -4,6 +4,8 @@ import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
@@ -14,10 +16,12 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
   private static final int L = VectorMath.LANES.length();
   private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
 
-  /// Steps and channels of a task: its arrays stay in the second cache.
-  private static final int STEPS = 128;
+  /// Steps and channels of a task: its arrays stay near the first cache.
+  private static final int STEPS = 32;
 
-  private static final int CHANNELS = 64;
+  private static final int CHANNELS = 128;
+
+  private final ConcurrentLinkedQueue<Scratch> scratches = new ConcurrentLinkedQueue<>();
 
   @Override
   public void forward(
@@ -28,7 +32,10 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     int[][] reach = reach(size, inputs);
     float[] weight = byTap(size, inputs);
     workers.run(
-        tasks(size), number -> new Task(size, inputs, weight, reach, number).forward(y, lastTail));
+        tasks(size),
+        number ->
+            with(scratch ->
+                new Task(size, inputs, weight, reach, number, scratch).forward(y, lastTail)));
   }
 
   @Override
@@ -49,8 +56,10 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     workers.run(
         parts.length,
         number ->
-            parts[number] =
-                new Task(size, inputs, weight, reach, number).backward(dy, dLastTail, gradients));
+            with(scratch -> {
+              var task = new Task(size, inputs, weight, reach, number, scratch);
+              parts[number] = task.backward(dy, dLastTail, gradients);
+            }));
     int blocks = Math.ceilDiv(size.channels(), CHANNELS);
     workers.run(blocks, block -> sum(size, parts, block, blocks, gradients));
   }
@@ -102,8 +111,38 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     }
   }
 
-  /// Arrays hold whole vectors of channels for a window of steps: `(steps, width)`.
+  private interface Use {
+    void on(Scratch scratch);
+  }
+
+  private void with(Use use) {
+    @Nullable Scratch free = scratches.poll();
+    Scratch scratch = free == null ? new Scratch() : free;
+    use.on(scratch);
+    scratches.add(scratch);
+  }
+
+  /// What one thread works in: whole vectors of channels for a window of steps, `(steps, width)`.
+  private static final class Scratch {
+    private float[] known = {}; // inputs, from before the window
+    private float[] sums = {}; // then what the outputs' gradients make of them
+    private float[] gates = {};
+
+    void fit(int floats) {
+      if (known.length < floats) {
+        known = new float[floats];
+        sums = new float[floats];
+        gates = new float[floats];
+      }
+    }
+  }
+
   private static final class Task {
+    private static final Passes<Task> FORWARD =
+        new Passes<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::silu));
+    private static final Passes<Task> BACKWARD =
+        new Passes<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::slopes));
+
     private final Size size;
     private final Inputs inputs;
     private final float[] weight; // (K + 1, weightWidth), all channels
@@ -115,8 +154,11 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     private final int channel;
     private final int count;
     private final int width;
+    private final Scratch scratch;
+    private int end; // of the steps that are computed, some of the next task's
 
-    Task(Size size, Inputs inputs, float[] weight, int[][] reach, int number) {
+    Task(Size size, Inputs inputs, float[] weight, int[][] reach, int number, Scratch scratch) {
+      this.scratch = scratch;
       this.size = size;
       this.inputs = inputs;
       this.weight = weight;
@@ -133,18 +175,15 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     }
 
     void forward(MemorySegment y, MemorySegment lastTail) {
-      float[] known = readInputs(from - size.history(), to);
-      float[] sums = sums(known, from, to);
-      for (int at = 0; at < (to - from) * width; at += L) {
-        FloatVector sum = at(sums, at);
-        sum.mul(VectorMath.sigmoid(sum)).intoArray(sums, at);
-      }
+      end = to;
+      scratch.fit((end - from + 2 * size.history()) * width);
+      FORWARD.run(this);
       for (int t = from; t < to; t++) {
         long out = size.token(row, t) + channel;
         if (reach[t] < 0) {
           SegmentFloats.zero(y, out, count);
         } else {
-          SegmentFloats.write(sums, (t - from) * width, y, out, count);
+          SegmentFloats.write(scratch.sums, (t - from) * width, y, out, count);
         }
       }
       if (from == 0) {
@@ -169,16 +208,18 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     ///
     /// @return its part of the gradients of weight and bias `(K + 1, width)`
     float[] backward(MemorySegment dy, @Nullable MemorySegment dLastTail, Gradients gradients) {
-      int ahead = Math.min(to + size.history(), size.length()); // they see our inputs
-      float[] known = readInputs(from - size.history(), ahead);
-      float[] sums = sums(known, from, ahead);
-      slopes(sums, (ahead - from) * width);
-      timesOutputGradient(sums, ahead, dy);
+      end = Math.min(to + size.history(), size.length()); // they see our inputs
+      scratch.fit((end - from + 2 * size.history()) * width);
+      BACKWARD.run(this);
+      timesOutputGradient(dy);
+      float[] known = scratch.known;
+      float[] sums = scratch.sums;
 
       var part = new float[(size.taps() + 1) * width];
       int first = from == 0 ? -size.history() : from;
-      var dInput = new float[(to - first) * width];
-      boolean plain = isPlain(from, ahead);
+      float[] dInput = scratch.gates; // not needed again
+      Arrays.fill(dInput, 0, (to - first) * width, 0);
+      boolean plain = isPlain(from, end);
       for (int u = 0; u < width && plain; u += L) {
         fourTapsToWeight(part, known, sums, u, to - from);
         fourTapsToInput(dInput, (from - first) * width, sums, u, to - from);
@@ -187,8 +228,8 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         addToWeight(part, known, sums, t);
       }
       int behind = plain ? from : to; // the inputs before it are still to be done
-      int end = plain ? Math.min(ahead, from + size.history()) : ahead;
-      for (int t = from; t < end; t++) {
+      int last = plain ? Math.min(end, from + size.history()) : end;
+      for (int t = from; t < last; t++) {
         for (int lag = 0; lag <= reach[t]; lag++) {
           if (t - lag >= first && t - lag < behind) {
             addToInput(dInput, (t - lag - first) * width, sums, (t - from) * width, lag);
@@ -206,12 +247,15 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       return part;
     }
 
-    private float[] readInputs(int first, int end) {
-      var known = new float[(end - first) * width];
-      for (int t = first; t < end; t++) {
-        readInput(t, known, (t - first) * width);
+    /// Those of steps `[from - history, end)`.
+    private void readInputs() {
+      if (count < width) {
+        Arrays.fill(scratch.known, 0); // behind the last channel
       }
-      return known;
+      int first = from - size.history();
+      for (int t = first; t < end; t++) {
+        readInput(t, scratch.known, (t - first) * width);
+      }
     }
 
     private void readInput(int step, float[] line, int start) {
@@ -222,27 +266,29 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       }
     }
 
-    /// What SiLU is taken of; zero at padding.
-    private float[] sums(float[] known, int first, int end) {
-      var sums = new float[(end - first + size.history()) * width]; // zeros behind
-      if (isPlain(first, end)) {
+    /// What SiLU is taken of, of steps `[from, end)`; zero at padding and behind.
+    private void sum() {
+      float[] known = scratch.known;
+      float[] sums = scratch.sums;
+      if (isPlain(from, end)) {
         for (int u = 0; u < width; u += L) {
-          fourTaps(known, sums, u, end - first);
+          fourTaps(known, sums, u, end - from);
         }
-        return sums;
+        Arrays.fill(sums, (end - from) * width, (end - from + size.history()) * width, 0);
+        return;
       }
-      for (int t = first; t < end; t++) {
-        int now = (t - first + size.history()) * width;
+      Arrays.fill(sums, 0);
+      for (int t = from; t < end; t++) {
+        int now = (t - from + size.history()) * width;
         for (int u = 0; u < width && reach[t] >= 0; u += L) {
           FloatVector sum = at(weight, size.taps() * weightWidth + channel + u);
           for (int lag = 0; lag <= reach[t]; lag++) {
             FloatVector w = at(weight, (size.history() - lag) * weightWidth + channel + u);
             sum = w.fma(at(known, now - lag * width + u), sum);
           }
-          sum.intoArray(sums, (t - first) * width + u);
+          sum.intoArray(sums, (t - from) * width + u);
         }
       }
-      return sums;
     }
 
     /// Four taps, and every one of these steps sees three earlier inputs: what is nearly always so.
@@ -311,27 +357,45 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       }
     }
 
-    /// silu'(x) = s (1 + x (1 - s)), s = sigmoid(x), in place.
-    private static void slopes(float[] sums, int count) {
-      for (int at = 0; at < count; at += L) {
-        FloatVector sum = at(sums, at);
-        FloatVector s = VectorMath.sigmoid(sum);
-        ONE.sub(s).fma(sum, ONE).mul(s).intoArray(sums, at);
+    private void sigmoids() {
+      float[] sums = scratch.sums;
+      float[] gates = scratch.gates;
+      for (int at = 0; at < (end - from) * width; at += L) {
+        VectorMath.sigmoid(at(sums, at)).intoArray(gates, at);
       }
     }
 
-    private void timesOutputGradient(float[] slopes, int end, MemorySegment dy) {
+    private void silu() {
+      float[] sums = scratch.sums;
+      float[] gates = scratch.gates;
+      for (int at = 0; at < (end - from) * width; at += L) {
+        at(sums, at).mul(at(gates, at)).intoArray(sums, at);
+      }
+    }
+
+    /// silu'(x) = s (1 + x (1 - s)), s = sigmoid(x), in the place of x.
+    private void slopes() {
+      float[] sums = scratch.sums;
+      float[] gates = scratch.gates;
+      for (int at = 0; at < (end - from) * width; at += L) {
+        FloatVector s = at(gates, at);
+        ONE.sub(s).fma(at(sums, at), ONE).mul(s).intoArray(sums, at);
+      }
+    }
+
+    private void timesOutputGradient(MemorySegment dy) {
+      float[] slopes = scratch.sums;
+      float[] line = scratch.gates; // not needed again
+      Arrays.fill(line, 0, width, 0);
       for (int t = from; t < end; t++) {
         int start = (t - from) * width;
         if (reach[t] < 0) {
           Arrays.fill(slopes, start, start + width, 0);
           continue;
         }
-        long in = size.token(row, t) + channel;
+        SegmentFloats.read(dy, size.token(row, t) + channel, line, 0, count);
         for (int u = 0; u < width; u += L) {
-          SegmentFloats.load(dy, in + u, count - u)
-              .mul(at(slopes, start + u))
-              .intoArray(slopes, start + u);
+          at(line, u).mul(at(slopes, start + u)).intoArray(slopes, start + u);
         }
       }
     }

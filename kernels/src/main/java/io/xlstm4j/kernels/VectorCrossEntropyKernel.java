@@ -75,7 +75,7 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
     FloatVector most = FloatVector.broadcast(VectorMath.LANES, Float.NEGATIVE_INFINITY);
     int bound = VectorMath.LANES.loopBound(size.classes());
     for (int c = 0; c < bound; c += L) {
-      most = most.max(load(data, from + c, L));
+      most = most.max(load(data, from + c));
     }
     float all = most.reduceLanes(VectorOperators.MAX); // exact in any order
     for (int c = bound; c < size.classes(); c++) {
@@ -89,10 +89,10 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
     FloatVector sum = FloatVector.zero(VectorMath.LANES);
     int bound = VectorMath.LANES.loopBound(size.classes());
     for (int c = 0; c < bound; c += L) {
-      FloatVector e = VectorMath.expOfNegative(load(data, from + c, L).sub(most));
+      FloatVector e = VectorMath.expOfNegative(load(data, from + c).sub(most));
       sum = sum.add(e);
       if (keep) {
-        store(e, data, from + c, L);
+        store(e, data, from + c);
       }
     }
     float all = MlstmMath.sum(sum);
@@ -107,9 +107,12 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
   }
 
   private static void scale(Size size, MemorySegment data, long from, float factor) {
-    for (int c = 0; c < size.classes(); c += L) {
-      int count = size.classes() - c;
-      store(load(data, from + c, count).mul(factor), data, from + c, count);
+    int bound = VectorMath.LANES.loopBound(size.classes());
+    for (int c = 0; c < bound; c += L) {
+      store(load(data, from + c).mul(factor), data, from + c);
+    }
+    for (int c = bound; c < size.classes(); c++) {
+      SegmentFloats.set(data, from + c, SegmentFloats.get(data, from + c) * factor);
     }
   }
 }

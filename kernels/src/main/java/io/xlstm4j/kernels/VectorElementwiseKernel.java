@@ -1,5 +1,8 @@
 package io.xlstm4j.kernels;
 
+import static io.xlstm4j.kernels.SegmentFloats.load;
+import static io.xlstm4j.kernels.SegmentFloats.store;
+
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
@@ -15,10 +18,12 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
         pieces(count),
         piece -> {
           long end = end(piece, count);
-          for (long i = (long) piece * PIECE; i < end; i += LANES) {
-            int lanes = (int) Math.min(LANES, end - i);
-            FloatVector sum = SegmentFloats.load(a, i, lanes).add(SegmentFloats.load(b, i, lanes));
-            SegmentFloats.store(sum, out, i, lanes);
+          long i = (long) piece * PIECE;
+          for (; i + LANES <= end; i += LANES) {
+            store(load(a, i).add(load(b, i)), out, i);
+          }
+          for (; i < end; i++) {
+            SegmentFloats.set(out, i, SegmentFloats.get(a, i) + SegmentFloats.get(b, i));
           }
         });
   }
@@ -35,15 +40,17 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
         pieces(count),
         piece -> {
           long end = end(piece, count);
-          for (long i = (long) piece * PIECE; i < end; i += LANES) {
-            int lanes = (int) Math.min(LANES, end - i);
-            FloatVector product =
-                SegmentFloats.load(a, i, lanes).mul(SegmentFloats.load(b, i, lanes));
-            SegmentFloats.store(
-                plus == null ? product : product.add(SegmentFloats.load(plus, i, lanes)),
-                out,
-                i,
-                lanes);
+          long i = (long) piece * PIECE;
+          for (; plus != null && i + LANES <= end; i += LANES) {
+            store(load(a, i).mul(load(b, i)).add(load(plus, i)), out, i);
+          }
+          for (; i + LANES <= end; i += LANES) {
+            store(load(a, i).mul(load(b, i)), out, i);
+          }
+          for (; i < end; i++) {
+            float product = SegmentFloats.get(a, i) * SegmentFloats.get(b, i);
+            SegmentFloats.set(
+                out, i, plus == null ? product : product + SegmentFloats.get(plus, i));
           }
         });
   }

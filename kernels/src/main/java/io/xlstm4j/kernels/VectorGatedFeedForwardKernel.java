@@ -34,12 +34,18 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
 
   private static final class Task {
     private final Size size;
-    private final float[] density; // exp(-gate²/2), of a piece of a row
+    private final float[] gate; // of a piece of a row, as all
+    private final float[] up;
+    private final float[] d;
+    private final float[] density; // exp(-gate²/2)
     private final float[] cdf;
 
     Task(Size size) {
       this.size = size;
       int padded = Math.ceilDiv(Math.min(PIECE, size.width()), L) * L;
+      gate = new float[padded];
+      up = new float[padded];
+      d = new float[padded];
       density = new float[padded];
       cdf = new float[padded];
     }
@@ -55,13 +61,11 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
           int count = Math.min(PIECE, width - from);
           long gateAt = 2L * row * width + from;
           long outAt = (long) row * width + from;
-          distribution(both, gateAt, count);
+          read(both, gateAt, count);
           for (int at = 0; at < count; at += L) {
-            int lanes = count - at;
-            FloatVector gate = SegmentFloats.load(both, gateAt + at, lanes);
-            FloatVector up = SegmentFloats.load(both, gateAt + width + at, lanes);
-            SegmentFloats.store(gate.mul(at(cdf, at)).mul(up), out, outAt + at, lanes);
+            at(gate, at).mul(at(cdf, at)).mul(at(up, at)).intoArray(d, at);
           }
+          SegmentFloats.write(d, 0, out, outAt, count);
         }
       }
     }
@@ -73,28 +77,30 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
           int count = Math.min(PIECE, width - from);
           long gateAt = 2L * row * width + from;
           long outAt = (long) row * width + from;
-          distribution(both, gateAt, count);
+          read(both, gateAt, count);
+          SegmentFloats.read(dOut, outAt, d, 0, count);
           for (int at = 0; at < count; at += L) { // gelu'(x) = cdf(x) + x density(x)
-            int lanes = count - at;
-            FloatVector gate = SegmentFloats.load(both, gateAt + at, lanes);
-            FloatVector up = SegmentFloats.load(both, gateAt + width + at, lanes);
-            FloatVector d = SegmentFloats.load(dOut, outAt + at, lanes);
-            FloatVector slope = at(density, at).mul(DENSITY_AT_ZERO).mul(gate).add(at(cdf, at));
-            SegmentFloats.store(slope.mul(up).mul(d), dBoth, gateAt + at, lanes);
-            SegmentFloats.store(gate.mul(at(cdf, at)).mul(d), dBoth, gateAt + width + at, lanes);
+            FloatVector x = at(gate, at);
+            FloatVector slope = at(density, at).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, at));
+            x.mul(at(cdf, at)).mul(at(d, at)).intoArray(gate, at);
+            slope.mul(at(up, at)).mul(at(d, at)).intoArray(up, at);
           }
+          SegmentFloats.write(up, 0, dBoth, gateAt, count);
+          SegmentFloats.write(gate, 0, dBoth, gateAt + width, count);
         }
       }
     }
 
-    private void distribution(MemorySegment both, long gateAt, int count) {
+    /// Gate and up, and the distribution at the gate.
+    private void read(MemorySegment both, long gateAt, int count) {
+      SegmentFloats.read(both, gateAt, gate, 0, count);
+      SegmentFloats.read(both, gateAt + size.width(), up, 0, count);
       for (int at = 0; at < count; at += L) {
-        FloatVector x = SegmentFloats.load(both, gateAt + at, count - at);
+        FloatVector x = at(gate, at);
         VectorMath.expOfNegative(x.mul(x).mul(-0.5f)).intoArray(density, at);
       }
       for (int at = 0; at < count; at += L) {
-        FloatVector x = SegmentFloats.load(both, gateAt + at, count - at);
-        VectorMath.normalCdf(x, at(density, at)).intoArray(cdf, at);
+        VectorMath.normalCdf(at(gate, at), at(density, at)).intoArray(cdf, at);
       }
     }
   }

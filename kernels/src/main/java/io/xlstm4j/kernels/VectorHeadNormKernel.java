@@ -1,21 +1,26 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.SegmentFloats.load;
-import static io.xlstm4j.kernels.SegmentFloats.store;
 import static io.xlstm4j.kernels.VectorMath.at;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
-import org.jspecify.annotations.Nullable;
 
 /// The norm on vectors. One task is some rows; what they add to the gradients of weight and skip is
 /// summed afterwards in the order of rows.
+///
+/// A few rows at a time lie in arrays that stay in the nearest cache, each head padded with zeros
+/// to whole vectors, so that most loops run over all of them at once ([Passes]).
 public final class VectorHeadNormKernel implements HeadNormKernel {
   private static final int L = VectorMath.LANES.length();
   private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
 
   /// Rows of a task, whatever the number of threads: sums over rows are made of these parts.
-  private static final int ROWS = 32;
+  private static final int ROWS = 64;
+
+  /// Floats of an array.
+  private static final int PIECE = 1024;
 
   @Override
   public void forward(
@@ -23,11 +28,10 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
-    float[] scale = scale(size, inputs);
-    float[] skip = skip(size, inputs);
+    var channels = new Channels(size, inputs);
     workers.run(
         Math.ceilDiv(size.rows(), ROWS),
-        number -> new Task(size, inputs, scale, skip).forward(number, out, statistics));
+        number -> new Task(size, inputs, channels).forward(number, out, statistics));
   }
 
   @Override
@@ -42,243 +46,358 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
     gradients.check(size, inputs);
-    float[] scale = scale(size, inputs);
-    float[] skip = skip(size, inputs);
-    var tasks = new Task[Math.ceilDiv(size.rows(), ROWS)];
+    var channels = new Channels(size, inputs);
+    var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
     workers.run(
-        tasks.length,
+        sums.length,
         number -> {
-          tasks[number] = new Task(size, inputs, scale, skip);
-          tasks[number].backward(number, statistics, dOut, gradients);
+          sums[number] = new Channels(size);
+          new Task(size, inputs, channels)
+              .backward(number, statistics, dOut, gradients, sums[number]);
         });
-    for (int number = 1; number < tasks.length; number++) {
-      tasks[0].addSums(tasks[number]);
+    for (int number = 1; number < sums.length; number++) {
+      sums[0].add(sums[number]);
     }
-    tasks[0].writeSums(gradients);
+    sums[0].write(size, gradients);
   }
 
-  /// 1 + w, with room for a vector behind.
-  private static float[] scale(Size size, Inputs inputs) {
-    float[] scale = new float[size.channels() + L];
-    if (inputs.weight() != null) {
-      SegmentFloats.copy(inputs.weight(), 0, scale, 0, size.channels());
-    }
-    for (int i = 0; i < scale.length; i++) {
-      scale[i] += 1;
-    }
-    return scale;
+  /// A head's units in whole vectors.
+  private static int padded(Size size) {
+    return Math.ceilDiv(size.headDim(), L) * L;
   }
 
-  private static float[] skip(Size size, Inputs inputs) {
-    float[] skip = new float[size.channels() + L];
-    if (inputs.gate() != null) {
-      SegmentFloats.copy(inputs.gate().skip(), 0, skip, 0, size.channels());
+  /// Numbers of each channel, or sums over rows, as `(NH, padded)`.
+  ///
+  /// @param scale 1 + w; of gradients that of w
+  private record Channels(float[] scale, float[] skip) {
+    Channels(Size size) {
+      this(new float[size.heads() * padded(size)], new float[size.heads() * padded(size)]);
     }
-    return skip;
+
+    Channels(Size size, Inputs inputs) {
+      this(size);
+      for (int head = 0; head < size.heads(); head++) {
+        long from = (long) head * size.headDim();
+        int to = head * padded(size);
+        if (inputs.weight() != null) {
+          SegmentFloats.copy(inputs.weight(), from, scale, to, size.headDim());
+        }
+        if (inputs.gate() != null) {
+          SegmentFloats.copy(inputs.gate().skip(), from, skip, to, size.headDim());
+        }
+      }
+      for (int i = 0; i < scale.length; i++) {
+        scale[i] += 1;
+      }
+    }
+
+    void add(Channels other) {
+      for (int i = 0; i < scale.length; i++) {
+        scale[i] += other.scale[i];
+        skip[i] += other.skip[i];
+      }
+    }
+
+    void write(Size size, Gradients gradients) {
+      for (int head = 0; head < size.heads(); head++) {
+        int from = head * padded(size);
+        long to = (long) head * size.headDim();
+        if (gradients.weight() != null) {
+          SegmentFloats.copy(scale, from, gradients.weight(), to, size.headDim());
+        }
+        if (gradients.gate() != null) {
+          SegmentFloats.copy(skip, from, gradients.gate().skip(), to, size.headDim());
+        }
+      }
+    }
   }
 
-  /// Works on one head of one row at a time, at float `from` of memory and `unit` of the channels.
+  /// Arrays are `(rows of a piece, NH, padded)`.
   private static final class Task {
+    private static final Passes<Task> NORM =
+        new Passes<Task>(List.of(Task::normalize, Task::scale));
+    private static final Passes<Task> NORM_AND_GATE =
+        new Passes<Task>(List.of(Task::normalize, Task::swish, Task::gate));
+    private static final Passes<Task> NORM_BACK =
+        new Passes<Task>(List.of(Task::normalizeAgain, Task::throughScale, Task::throughNorm));
+    private static final Passes<Task> GATE_AND_NORM_BACK =
+        new Passes<Task>(
+            List.of(
+                Task::normalizeAgain,
+                Task::slopes,
+                Task::throughGate,
+                Task::throughSkip,
+                Task::throughScale,
+                Task::throughNorm));
+
     private final Size size;
     private final Inputs inputs;
     private final float[] scale;
     private final float[] skip;
-    private final float[] dWeight;
-    private final float[] dSkip;
-    private final float[] swish; // of the head's gates, then the gradient of what is gated
-    private final float[] slope;
+    private final int padded;
+    private final int wide; // floats of a row
+    private final int most; // rows of a piece
 
-    Task(Size size, Inputs inputs, float[] scale, float[] skip) {
+    private final float[] x; // less its mean, then normal
+    private final float[] z; // then its gradient
+    private final float[] xc;
+    private final float[] d;
+    private final float[] swish; // of the gates, then the gradient of what is gated
+    private final float[] slope;
+    private final float[] out;
+    private final float[] statistics; // (rows of a piece, NH, 2)
+
+    // now
+    private int first;
+    private int floats; // of the piece
+    private Channels sums;
+
+    Task(Size size, Inputs inputs, Channels channels) {
       this.size = size;
       this.inputs = inputs;
-      this.scale = scale;
-      this.skip = skip;
-      dWeight = new float[size.channels() + L];
-      dSkip = new float[size.channels() + L];
-      swish = new float[size.headDim() + L];
-      slope = new float[size.headDim() + L];
+      scale = channels.scale;
+      skip = channels.skip;
+      padded = padded(size);
+      wide = size.heads() * padded;
+      most = Math.clamp(PIECE / wide, 1, Math.min(ROWS, size.rows()));
+      x = new float[most * wide];
+      z = new float[inputs.gate() == null ? 0 : most * wide];
+      xc = new float[z.length];
+      d = new float[most * wide];
+      swish = new float[most * wide];
+      slope = new float[z.length];
+      out = new float[most * wide];
+      statistics = new float[most * size.heads() * 2];
+      sums = channels;
     }
 
-    void forward(int number, MemorySegment out, MemorySegment statistics) {
-      Gate gate = inputs.gate();
-      for (int row = number * ROWS; row < last(number); row++) {
-        for (int head = 0; head < size.heads(); head++) {
-          long group = (long) row * size.heads() + head;
-          long from = group * size.headDim();
-          int unit = head * size.headDim();
-          float mean = sum(from) / size.headDim();
-          float variance = squares(from, mean) / size.headDim();
-          float reciprocal = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
-          SegmentFloats.set(statistics, 2 * group, mean);
-          SegmentFloats.set(statistics, 2 * group + 1, reciprocal);
-          if (gate == null) {
-            scaled(from, unit, mean, reciprocal, out);
-          } else {
-            swish(gate.z(), from);
-            gated(gate.xc(), from, unit, mean, reciprocal, out);
-          }
-        }
-      }
+    private void piece(int from, int last) {
+      first = from;
+      floats = Math.min(most, last - from) * wide;
     }
 
     private int last(int number) {
       return Math.min((number + 1) * ROWS, size.rows());
     }
 
-    private float sum(long from) {
-      FloatVector sum = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        sum = sum.add(load(inputs.x(), from + u, size.headDim() - u));
+    void forward(int number, MemorySegment to, MemorySegment statisticsOut) {
+      Gate gate = inputs.gate();
+      for (int row = number * ROWS; row < last(number); row += most) {
+        piece(row, last(number));
+        read(inputs.x(), x);
+        if (gate != null) {
+          read(gate.z(), z);
+          read(gate.xc(), xc);
+        }
+        (gate == null ? NORM : NORM_AND_GATE).run(this);
+        long group = (long) row * size.heads();
+        SegmentFloats.copy(statistics, 0, statisticsOut, group * 2, floats / padded * 2);
+        write(out, to);
       }
-      return MlstmMath.sum(sum);
     }
 
-    private float squares(long from, float mean) {
+    private void read(MemorySegment from, float[] to) {
+      int width = size.headDim();
+      long index = (long) first * size.channels();
+      if (width == padded) {
+        SegmentFloats.read(from, index, to, 0, floats);
+        return;
+      }
+      for (int at = 0; at < floats; at += padded) {
+        SegmentFloats.read(from, index, to, at, width);
+        index += width;
+      }
+    }
+
+    private void write(float[] from, MemorySegment to) {
+      int width = size.headDim();
+      long index = (long) first * size.channels();
+      if (width == padded) {
+        SegmentFloats.write(from, 0, to, index, floats);
+        return;
+      }
+      for (int at = 0; at < floats; at += padded) {
+        SegmentFloats.write(from, at, to, index, width);
+        index += width;
+      }
+    }
+
+    private void normalize() {
+      for (int head = 0; head < floats / padded; head++) {
+        normalize(head * padded, head * 2);
+      }
+    }
+
+    /// One head of x, and its statistics.
+    private void normalize(int start, int statistic) {
+      FloatVector sum = FloatVector.zero(VectorMath.LANES);
+      for (int u = start; u < start + padded; u += L) {
+        sum = sum.add(at(x, u));
+      }
+      float mean = MlstmMath.sum(sum) / size.headDim();
+      for (int u = start; u < start + padded; u += L) {
+        at(x, u).sub(mean).intoArray(x, u);
+      }
+      Arrays.fill(x, start + size.headDim(), start + padded, 0);
       FloatVector squares = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector centered = load(inputs.x(), from + u, count).sub(mean);
-        if (count < L) {
-          centered = centered.blend(0f, VectorMath.LANES.indexInRange(0, count).not());
-        }
+      for (int u = start; u < start + padded; u += L) {
+        FloatVector centered = at(x, u);
         squares = centered.fma(centered, squares);
       }
-      return MlstmMath.sum(squares);
-    }
-
-    private FloatVector normal(long from, int u, float mean, float reciprocal) {
-      return load(inputs.x(), from + u, size.headDim() - u).sub(mean).mul(reciprocal);
-    }
-
-    private void scaled(long from, int unit, float mean, float reciprocal, MemorySegment out) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        store(y, out, from + u, size.headDim() - u);
+      float variance = MlstmMath.sum(squares) / size.headDim();
+      float reciprocal = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
+      statistics[statistic] = mean;
+      statistics[statistic + 1] = reciprocal;
+      for (int u = start; u < start + padded; u += L) {
+        at(x, u).mul(reciprocal).intoArray(x, u);
       }
     }
 
-    private void swish(MemorySegment z, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector gate = load(z, from + u, size.headDim() - u);
-        VectorMath.sigmoid(gate).mul(gate).intoArray(swish, u);
-      }
-    }
-
-    private void gated(
-        MemorySegment xc, long from, int unit, float mean, float reciprocal, MemorySegment out) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
-        store(y.mul(at(swish, u)), out, from + u, count);
-      }
-    }
-
-    void backward(int number, MemorySegment statistics, MemorySegment dOut, Gradients gradients) {
-      Gate gate = inputs.gate();
-      Gate dGate = gradients.gate();
-      for (int row = number * ROWS; row < last(number); row++) {
-        for (int head = 0; head < size.heads(); head++) {
-          long group = (long) row * size.heads() + head;
-          long from = group * size.headDim();
-          int unit = head * size.headDim();
-          float mean = SegmentFloats.get(statistics, 2 * group);
-          float reciprocal = SegmentFloats.get(statistics, 2 * group + 1);
-          if (gate == null || dGate == null) {
-            read(dOut, from);
-          } else {
-            slopes(gate.z(), from);
-            throughGate(gate.xc(), from, unit, mean, reciprocal, dOut, dGate.z());
-            throughSkip(gate.xc(), from, unit, dOut, dGate.xc());
-          }
-          throughNorm(from, unit, mean, reciprocal, gradients);
+    private void scale() {
+      for (int start = 0; start < floats; start += wide) {
+        for (int u = 0; u < wide; u += L) {
+          at(x, start + u).mul(at(scale, u)).intoArray(out, start + u);
         }
       }
     }
 
-    private void read(MemorySegment dOut, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        load(dOut, from + u, size.headDim() - u).intoArray(swish, u);
+    private void swish() {
+      for (int u = 0; u < floats; u += L) {
+        VectorMath.sigmoid(at(z, u)).intoArray(swish, u);
+      }
+      for (int u = 0; u < floats; u += L) {
+        at(swish, u).mul(at(z, u)).intoArray(swish, u);
+      }
+    }
+
+    private void gate() {
+      for (int start = 0; start < floats; start += wide) {
+        for (int u = 0; u < wide; u += L) {
+          FloatVector y = at(x, start + u).mul(at(scale, u));
+          y = at(skip, u).fma(at(xc, start + u), y);
+          y.mul(at(swish, start + u)).intoArray(out, start + u);
+        }
+      }
+    }
+
+    void backward(
+        int number,
+        MemorySegment statisticsIn,
+        MemorySegment dOut,
+        Gradients gradients,
+        Channels sums) {
+      this.sums = sums;
+      Gate gate = inputs.gate();
+      Gate dGate = gradients.gate();
+      for (int row = number * ROWS; row < last(number); row += most) {
+        piece(row, last(number));
+        read(inputs.x(), x);
+        long group = (long) row * size.heads();
+        SegmentFloats.copy(statisticsIn, group * 2, statistics, 0, floats / padded * 2);
+        if (gate == null || dGate == null) {
+          read(dOut, swish);
+          NORM_BACK.run(this);
+        } else {
+          read(dOut, d);
+          read(gate.z(), z);
+          read(gate.xc(), xc);
+          GATE_AND_NORM_BACK.run(this);
+          write(z, dGate.z());
+          write(xc, dGate.xc());
+        }
+        if (gradients.plus() != null) {
+          read(gradients.plus(), d);
+          add();
+        }
+        write(out, gradients.x());
+      }
+    }
+
+    private void add() {
+      for (int u = 0; u < floats; u += L) {
+        at(out, u).add(at(d, u)).intoArray(out, u);
+      }
+    }
+
+    private void normalizeAgain() {
+      for (int head = 0; head < floats / padded; head++) {
+        float mean = statistics[2 * head];
+        float reciprocal = statistics[2 * head + 1];
+        int start = head * padded;
+        for (int u = start; u < start + padded; u += L) {
+          at(x, u).sub(mean).mul(reciprocal).intoArray(x, u);
+        }
+        Arrays.fill(x, start + size.headDim(), start + padded, 0);
       }
     }
 
     /// silu(z) and its derivative.
-    private void slopes(MemorySegment z, long from) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector gate = load(z, from + u, size.headDim() - u);
-        FloatVector s = VectorMath.sigmoid(gate);
+    private void slopes() {
+      for (int u = 0; u < floats; u += L) {
+        VectorMath.sigmoid(at(z, u)).intoArray(slope, u);
+      }
+      for (int u = 0; u < floats; u += L) {
+        FloatVector gate = at(z, u);
+        FloatVector s = at(slope, u);
         gate.mul(s).intoArray(swish, u);
         ONE.sub(s).fma(gate, ONE).mul(s).intoArray(slope, u);
       }
     }
 
-    private void throughGate(
-        MemorySegment xc,
-        long from,
-        int unit,
-        float mean,
-        float reciprocal,
-        MemorySegment dOut,
-        MemorySegment dZ) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector y = normal(from, u, mean, reciprocal).mul(at(scale, unit + u));
-        y = at(skip, unit + u).fma(load(xc, from + u, count), y);
-        store(load(dOut, from + u, count).mul(y).mul(at(slope, u)), dZ, from + u, count);
+    private void throughGate() {
+      for (int start = 0; start < floats; start += wide) {
+        for (int u = 0; u < wide; u += L) {
+          FloatVector y = at(x, start + u).mul(at(scale, u));
+          y = at(skip, u).fma(at(xc, start + u), y);
+          at(d, start + u).mul(y).mul(at(slope, start + u)).intoArray(z, start + u);
+        }
       }
     }
 
-    private void throughSkip(
-        MemorySegment xc, long from, int unit, MemorySegment dOut, MemorySegment dXc) {
-      for (int u = 0; u < size.headDim(); u += L) {
-        int count = size.headDim() - u;
-        FloatVector d = load(dOut, from + u, count).mul(at(swish, u));
-        d.intoArray(swish, u);
-        d.fma(load(xc, from + u, count), at(dSkip, unit + u)).intoArray(dSkip, unit + u);
-        store(d.mul(at(skip, unit + u)), dXc, from + u, count);
+    /// The gradient of xc, in its place.
+    private void throughSkip() {
+      float[] dSkip = sums.skip;
+      for (int start = 0; start < floats; start += wide) {
+        for (int u = 0; u < wide; u += L) {
+          FloatVector gated = at(d, start + u).mul(at(swish, start + u));
+          gated.intoArray(swish, start + u);
+          gated.fma(at(xc, start + u), at(dSkip, u)).intoArray(dSkip, u);
+          gated.mul(at(skip, u)).intoArray(xc, start + u);
+        }
       }
     }
 
-    private void throughNorm(
-        long from, int unit, float mean, float reciprocal, Gradients gradients) {
+    private void throughScale() {
+      float[] dScale = sums.scale;
+      for (int start = 0; start < floats; start += wide) {
+        for (int u = 0; u < wide; u += L) {
+          FloatVector gated = at(swish, start + u);
+          gated.fma(at(x, start + u), at(dScale, u)).intoArray(dScale, u);
+          gated.mul(at(scale, u)).intoArray(swish, start + u);
+        }
+      }
+    }
+
+    private void throughNorm() {
+      for (int head = 0; head < floats / padded; head++) {
+        throughNorm(head * padded, statistics[2 * head + 1]);
+      }
+    }
+
+    /// From the gradient of a normal head to that of the head.
+    private void throughNorm(int start, float reciprocal) {
       FloatVector sums = FloatVector.zero(VectorMath.LANES);
       FloatVector products = FloatVector.zero(VectorMath.LANES);
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector normal = normal(from, u, mean, reciprocal);
-        FloatVector d = at(swish, u);
-        d.fma(normal, at(dWeight, unit + u)).intoArray(dWeight, unit + u);
-        FloatVector g = d.mul(at(scale, unit + u));
-        g.intoArray(swish, u);
+      for (int u = start; u < start + padded; u += L) {
+        FloatVector g = at(swish, u);
         sums = sums.add(g);
-        products = g.fma(normal, products);
+        products = g.fma(at(x, u), products);
       }
       float sum = MlstmMath.sum(sums) / size.headDim();
       float product = MlstmMath.sum(products) / size.headDim();
-      for (int u = 0; u < size.headDim(); u += L) {
-        FloatVector inner = normal(from, u, mean, reciprocal).mul(product).add(sum);
-        FloatVector dx = at(swish, u).sub(inner).mul(reciprocal);
-        writeX(dx, from + u, size.headDim() - u, gradients.plus(), gradients.x());
-      }
-    }
-
-    private static void writeX(
-        FloatVector dx, long index, int count, @Nullable MemorySegment plus, MemorySegment to) {
-      store(plus == null ? dx : dx.add(load(plus, index, count)), to, index, count);
-    }
-
-    void addSums(Task other) {
-      for (int i = 0; i < size.channels(); i++) {
-        dWeight[i] += other.dWeight[i];
-        dSkip[i] += other.dSkip[i];
-      }
-    }
-
-    void writeSums(Gradients gradients) {
-      if (gradients.weight() != null) {
-        SegmentFloats.copy(dWeight, 0, gradients.weight(), 0, size.channels());
-      }
-      if (gradients.gate() != null) {
-        SegmentFloats.copy(dSkip, 0, gradients.gate().skip(), 0, size.channels());
+      for (int u = start; u < start + padded; u += L) {
+        FloatVector inner = at(x, u).mul(product).add(sum);
+        at(swish, u).sub(inner).mul(reciprocal).intoArray(out, u);
       }
     }
   }

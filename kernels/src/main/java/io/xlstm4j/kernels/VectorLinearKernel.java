@@ -239,9 +239,13 @@ public final class VectorLinearKernel implements LinearKernel {
     }
 
     private void add(MemorySegment from, long index, int to, int count) {
-      for (int j = 0; j < count; j += LANES) {
+      int j = 0;
+      for (; j + LANES <= count; j += LANES) {
         FloatVector sum = FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to + j);
-        sum.add(SegmentFloats.load(from, index + j, count - j)).intoArray(tile, to + j);
+        sum.add(SegmentFloats.load(from, index + j)).intoArray(tile, to + j);
+      }
+      for (; j < count; j++) {
+        tile[to + j] += SegmentFloats.get(from, index + j);
       }
     }
 

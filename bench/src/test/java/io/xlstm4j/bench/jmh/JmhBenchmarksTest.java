@@ -51,6 +51,29 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
+  void the_whole_blocks_run(String twin) {
+    state(twin);
+    var slstm = new SlstmBlockBenchmark();
+    slstm.batch = 2;
+    slstm.length = 3;
+    slstm.dim = 8;
+    slstm.heads = 2;
+    slstm.up = 6;
+    slstm.draw(state);
+    slstm.forward();
+    slstm.forwardBackward();
+    var mlstm = new MlstmBlockBenchmark();
+    mlstm.batch = 2;
+    mlstm.length = 3;
+    mlstm.dim = 8;
+    mlstm.heads = 2;
+    mlstm.draw(state);
+    mlstm.forward();
+    mlstm.forwardBackward();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"vector", "scalar"})
   void convolution_and_feed_forward_run(String twin) {
     state(twin);
     var conv = new CausalConvBenchmark();
