@@ -49,7 +49,7 @@ public final class Kernels {
     slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
     Lazy<RowKernels> vectorRows = either(VectorRowKernels::new, ScalarRowKernels::new);
     Lazy<TokenKernels> vectorTokens = either(VectorTokenKernels::new, ScalarTokenKernels::new);
-    warmUp = cold && vectorized ? new WarmUp(vectorRows, vectorTokens) : null;
+    warmUp = cold && vectorized ? new WarmUp(workers, vectorRows, vectorTokens) : null;
     rows = warmUp == null ? vectorRows.get() : new WarmRowKernels(warmUp, vectorRows);
     tokens = warmUp == null ? vectorTokens.get() : new WarmTokenKernels(warmUp, vectorTokens);
     alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), this);

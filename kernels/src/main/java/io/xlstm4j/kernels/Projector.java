@@ -96,8 +96,18 @@ public final class Projector {
     parts = all;
     rows = rowCount;
     now = forms(rowCount);
+    if (warmUp != null && !warmUp.isDone()) {
+      noteUses(warmUp);
+    }
     plan();
     workers.run(tasks, task);
+  }
+
+  private void noteUses(WarmUp noted) {
+    noted.use(rows == 1 ? WarmUp.Use.ONE_ROW : WarmUp.Use.SEVERAL_ROWS);
+    for (Part part : parts) {
+      noted.use(part.w.type());
+    }
   }
 
   /// Writes row `id` of an embedding matrix to row `to` of `rows`.

@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.WarmUp.Use;
 import java.lang.foreign.MemorySegment;
 
 /// [VectorRowKernels] once a [WarmUp] is done, [LaneRowKernels] before: the same bits.
@@ -13,13 +14,17 @@ final class WarmRowKernels implements RowKernels {
     this.vectors = vectors;
   }
 
-  private RowKernels now() {
-    return warmUp.isDone() ? vectors.get() : lanes;
+  private RowKernels now(Object use) {
+    if (warmUp.isDone()) {
+      return vectors.get();
+    }
+    warmUp.use(use);
+    return lanes;
   }
 
   @Override
   public void normalize(int first, int end, Norm norm, FloatRows x, FloatRows y) {
-    now().normalize(first, end, norm, x, y);
+    now(norm.centered() ? Use.LAYER_NORM : Use.RMS_NORM).normalize(first, end, norm, x, y);
   }
 
   @Override
@@ -31,22 +36,22 @@ final class WarmRowKernels implements RowKernels {
       FloatRows gate,
       FloatRows up,
       FloatRows y) {
-    now().gate(first, end, width, activation, gate, up, y);
+    now(activation).gate(first, end, width, activation, gate, up, y);
   }
 
   @Override
   public void addScaled(
       int first, int end, int width, MemorySegment scale, FloatRows x, FloatRows y) {
-    now().addScaled(first, end, width, scale, x, y);
+    now(Use.ADD_SCALED).addScaled(first, end, width, scale, x, y);
   }
 
   @Override
   public void softCap(int first, int end, int width, float cap, FloatRows x) {
-    now().softCap(first, end, width, cap, x);
+    now(Use.SOFT_CAP).softCap(first, end, width, cap, x);
   }
 
   @Override
   public void headwise(int first, int end, Headwise projection, FloatRows x, FloatRows y) {
-    now().headwise(first, end, projection, x, y);
+    now(Use.HEADWISE).headwise(first, end, projection, x, y);
   }
 }

@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.WarmUp.Use;
 import java.lang.foreign.MemorySegment;
 
 /// [VectorTokenKernels] once a [WarmUp] is done, [LaneTokenKernels] before: the same bits.
@@ -13,8 +14,12 @@ final class WarmTokenKernels implements TokenKernels {
     this.vectors = vectors;
   }
 
-  private TokenKernels now() {
-    return warmUp.isDone() ? vectors.get() : lanes;
+  private TokenKernels now(Object use) {
+    if (warmUp.isDone()) {
+      return vectors.get();
+    }
+    warmUp.use(use);
+    return lanes;
   }
 
   @Override
@@ -26,18 +31,18 @@ final class WarmTokenKernels implements TokenKernels {
       long tailAt,
       MemorySegment y,
       long yAt) {
-    now().convolve(convolution, x, xAt, tail, tailAt, y, yAt);
+    now(Use.CONVOLUTION).convolve(convolution, x, xAt, tail, tailAt, y, yAt);
   }
 
   @Override
   public void mlstm(
       Mlstm cell, MlstmRows rows, int row, int head, MemorySegment state, long stateAt) {
-    now().mlstm(cell, rows, row, head, state, stateAt);
+    now(Use.MLSTM).mlstm(cell, rows, row, head, state, stateAt);
   }
 
   @Override
   public void slstm(
       Slstm cell, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt) {
-    now().slstm(cell, gates, gatesAt, state, stateAt);
+    now(Use.SLSTM).slstm(cell, gates, gatesAt, state, stateAt);
   }
 }
