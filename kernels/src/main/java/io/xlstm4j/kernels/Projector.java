@@ -11,6 +11,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Each element is one sum in an order of its own: neither the number of rows, nor the number of
 /// threads, nor the products beside it change a bit. Nothing is allocated in a call.
+///
+/// Beside [LinearKernel], which trains: that packs float32 weights for many rows and has a backward
+/// pass; this reads weights of any type once, where they lie.
 public final class Projector {
   /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
   private static final int TASK_WEIGHTS = 1 << 17;
