@@ -104,6 +104,7 @@ final class GenerateCommand implements Callable<Integer> {
     switch (chosen) { // two classes: only the one that runs is loaded, with its libraries
       case "runtime" -> {
         requireCpu();
+        requireStopsWithText();
         RuntimeGeneration.run(model, prompts, maxTokens, sampler, stops, output);
       }
       case "torch" -> {
@@ -123,6 +124,12 @@ final class GenerateCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(),
           "--device " + device + " needs --backend torch; the runtime is for the CPU");
+    }
+  }
+
+  private void requireStopsWithText() {
+    if (stops.contains("")) {
+      throw new ParameterException(spec.commandLine(), "--stop must not be empty");
     }
   }
 

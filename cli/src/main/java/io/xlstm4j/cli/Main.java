@@ -1,5 +1,9 @@
 package io.xlstm4j.cli;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.HelpCommand;
@@ -14,18 +18,6 @@ import picocli.CommandLine.ScopeType;
     mixinStandardHelpOptions = true,
     version = "xlstm4j 0.1.0",
     synopsisSubcommandLabel = "COMMAND",
-    subcommands = {
-      TrainCommand.class,
-      RunsCommand.class,
-      GenerateCommand.class,
-      EvalCommand.class,
-      BenchCommand.class,
-      PrepareCommand.class,
-      InspectCommand.class,
-      ConvertCommand.class,
-      DoctorCommand.class,
-      HelpCommand.class
-    },
     footer = {"", "Exit codes: 0 done, 1 failed, 2 wrong usage."})
 public final class Main {
   @Option(
@@ -34,14 +26,39 @@ public final class Main {
       description = "show the whole stack trace of an error")
   private boolean verbose;
 
+  private static final Map<String, Supplier<Object>> COMMANDS = new LinkedHashMap<>();
+
+  static {
+    COMMANDS.put("train", TrainCommand::new);
+    COMMANDS.put("runs", RunsCommand::new);
+    COMMANDS.put("generate", GenerateCommand::new);
+    COMMANDS.put("eval", EvalCommand::new);
+    COMMANDS.put("bench", BenchCommand::new);
+    COMMANDS.put("prepare", PrepareCommand::new);
+    COMMANDS.put("inspect", InspectCommand::new);
+    COMMANDS.put("convert", ConvertCommand::new);
+    COMMANDS.put("doctor", DoctorCommand::new);
+    COMMANDS.put("help", HelpCommand::new);
+  }
+
   public static void main(String[] arguments) {
-    System.exit(commandLine().execute(arguments));
+    Preparation.begin(arguments);
+    System.exit(commandLine(arguments).execute(arguments));
   }
 
   /// The program as tests run it.
-  static CommandLine commandLine() {
+  ///
+  /// @param arguments if the first names a command, the others are left out, for they take time
+  static CommandLine commandLine(String... arguments) {
     var main = new Main();
-    return new CommandLine(main)
+    var commandLine = new CommandLine(main);
+    @Nullable Supplier<Object> only = arguments.length == 0 ? null : COMMANDS.get(arguments[0]);
+    if (only == null || arguments[0].equals("help")) {
+      COMMANDS.forEach((name, command) -> commandLine.addSubcommand(name, command.get()));
+    } else {
+      commandLine.addSubcommand(arguments[0], only.get());
+    }
+    return commandLine
         .setUsageHelpAutoWidth(true)
         .setParameterExceptionHandler(ErrorHandlers::usage)
         .setExecutionExceptionHandler(

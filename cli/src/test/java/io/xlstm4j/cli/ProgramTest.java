@@ -6,6 +6,7 @@ import io.xlstm4j.core.checkpoint.ModelTensors;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -276,6 +278,83 @@ class ProgramTest {
   }
 
   @Test
+  void generate_ends_before_the_text_to_stop_at() {
+    String[] command = {
+      "generate",
+      "--model",
+      model.toString(),
+      "--prompt",
+      "one",
+      "--seed",
+      "3",
+      "--max-tokens",
+      "40"
+    };
+    String whole = CommandLineRun.of(command).out();
+    String stop = whole.substring(10, 12);
+    var all = new ArrayList<>(List.of(command));
+    all.addAll(List.of("--stop", stop));
+    var run = CommandLineRun.of(all.toArray(String[]::new));
+    assertThat(run.code()).isZero();
+    String begun = whole.substring("one".length());
+    assertThat(run.out().strip())
+        .isEqualTo(("one" + begun.substring(0, begun.indexOf(stop))).strip());
+  }
+
+  @ParameterizedTest(name = "{0} {1} {2}")
+  @CsvSource({
+    "--stop, '', runtime, --stop must not be empty",
+    "--stop, x, torch, --stop needs --backend runtime",
+    "--max-tokens, 0, runtime, --max-tokens (0) must be positive",
+  })
+  void generate_refuses_what_cannot_be(String option, String value, String backend, String why) {
+    assertRefused(
+        CommandLineRun.of(
+            "generate", "--model", model.toString(), option, value, "--backend", backend),
+        2,
+        why);
+  }
+
+  @ParameterizedTest(name = "{0} becomes {1}")
+  @CsvSource({
+    "../model.safetensors, 'model.safetensors.index.json'",
+    "/etc/passwd, 'model.safetensors.index.json'",
+    "missing-00001-of-00002.safetensors, 'missing-00001-of-00002.safetensors'"
+  })
+  void generate_refuses_an_index_that_leads_elsewhere(String shard, String named)
+      throws IOException {
+    Path large = largeModel();
+    Path whole = large.resolve("model.safetensors");
+    try (var tensors = SafetensorsFile.open(whole)) {
+      String map =
+          tensors.tensors().keySet().stream()
+              .map(name -> "\"" + name + "\": \"" + shard + "\"")
+              .collect(Collectors.joining(", "));
+      Files.writeString(
+          large.resolve("model.safetensors.index.json"), "{\"weight_map\": {" + map + "}}");
+    }
+    Files.delete(whole);
+    assertRefused(CommandLineRun.of("generate", "--model", large.toString()), 1, named);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource({
+    "'\"model_type\" : \"xlstm\"', '\"model_type\" : \"mamba\"', model_type",
+    "'\"vocab_size\" : 257', '\"vocab_size\" : 258', '258'",
+    "'\"vocab_size\" : 257', '\"vocab_size\" : 99999999999', vocab_size",
+  })
+  void generate_refuses_a_configuration_that_does_not_fit(String before, String after, String named)
+      throws IOException {
+    Path large = largeModel();
+    Path config = large.resolve("config.json");
+    String text = Files.readString(config);
+    assertThat(text).contains(before);
+    Files.writeString(config, text.replace(before, after));
+    Files.deleteIfExists(large.resolve("manifest.json"));
+    assertRefused(CommandLineRun.of("generate", "--model", large.toString()), 1, named);
+  }
+
+  @Test
   void a_tokenizer_json_with_ids_beyond_the_vocabulary_is_refused() throws IOException {
     Path large = largeModel();
     Files.writeString(
@@ -297,6 +376,7 @@ class ProgramTest {
     "--weights, both, single or fused",
     "--slstm-kernels, triton, cuda or vanilla",
     "--dtype, int8, 'float32, bfloat16 or float16'",
+    "--quantize, int4, int8",
     "--max-shard-size, 0GB, a size such as",
     "--max-shard-size, 5 TB, a size such as"
   })
@@ -305,6 +385,19 @@ class ProgramTest {
         CommandLineRun.of("convert", model.toString(), "out", option, value),
         2,
         option + " (" + value + ") must be " + right);
+  }
+
+  @Test
+  void convert_refuses_what_does_not_go_with_quantize() {
+    String from = model.toString();
+    assertRefused(
+        CommandLineRun.of("convert", from, "out", "--quantize", "int8", "--group", "7"),
+        2,
+        "--group (7) must be 32, 64, 128 or 0");
+    assertRefused(
+        CommandLineRun.of("convert", from, "out", "--quantize", "int8", "--dtype", "float16"),
+        2,
+        "--quantize goes with --group only");
   }
 
   @Test

@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /// The kernels of this process, chosen once: on the Vector API if the JVM was started with its
@@ -10,52 +11,89 @@ public final class Kernels {
 
   private final Workers workers;
   private final boolean vectorized;
-  private final SlstmKernel slstm;
-  private final MlstmKernel mlstm;
-  private final CausalConvKernel causalConv;
-  private final HeadwiseKernel headwise;
-  private final HeadNormKernel headNorm;
-  private final GatedFeedForwardKernel gatedFeedForward;
-  private final LinearKernel linear;
-  private final CrossEntropyKernel crossEntropy;
-  private final HeadLossKernel headLoss;
-  private final AdamWKernel adamW;
-  private final ElementwiseKernel elementwise;
-  private final MlstmBlockKernel mlstmBlock;
-  private final SlstmBlockKernel slstmBlock;
-  private final SoftCapKernel softCap;
-  private final SwiGluKernel swiGlu;
-  private final ScaledNormKernel scaledNorm;
-  private final LargeBlockKernel largeBlock;
+  private final Lazy<SlstmKernel> slstm;
+  private final Lazy<MlstmKernel> mlstm;
+  private final Lazy<CausalConvKernel> causalConv;
+  private final Lazy<HeadwiseKernel> headwise;
+  private final Lazy<HeadNormKernel> headNorm;
+  private final Lazy<GatedFeedForwardKernel> gatedFeedForward;
+  private final Lazy<LinearKernel> linear;
+  private final Lazy<CrossEntropyKernel> crossEntropy;
+  private final Lazy<HeadLossKernel> headLoss;
+  private final Lazy<AdamWKernel> adamW;
+  private final Lazy<ElementwiseKernel> elementwise;
+  private final Lazy<MlstmBlockKernel> mlstmBlock;
+  private final Lazy<SlstmBlockKernel> slstmBlock;
+  private final Lazy<SoftCapKernel> softCap;
+  private final Lazy<SwiGluKernel> swiGlu;
+  private final Lazy<ScaledNormKernel> scaledNorm;
+  private final Lazy<LargeBlockKernel> largeBlock;
 
   private final @Nullable Kernels alone;
+  private final @Nullable WarmUp warmUp;
   private final RowKernels rows;
   private final TokenKernels tokens;
 
-  private Kernels(Workers workers, boolean vectorized) {
+  /// @param cold whether the first tokens are to come before the Vector API is compiled
+  private Kernels(Workers workers, boolean vectorized, boolean cold) {
     this.workers = workers;
     this.vectorized = vectorized;
-    slstm = vectorized ? new VectorSlstmKernel() : new ScalarSlstmKernel();
-    mlstm = vectorized ? new VectorMlstmKernel(workers) : new ScalarMlstmKernel(workers);
-    causalConv = vectorized ? new VectorCausalConvKernel() : new ScalarCausalConvKernel();
-    headwise = vectorized ? new VectorHeadwiseKernel(workers) : new ScalarHeadwiseKernel();
-    headNorm = vectorized ? new VectorHeadNormKernel() : new ScalarHeadNormKernel();
-    gatedFeedForward =
-        vectorized ? new VectorGatedFeedForwardKernel() : new ScalarGatedFeedForwardKernel();
-    rows = vectorized ? new VectorRowKernels() : new ScalarRowKernels();
-    tokens = vectorized ? new VectorTokenKernels() : new ScalarTokenKernels();
-    linear = vectorized ? new VectorLinearKernel() : new ScalarLinearKernel();
-    crossEntropy = vectorized ? new VectorCrossEntropyKernel() : new ScalarCrossEntropyKernel();
-    headLoss = new HeadLossKernel(this);
-    adamW = vectorized ? new VectorAdamWKernel() : new ScalarAdamWKernel();
-    elementwise = vectorized ? new VectorElementwiseKernel() : new ScalarElementwiseKernel();
-    alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), vectorized);
-    mlstmBlock = new MlstmBlockKernel(this);
-    slstmBlock = new SlstmBlockKernel(this);
-    softCap = vectorized ? new VectorSoftCapKernel() : new ScalarSoftCapKernel();
-    swiGlu = vectorized ? new VectorSwiGluKernel() : new ScalarSwiGluKernel();
-    scaledNorm = vectorized ? new VectorScaledNormKernel() : new ScalarScaledNormKernel();
-    largeBlock = new LargeBlockKernel(this);
+    slstm = either(VectorSlstmKernel::new, ScalarSlstmKernel::new);
+    mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
+    causalConv = either(VectorCausalConvKernel::new, ScalarCausalConvKernel::new);
+    headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
+    headNorm = either(VectorHeadNormKernel::new, ScalarHeadNormKernel::new);
+    gatedFeedForward = either(VectorGatedFeedForwardKernel::new, ScalarGatedFeedForwardKernel::new);
+    linear = either(VectorLinearKernel::new, ScalarLinearKernel::new);
+    crossEntropy = either(VectorCrossEntropyKernel::new, ScalarCrossEntropyKernel::new);
+    headLoss = new Lazy<>(() -> new HeadLossKernel(this));
+    adamW = either(VectorAdamWKernel::new, ScalarAdamWKernel::new);
+    elementwise = either(VectorElementwiseKernel::new, ScalarElementwiseKernel::new);
+    mlstmBlock = new Lazy<>(() -> new MlstmBlockKernel(this));
+    slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
+    softCap = either(VectorSoftCapKernel::new, ScalarSoftCapKernel::new);
+    swiGlu = either(VectorSwiGluKernel::new, ScalarSwiGluKernel::new);
+    scaledNorm = either(VectorScaledNormKernel::new, ScalarScaledNormKernel::new);
+    largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
+    Lazy<RowKernels> vectorRows = either(VectorRowKernels::new, ScalarRowKernels::new);
+    Lazy<TokenKernels> vectorTokens = either(VectorTokenKernels::new, ScalarTokenKernels::new);
+    warmUp = cold && vectorized ? new WarmUp(workers, vectorRows, vectorTokens) : null;
+    rows = warmUp == null ? vectorRows.get() : new WarmRowKernels(warmUp, vectorRows);
+    tokens = warmUp == null ? vectorTokens.get() : new WarmTokenKernels(warmUp, vectorTokens);
+    alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), this);
+  }
+
+  /// The kernels of others on other threads.
+  private Kernels(Workers workers, Kernels others) {
+    this.workers = workers;
+    vectorized = others.vectorized;
+    slstm = others.slstm;
+    mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
+    causalConv = others.causalConv;
+    headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
+    headNorm = others.headNorm;
+    gatedFeedForward = others.gatedFeedForward;
+    linear = others.linear;
+    crossEntropy = others.crossEntropy;
+    headLoss = new Lazy<>(() -> new HeadLossKernel(this));
+    adamW = others.adamW;
+    elementwise = others.elementwise;
+    mlstmBlock = new Lazy<>(() -> new MlstmBlockKernel(this));
+    slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
+    softCap = others.softCap;
+    swiGlu = others.swiGlu;
+    scaledNorm = others.scaledNorm;
+    largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
+    warmUp = others.warmUp;
+    rows = others.rows;
+    tokens = others.tokens;
+    alone = null;
+  }
+
+  /// On the Vector API or in plain loops, made when it is wanted: a process that serves needs few,
+  /// and soon.
+  private <K> Lazy<K> either(Supplier<? extends K> vector, Supplier<? extends K> scalar) {
+    return new Lazy<>(() -> vectorized ? vector.get() : scalar.get());
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -68,7 +106,7 @@ public final class Kernels {
   ///
   /// @param vectorized whether to use the Vector API, which must be there then
   public static Kernels with(int threads, boolean vectorized) {
-    return new Kernels(new Workers(threads), vectorized);
+    return new Kernels(new Workers(threads), vectorized, false);
   }
 
   /// Made on first use.
@@ -76,7 +114,8 @@ public final class Kernels {
     private static final Kernels INSTANCE =
         new Kernels(
             new Workers(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors())),
-            hasVectors());
+            hasVectors(),
+            true);
   }
 
   /// Whether the JVM was started with the Vector API's module.
@@ -95,27 +134,27 @@ public final class Kernels {
   }
 
   public SlstmKernel slstm() {
-    return slstm;
+    return slstm.get();
   }
 
   public MlstmKernel mlstm() {
-    return mlstm;
+    return mlstm.get();
   }
 
   public CausalConvKernel causalConv() {
-    return causalConv;
+    return causalConv.get();
   }
 
   public HeadwiseKernel headwise() {
-    return headwise;
+    return headwise.get();
   }
 
   public HeadNormKernel headNorm() {
-    return headNorm;
+    return headNorm.get();
   }
 
   public GatedFeedForwardKernel gatedFeedForward() {
-    return gatedFeedForward;
+    return gatedFeedForward.get();
   }
 
   /// The forward-only kernels of rows.
@@ -128,48 +167,60 @@ public final class Kernels {
     return tokens;
   }
 
+  /// Forward-only products with matrices as they lie in a file.
+  public Projector projector() {
+    return new Projector(workers, vectorized, warmUp);
+  }
+
+  /// To be called when the first tokens are out: from now on there is time to compile.
+  public void warmUp() {
+    if (warmUp != null) {
+      warmUp.begin();
+    }
+  }
+
   public LinearKernel linear() {
-    return linear;
+    return linear.get();
   }
 
   public ElementwiseKernel elementwise() {
-    return elementwise;
+    return elementwise.get();
   }
 
   public CrossEntropyKernel crossEntropy() {
-    return crossEntropy;
+    return crossEntropy.get();
   }
 
   public HeadLossKernel headLoss() {
-    return headLoss;
+    return headLoss.get();
   }
 
   public AdamWKernel adamW() {
-    return adamW;
+    return adamW.get();
   }
 
   public MlstmBlockKernel mlstmBlock() {
-    return mlstmBlock;
+    return mlstmBlock.get();
   }
 
   public SlstmBlockKernel slstmBlock() {
-    return slstmBlock;
+    return slstmBlock.get();
   }
 
   public SoftCapKernel softCap() {
-    return softCap;
+    return softCap.get();
   }
 
   public SwiGluKernel swiGlu() {
-    return swiGlu;
+    return swiGlu.get();
   }
 
   public ScaledNormKernel scaledNorm() {
-    return scaledNorm;
+    return scaledNorm.get();
   }
 
   public LargeBlockKernel largeBlock() {
-    return largeBlock;
+    return largeBlock.get();
   }
 
   /// Whether the Vector API is used.

@@ -11,6 +11,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Each element is one sum in an order of its own: neither the number of rows, nor the number of
 /// threads, nor the products beside it change a bit. Nothing is allocated in a call.
+///
+/// Beside [LinearKernel], which trains: that packs float32 weights for many rows and has a backward
+/// pass; this reads weights of any type once, where they lie.
 public final class Projector {
   /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
   private static final int TASK_WEIGHTS = 1 << 17;
@@ -26,14 +29,19 @@ public final class Projector {
   private static final int ROWS = 64; // of x that are copied at a time
   private static final int MAX_TASKS = 1 << 16;
 
+  /// Rows that are worth no waiting for the compiler.
+  private static final int COLD_ROWS = 16;
+
   private final Workers workers;
-  private final WeightRowsKernel weights;
-  private final RowsProductKernel product;
+  private final Lazy<Forms> forms;
+  private final @Nullable Forms cold;
+  private final @Nullable WarmUp warmUp;
   private final AtomicReferenceArray<@Nullable Scratch> scratches;
   private final IntConsumer task = this::runTask;
 
   // of the call under way
   private Part[] parts = new Part[0];
+  private Forms now;
   private int rows;
   private int tasks;
   private int[] taskPart = new int[16];
@@ -42,13 +50,37 @@ public final class Projector {
 
   /// @param vectorized whether to use the Vector API, which must be there then
   public Projector(Workers workers, boolean vectorized) {
+    this(workers, vectorized, null);
+  }
+
+  /// @param warmUp says when the Vector API is quick, or null if it is to be used at once
+  Projector(Workers workers, boolean vectorized, @Nullable WarmUp warmUp) {
     this.workers = workers;
-    weights = vectorized ? new VectorWeightRowsKernel() : new ScalarWeightRowsKernel();
-    product = vectorized ? new VectorRowsProductKernel() : new ScalarRowsProductKernel();
+    this.warmUp = warmUp;
+    forms =
+        new Lazy<>(() ->
+            vectorized
+                ? new Forms(new VectorWeightRowsKernel(), new VectorRowsProductKernel(), true)
+                : new Forms(new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), false));
+    cold =
+        warmUp == null
+            ? null
+            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), false);
+    now = forms(0);
     scratches = new AtomicReferenceArray<>(workers.count());
     for (int i = 0; i < workers.count(); i++) {
       scratches.set(i, new Scratch());
     }
+  }
+
+  /// What computes.
+  private record Forms(WeightRowsKernel weights, RowsProductKernel product, boolean vectors) {}
+
+  /// Lane by lane for few rows until the vectors are compiled; both have the same bits.
+  private Forms forms(int rowCount) {
+    return cold == null || warmUp == null || warmUp.isDone() || rowCount > COLD_ROWS
+        ? forms.get()
+        : cold;
   }
 
   /// One product.
@@ -66,8 +98,19 @@ public final class Projector {
   public synchronized void run(int rowCount, Part... all) {
     parts = all;
     rows = rowCount;
+    now = forms(rowCount);
+    if (warmUp != null && !warmUp.isDone()) {
+      noteUses(warmUp);
+    }
     plan();
     workers.run(tasks, task);
+  }
+
+  private void noteUses(WarmUp noted) {
+    noted.use(rows == 1 ? WarmUp.Use.ONE_ROW : WarmUp.Use.SEVERAL_ROWS);
+    for (Part part : parts) {
+      noted.use(part.w.type());
+    }
   }
 
   /// Writes row `id` of an embedding matrix to row `to` of `rows`.
@@ -75,7 +118,7 @@ public final class Projector {
     Scratch scratch = borrow();
     try {
       scratch.fit(1, 1, embedding.columns());
-      weights.widen(embedding, id, scratch.x, 0);
+      forms(1).weights.widen(embedding, id, scratch.x, 0);
       SegmentFloats.copy(scratch.x, 0, rows.data(), rows.row(to), embedding.columns());
     } finally {
       giveBack(scratch);
@@ -122,7 +165,7 @@ public final class Projector {
 
   private void outputs(Part part, int first, int end, Scratch scratch) {
     int inputs = part.w.columns();
-    int stride = product.stride(inputs);
+    int stride = now.product.stride(inputs);
     int floats = rows <= FEW_ROWS ? FEW_FLOATS : MANY_FLOATS;
     int block = Math.clamp(floats / stride & ~3, 4, MOST_OUTPUTS);
     scratch.fit(Math.min(rows, ROWS), block, stride);
@@ -130,17 +173,17 @@ public final class Projector {
       int count = Math.min(ROWS, rows - from);
       for (int row = 0; row < count; row++) {
         long at = part.x.row(from + row);
-        SegmentFloats.read(part.x.data(), at, scratch.x, row * stride, inputs);
+        read(part.x.data(), at, scratch.x, row * stride, inputs);
         clear(scratch.x, row * stride + inputs, (row + 1) * stride);
       }
       for (int output = first; output < end; output += block) {
         int outputs = Math.min(block, end - output);
         for (int o = 0; o < outputs; o++) {
-          weights.widen(part.w, output + o, scratch.w, o * stride);
+          now.weights.widen(part.w, output + o, scratch.w, o * stride);
           clear(scratch.w, o * stride + inputs, (o + 1) * stride);
         }
-        product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
-        store(part, from, count, output, outputs, scratch.y);
+        now.product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
+        store(part, from, count, output, outputs, scratch);
       }
     }
   }
@@ -151,23 +194,33 @@ public final class Projector {
     }
   }
 
+  private void read(MemorySegment from, long at, float[] to, int start, int count) {
+    if (now.vectors) {
+      SegmentFloats.read(from, at, to, start, count);
+    } else {
+      SegmentFloats.copy(from, at, to, start, count);
+    }
+  }
+
   private static void store(
-      Part part, int from, int count, int output, int outputs, float[] values) {
+      Part part, int from, int count, int output, int outputs, Scratch scratch) {
+    float[] values = scratch.y;
     for (int row = 0; row < count; row++) {
       long at = part.y.row(from + row) + output;
       if (part.bias != null) {
-        add(part.bias, output, outputs, values, row * outputs);
+        add(part.bias, output, outputs, scratch, row * outputs);
       }
       if (part.add) {
-        add(part.y.data(), at, outputs, values, row * outputs);
+        add(part.y.data(), at, outputs, scratch, row * outputs);
       }
       SegmentFloats.copy(values, row * outputs, part.y.data(), at, outputs);
     }
   }
 
-  private static void add(MemorySegment from, long at, int count, float[] to, int start) {
+  private static void add(MemorySegment from, long at, int count, Scratch scratch, int start) {
+    SegmentFloats.copy(from, at, scratch.added, 0, count);
     for (int i = 0; i < count; i++) {
-      to[start + i] += SegmentFloats.get(from, at + i);
+      scratch.y[start + i] += scratch.added[i];
     }
   }
 
@@ -192,6 +245,7 @@ public final class Projector {
     private float[] x = new float[0];
     private float[] w = new float[0];
     private float[] y = new float[0];
+    private final float[] added = new float[MOST_OUTPUTS];
     private final float[] sums = new float[RowsProductKernel.SCRATCH];
 
     void fit(int rows, int outputs, int stride) {

@@ -13,9 +13,40 @@ public final class ScalarWeightRowsKernel implements WeightRowsKernel {
 
   @Override
   public void widen(WeightMatrix w, int row, float[] to, int at) {
-    for (int column = 0; column < w.columns(); column++) {
-      to[at + column] = element(w, row, column);
+    int columns = w.columns();
+    long start = (long) row * columns * w.type().bytes();
+    switch (w.type()) {
+      case F32 -> MemorySegment.copy(w.data(), FLOAT, start, to, at, columns);
+      case BF16 -> {
+        short[] bits = shorts(w.data(), start, columns);
+        for (int column = 0; column < columns; column++) {
+          to[at + column] = Float.intBitsToFloat(bits[column] << 16);
+        }
+      }
+      case F16 -> {
+        short[] bits = shorts(w.data(), start, columns);
+        for (int column = 0; column < columns; column++) {
+          to[at + column] = Float.float16ToFloat(bits[column]);
+        }
+      }
+      case INT8 -> {
+        var bytes = new byte[columns];
+        MemorySegment.copy(w.data(), ValueLayout.JAVA_BYTE, start, bytes, 0, columns);
+        for (int group = 0; group < w.groups(); group++) {
+          float scale = scale(w, row, group);
+          int end = Math.min(columns, (group + 1) * w.group());
+          for (int column = group * w.group(); column < end; column++) {
+            to[at + column] = bytes[column] * scale;
+          }
+        }
+      }
     }
+  }
+
+  private static short[] shorts(MemorySegment data, long start, int count) {
+    var bits = new short[count];
+    MemorySegment.copy(data, SHORT, start, bits, 0, count);
+    return bits;
   }
 
   /// What one element stands for.

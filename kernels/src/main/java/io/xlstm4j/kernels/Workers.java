@@ -18,6 +18,9 @@ public final class Workers {
   private final Thread[] threads; // without the caller, which works too
   private volatile boolean closed;
 
+  /// How many of them take part.
+  private volatile int active;
+
   /// The tasks of the call under way: how many in the upper half, which is next in the lower. One
   /// number, so that no thread ever takes a task of one call for that of another.
   private final AtomicLong tasks = new AtomicLong();
@@ -32,8 +35,10 @@ public final class Workers {
       throw new IllegalArgumentException("count (" + count + ") must be positive");
     }
     threads = new Thread[count - 1];
+    active = threads.length;
     for (int i = 0; i < threads.length; i++) {
-      threads[i] = new Thread(this::work, "xlstm-kernel-" + (i + 1));
+      int index = i;
+      threads[i] = new Thread(() -> work(index), "xlstm-kernel-" + (i + 1));
       threads[i].setDaemon(true);
       threads[i].start();
     }
@@ -54,7 +59,7 @@ public final class Workers {
   ///
   /// @throws RuntimeException or Error the first that a task threw; the other tasks have ended too
   public void run(int tasks, IntConsumer task) {
-    if (tasks <= 1 || threads.length == 0) {
+    if (tasks <= 1 || active == 0) {
       for (int i = 0; i < tasks; i++) {
         task.accept(i);
       }
@@ -67,8 +72,8 @@ public final class Workers {
     work = task;
     ended.set(0);
     this.tasks.set((long) tasks << Integer.SIZE);
-    for (Thread thread : threads) {
-      LockSupport.unpark(thread);
+    for (int i = 0; i < active; i++) {
+      LockSupport.unpark(threads[i]);
     }
     help();
     while (ended.get() < tasks) {
@@ -80,6 +85,11 @@ public final class Workers {
     }
   }
 
+  /// Leaves a processor to somebody else, or takes it back.
+  void spareOne(boolean spare) {
+    active = Math.max(0, threads.length - (spare ? 1 : 0));
+  }
+
   /// Ends the threads; tasks that run are finished first.
   public synchronized void close() {
     closed = true;
@@ -88,10 +98,10 @@ public final class Workers {
     }
   }
 
-  private void work() {
+  private void work(int index) {
     int spins = 0;
     while (!closed) {
-      if (help()) {
+      if (index < active && help()) {
         spins = 0;
       } else if (spins < SPINS) {
         spins++;

@@ -47,7 +47,7 @@ final class Convolution {
 
   void forward() {
     int channels = byToken.channels();
-    if (!work.isSequence() || work.tokens() == 1) {
+    if (work.isByToken()) {
       for (int token = 0; token < work.tokens(); token++) {
         work.kernels
             .tokens()

@@ -36,9 +36,9 @@ final class MlstmCell {
   void forward() {
     if (!work.isSequence() || work.tokens() == 1) {
       work.kernels.workers().run(work.tokens() * cell.heads(), stepTask);
-    } else if (cell.epsilon() == MlstmKernel.EPS) {
+    } else if (!work.isByToken() && cell.epsilon() == MlstmKernel.EPS) {
       chunks();
-    } else { // the kernel in chunks knows one epsilon only
+    } else { // a short run; and the kernel in chunks knows one epsilon only
       work.kernels
           .workers()
           .run(

@@ -174,6 +174,7 @@ public final class RuntimeModel implements LanguageModel {
           row.logits(network.head().forward(count - 1, 1).data(), 0);
         }
       }
+      network.work().kernels.warmUp();
     } finally {
       lock.unlock();
     }

@@ -112,7 +112,8 @@ final class SlstmCell {
     if (!work.isSequence() || work.tokens() == 1) {
       work.projector.run(work.tokens(), inputWithBias);
       step();
-    } else if (cell.plain() || cell.clip() != null) { // which the sequence kernel does not know
+    } else if (work.isByToken() || cell.plain() || cell.clip() != null) {
+      // a short run, or what the sequence kernel does not know
       work.projector.run(work.tokens(), inputWithBias);
       for (int token = 0; token < work.tokens(); token++) {
         oneOfRun(token);

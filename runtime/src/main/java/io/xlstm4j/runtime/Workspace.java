@@ -17,6 +17,10 @@ final class Workspace {
   /// Tokens in a batch at most; longer runs go through in pieces.
   static final int TOKENS = 256;
 
+  /// Tokens of a run that is not worth the kernels of whole sequences, which take a while to be
+  /// compiled.
+  private static final int SHORT = 16;
+
   /// Tokens to a task, for work that is done token by token.
   private static final int SLICE = 16;
 
@@ -35,7 +39,7 @@ final class Workspace {
 
   Workspace(Kernels kernels, Arena arena, int embeddingDim) {
     this.kernels = kernels;
-    this.projector = new Projector(kernels.workers(), kernels.vectorized());
+    this.projector = kernels.projector();
     this.arena = arena;
     this.x = buffer("x", embeddingDim);
   }
@@ -76,6 +80,11 @@ final class Workspace {
   /// Whether the tokens belong to one row.
   boolean isSequence() {
     return sequence;
+  }
+
+  /// Whether cells go token by token: batches of several rows, and runs too short to be worth more.
+  boolean isByToken() {
+    return !sequence || tokens <= SHORT;
   }
 
   /// The state of the row that a token belongs to.

@@ -2,6 +2,7 @@ package io.xlstm4j.runtime;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.Int8Quantizer;
@@ -22,6 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Matrices in 8 bits.
 class Int8Test {
@@ -90,10 +92,39 @@ class Int8Test {
             });
         // a weight is off by up to 1/254 of the largest in its group, and a whole row has a larger
         // one
-        double most = 0.06;
+        double most = 0.05; // measured: 0.009 to 0.045
         assertThat(Math.sqrt(sums[0] / sums[1])).as("group " + group).isBetween(1e-5, most);
       }
     }
+  }
+
+  /// Random weights: the loss itself says nothing, its change does. Measured on other text: 7.9044
+  /// in float32, 7.9025 with a scale for each row, 7.9019 with one for 64 columns; on this text
+  /// 7.7416, and off by 0.003 (groups of 32) to 0.021 (rows).
+  @ParameterizedTest(name = "group {0}")
+  @ValueSource(ints = {0, 32, 64, 128})
+  void the_loss_of_a_hugging_face_folder_hardly_changes(int group) {
+    double before = bitsPerByte(Fixtures.folder("hf_xlstm_tiny", DType.F32, temporary));
+    double after = bitsPerByte(quantized("hf_xlstm_tiny", group));
+    assertThat(after).isCloseTo(before, within(0.03));
+  }
+
+  /// Of the bytes of a text as ids, each given those before it.
+  private static double bitsPerByte(Path folder) {
+    int[] ids = "A text that a model of bytes reads. ".repeat(20).chars().toArray();
+    double[] bits = new double[1];
+    try (var model = RuntimeModel.open(folder);
+        Row row = model.newRow()) {
+      model.prefill(
+          row,
+          ids,
+          (i, logits) -> {
+            if (i + 1 < ids.length) {
+              bits[0] -= Sampling.logProbability(logits, ids[i + 1]) / Math.log(2);
+            }
+          });
+    }
+    return bits[0] / (ids.length - 1);
   }
 
   @Test

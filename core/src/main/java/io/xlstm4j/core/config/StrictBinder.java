@@ -3,6 +3,7 @@ package io.xlstm4j.core.config;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonMappingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.MapperFeature;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
@@ -142,13 +143,10 @@ public final class StrictBinder {
 
   /// Why a value does not fit its component: the key, the value, what would be right.
   private static String refused(JsonProcessingException e) {
+    String path = e instanceof JsonMappingException mapping ? path(mapping) : "";
     if (!(e instanceof MismatchedInputException mismatch) || mismatch.getTargetType() == null) {
-      return place(e);
+      return path.isEmpty() ? place(e) : path + ": " + place(e);
     }
-    String path =
-        mismatch.getPath().stream()
-            .map(part -> part.getFieldName() == null ? "" + part.getIndex() : part.getFieldName())
-            .collect(Collectors.joining("."));
     Class<?> type = mismatch.getTargetType();
     String wanted =
         type.isEnum()
@@ -159,6 +157,12 @@ public final class StrictBinder {
             ? ", but is " + OneLine.quote(format.getValue())
             : "";
     return path + " must be " + wanted + given;
+  }
+
+  private static String path(JsonMappingException e) {
+    return e.getPath().stream()
+        .map(part -> part.getFieldName() == null ? "" + part.getIndex() : part.getFieldName())
+        .collect(Collectors.joining("."));
   }
 
   private static void overlay(ObjectNode base, ObjectNode said, String path, String source) {

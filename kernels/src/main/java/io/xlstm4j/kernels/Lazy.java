@@ -1,0 +1,28 @@
+package io.xlstm4j.kernels;
+
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/// Something that is made on first use, once.
+final class Lazy<T> {
+  private final Supplier<T> maker;
+  private volatile @Nullable T value;
+
+  Lazy(Supplier<T> maker) {
+    this.maker = maker;
+  }
+
+  T get() {
+    T made = value;
+    return made == null ? make() : made;
+  }
+
+  private synchronized T make() {
+    T made = value;
+    if (made == null) {
+      made = maker.get();
+      value = made;
+    }
+    return made;
+  }
+}
