@@ -5,6 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /// The dense projection `y = x Wᵀ + b` and its gradients: the matrix products of a training step.
 ///
+/// Inference has [Projector], which reads weights of any type where they lie, forward only.
+///
 /// Every element is one sum in the order of the inner index, whatever the number of threads.
 public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKernel {
   /// @param rows tokens

@@ -6,6 +6,8 @@ import java.lang.foreign.ValueLayout;
 /// Rows of float32 that may lie apart: element (row, column) is float `row * stride + column` of
 /// `data`. A part of the columns of a wider matrix is one of these.
 ///
+/// Of training; inference has [FloatRows], whose start is a number and not a slice.
+///
 /// @param data starts at the first element
 /// @param stride floats from one row to the next, at least the width
 public record Rows(MemorySegment data, int stride) {
