@@ -14,9 +14,9 @@ record Pulse(long milliseconds, long patience) {
   /// For good-byes.
   static final int SHORT = 5;
 
-  /// A second; less if the timeout is shorter than 30 seconds.
+  /// A second; less if the timeout is under a minute, so that silence is noticed before lateness.
   static Pulse of(Duration timeout) {
-    long milliseconds = Math.min(1_000, timeout.toMillis() / SILENT);
+    long milliseconds = Math.min(1_000, timeout.toMillis() / (2 * SILENT));
     return new Pulse(milliseconds, timeout.toMillis() / milliseconds);
   }
 
