@@ -102,7 +102,7 @@ class WorldTest {
       for (int rank = 0; rank < 3; rank++) {
         if (rank != victim) {
           Process survivor = ranks.get(rank);
-          assertThat(survivor.waitFor(60, TimeUnit.SECONDS)).as("rank %d ends", rank).isTrue();
+          assertThat(survivor.waitFor(5, TimeUnit.MINUTES)).as("rank %d ends", rank).isTrue();
           assertThat(ours(survivor.errorReader().lines().toList()))
               .as("rank %d, after %d ms", rank, (System.nanoTime() - began) / 1_000_000)
               .containsExactly("xlstm: " + cause);
