@@ -10,8 +10,10 @@ final class LargeBlock implements Block {
   private final LargeMlstmLayer mlstmLayer;
   private final LargeNorms.RmsNorm normFfn;
   private final SwiGlu ffn;
+  private final Execution execution;
 
   LargeBlock(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+    this.execution = execution;
     int dim = config.embeddingDim();
     normMlstm = LargeNorms.RmsNorm.create(at.at("norm_mlstm"), dim, config);
     mlstmLayer = new LargeMlstmLayer(at.at("mlstm_layer"), config, execution);
@@ -39,7 +41,8 @@ final class LargeBlock implements Block {
     }
     Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
     Tensor y = x.add(layer.x());
-    return new Output(y.add(ffn.forward(normFfn.forward(y))), layer.state());
+    return new Output(
+        y.add(ffn.forward(execution.forProjection(normFfn.forward(y)))), layer.state());
   }
 
   @Override
