@@ -98,6 +98,18 @@ public final class BlockStack {
     execution.training(on);
   }
 
+  /// Chooses what projections are computed in; [Precision#FLOAT32] at first.
+  public void precision(Precision precision) {
+    execution.precision(precision);
+  }
+
+  /// Whether a block keeps only what entered it for the backward pass and is computed again there:
+  /// less memory for more time, the same numbers. Off at first. Blocks that one fused kernel runs
+  /// do without: it computes again what it can by itself.
+  public void recompute(boolean on) {
+    execution.recompute(on);
+  }
+
   /// The state before the first token.
   public State initialState(long batch) {
     Tensor like =
@@ -112,6 +124,7 @@ public final class BlockStack {
   public Output forward(Tensor x, State last, SequenceLayout layout) {
     Ops.expectShape("x", x, "(B, S, D)", -1, -1, embeddingDim);
     layout.check(x.size(0), x.size(1));
+    execution.check(x);
     if (last.blocks.size() != blocks.size()) {
       throw new IllegalArgumentException(
           "the state is one of %d blocks, but this stack has %d"
@@ -123,10 +136,17 @@ public final class BlockStack {
       Block block = blocks.get(i);
       BlockState entering = last.blocks.get(i);
       Tensor input = y;
-      Block.Output output = Scopes.scoped(() -> block.forward(input, entering, layout));
+      Block.Output output =
+          recomputes(block, input)
+              ? Recomputation.forward(block, parameters, execution, input, entering, layout)
+              : Scopes.scoped(() -> block.forward(input, entering, layout));
       y = output.x();
       states.add(output.state());
     }
     return new Output(postBlocksNorm.apply(y), new State(states));
+  }
+
+  private boolean recomputes(Block block, Tensor x) {
+    return execution.recompute() && HandWrittenBackward.isOn() && !block.isOneOperation(x);
   }
 }

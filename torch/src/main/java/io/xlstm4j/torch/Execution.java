@@ -3,8 +3,10 @@ package io.xlstm4j.torch;
 import static org.bytedeco.pytorch.global.torch.gelu;
 import static org.bytedeco.pytorch.global.torch.silu;
 
+import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.kernels.Kernels;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// How a model runs: whether it trains, and which of the twins computes its cells. One object that
 /// all parts of a model read.
@@ -24,6 +26,8 @@ final class Execution {
 
   private volatile boolean training;
   private volatile Backend backend = Backend.FUSED;
+  private volatile Precision precision = Precision.FLOAT32;
+  private volatile boolean recompute;
 
   boolean training() {
     return training;
@@ -35,6 +39,55 @@ final class Execution {
 
   void backend(Backend chosen) {
     backend = chosen;
+  }
+
+  void precision(Precision chosen) {
+    precision = chosen;
+  }
+
+  /// Whether blocks are computed again in the backward pass.
+  boolean recompute() {
+    return recompute;
+  }
+
+  void recompute(boolean on) {
+    recompute = on;
+  }
+
+  /// What decides the numbers of a pass.
+  record Settings(Backend backend, Precision precision, boolean training) {
+    @Override
+    public String toString() {
+      return "backend %s, precision %s, training %s".formatted(backend, precision, training);
+    }
+  }
+
+  Settings settings() {
+    return new Settings(backend, precision, training);
+  }
+
+  /// Checks that what was chosen goes together.
+  ///
+  /// @param x what enters the blocks
+  /// @throws InvalidInputException if bfloat16 is asked of kernels that only know float32
+  void check(Tensor x) {
+    if (precision != Precision.BFLOAT16) {
+      return;
+    }
+    ScalarType type = x.scalar_type().intern();
+    if (type != ScalarType.Float) {
+      throw new InvalidInputException(
+          "precision bfloat16 needs float32 parameters, but these are " + type);
+    }
+    if (backend == Backend.FUSED && FusedCells.takes(x)) {
+      throw new InvalidInputException(
+          "precision bfloat16 needs backend libtorch or a GPU; backend fused is float32 on the CPU");
+    }
+  }
+
+  /// `x` in the type that projections compute in.
+  Tensor forProjection(Tensor x) {
+    return precision == Precision.BFLOAT16 ? x.to(ScalarType.BFloat16) : x;
   }
 
   /// The kernels of whole blocks.
@@ -141,7 +194,7 @@ final class Execution {
 
   /// Whether whole blocks are computed by our own kernels.
   boolean fuses(Tensor x) {
-    return backend == Backend.FUSED && FusedCells.takes(x);
+    return backend == Backend.FUSED && precision == Precision.FLOAT32 && FusedCells.takes(x);
   }
 
   /// `(B, S, NH * W)` to `(B, NH, S, W)`.

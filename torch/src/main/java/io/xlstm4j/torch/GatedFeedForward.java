@@ -46,7 +46,7 @@ final class GatedFeedForward {
   }
 
   Tensor forward(Tensor x) {
-    Tensor both = projUp.forward(x); // (B, S, 2 U)
+    Tensor both = projUp.forward(execution.forProjection(x)); // (B, S, 2 U)
     return dropout.forward(projDown.forward(activated(both)));
   }
 

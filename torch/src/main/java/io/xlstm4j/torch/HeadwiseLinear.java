@@ -6,7 +6,8 @@ import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// A projection by independent blocks, `y[h, o] = Σ x[h, d] W[h, o, d]` (spec 1.3).
+/// A projection by independent blocks, `y[h, o] = Σ x[h, d] W[h, o, d]` (spec 1.3), in the type of
+/// x.
 ///
 /// @param weight `(NH, out, in)`
 /// @param bias `(NH * out)`, or null
@@ -27,8 +28,8 @@ record HeadwiseLinear(Tensor weight, @Nullable Tensor bias) {
     long length = x.size(1);
     long heads = weight.size(0);
     Tensor blocks = x.reshape(batch * length, heads, weight.size(2)).transpose(0, 1);
-    Tensor y = matmul(blocks, weight.transpose(1, 2)); // (NH, B S, out)
+    Tensor y = matmul(blocks, weight.type_as(x).transpose(1, 2)); // (NH, B S, out)
     Tensor flat = y.transpose(0, 1).reshape(batch, length, heads * weight.size(1));
-    return bias == null ? flat : flat.add(bias);
+    return bias == null ? flat : flat.add(bias.type_as(x));
   }
 }

@@ -16,12 +16,12 @@ final class LargeBlock implements Block {
   private final @Nullable FusedLargeBlock fused; // null if there are biases but the gates'
 
   LargeBlock(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+    this.execution = execution;
     int dim = config.embeddingDim();
     normMlstm = LargeNorms.RmsNorm.create(at.at("norm_mlstm"), dim, config);
     mlstmLayer = new LargeMlstmLayer(at.at("mlstm_layer"), config, execution);
     normFfn = LargeNorms.RmsNorm.create(at.at("norm_ffn"), dim, config);
     ffn = new SwiGlu(at.at("ffn"), config);
-    this.execution = execution;
     fused = config.useBias() ? null : new FusedLargeBlock(at.store(), weights(), config);
   }
 
@@ -58,7 +58,8 @@ final class LargeBlock implements Block {
     }
     Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
     Tensor y = x.add(layer.x());
-    return new Output(y.add(ffn.forward(normFfn.forward(y))), layer.state());
+    return new Output(
+        y.add(ffn.forward(execution.forProjection(normFfn.forward(y)))), layer.state());
   }
 
   @Override

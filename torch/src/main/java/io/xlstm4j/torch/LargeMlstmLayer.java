@@ -43,7 +43,7 @@ final class LargeMlstmLayer {
 
   /// @param x `(B, S, D)`, normed
   Block.Output forward(Tensor x, LargeBlock.State last, SequenceLayout layout) {
-    LargeProjections.Projected p = projections.of(x);
+    LargeProjections.Projected p = projections.of(x, execution.forProjection(x));
     MlstmCell.Output cell =
         execution.mlstm(
             Ops.atLeastFloat32(p.q()),
@@ -54,7 +54,7 @@ final class LargeMlstmLayer {
             last.cell(),
             layout);
     Tensor h = multiheadNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DHV)
-    Tensor y = outProj.forward(p.o().sigmoid().mul(h));
+    Tensor y = outProj.forward(execution.forProjection(p.o().sigmoid().mul(h)));
     return new Block.Output(y, new LargeBlock.State(cell.state()));
   }
 

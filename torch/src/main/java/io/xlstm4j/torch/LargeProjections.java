@@ -8,8 +8,9 @@ import org.jspecify.annotations.Nullable;
 /// What an mLSTM layer of the Large family reads from its input (spec 3.4), with matrices that are
 /// stored apart or stacked. A seed gives both the same numbers.
 sealed interface LargeProjections {
-  /// @param x `(B, S, D)`
-  Projected of(Tensor x);
+  /// @param x `(B, S, D)`, which the input and forget gates read
+  /// @param in the same, in the type that the others compute in
+  Projected of(Tensor x, Tensor in);
 
   /// Rows of q, k, v and o; of i and f; the biases of i and f: each stacked from these parameters.
   List<List<Tensor>> weights();
@@ -47,12 +48,12 @@ sealed interface LargeProjections {
     }
 
     @Override
-    public Projected of(Tensor x) {
+    public Projected of(Tensor x, Tensor in) {
       return new Projected(
-          q.forward(x),
-          k.forward(x),
-          v.forward(x),
-          ogatePreact.forward(x),
+          q.forward(in),
+          k.forward(in),
+          v.forward(in),
+          ogatePreact.forward(in),
           igatePreact.forward(x),
           fgatePreact.forward(x));
     }
@@ -99,8 +100,8 @@ sealed interface LargeProjections {
     }
 
     @Override
-    public Projected of(Tensor x) {
-      Tensor all = qkvOpreact.forward(x); // (B, S, 2 NH DHQK + 2 NH DHV)
+    public Projected of(Tensor x, Tensor in) {
+      Tensor all = qkvOpreact.forward(in); // (B, S, 2 NH DHQK + 2 NH DHV)
       Tensor gates = ifgatePreact.forward(x); // (B, S, 2 NH)
       return new Projected(
           all.narrow(2, 0, qkDim),

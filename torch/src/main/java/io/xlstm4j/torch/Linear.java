@@ -3,7 +3,7 @@ package io.xlstm4j.torch;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// `x Wᵀ + b` with W `(out, in)`.
+/// `x Wᵀ + b` with W `(out, in)`, in the type of x.
 record Linear(Tensor weight, @Nullable Tensor bias) {
   static Linear create(Parameters.Prefix at, long in, long out, Init weight, @Nullable Init bias) {
     return new Linear(

@@ -43,12 +43,17 @@ final class MlstmBlock implements Block {
     if (!(last instanceof State state)) {
       throw Block.foreign("mLSTM", last);
     }
-    if (parts != null && execution.fuses(x)) {
+    if (parts != null && isOneOperation(x)) {
       Tensor entering = layout.padded(x, 1);
       return Execution.blocks().mlstm(parts, entering, state, xlstm.dropoutFactor(x), layout);
     }
     Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     return new Output(x.add(layer.x()), layer.state());
+  }
+
+  @Override
+  public boolean isOneOperation(Tensor x) {
+    return parts != null && execution.fuses(x);
   }
 
   @Override

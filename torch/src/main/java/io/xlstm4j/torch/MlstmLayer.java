@@ -109,15 +109,17 @@ final class MlstmLayer {
   /// @param x `(B, S, D)`, normed
   Block.Output forward(Tensor x, MlstmBlock.State last, SequenceLayout layout) {
     long inner = learnableSkip.size(0);
-    Tensor memory = projUp.forwardPart(x, 0, inner); // (B, S, I)
-    Tensor outputGate = projUp.forwardPart(x, inner, inner);
+    Tensor in = execution.forProjection(x);
+    Tensor memory = projUp.forwardPart(in, 0, inner); // (B, S, I)
+    Tensor outputGate = projUp.forwardPart(in, inner, inner);
     CausalConv1d.Output conv =
         conv1d == null
             ? new CausalConv1d.Output(silu(memory), last.conv())
-            : execution.convSilu(conv1d, memory, last.conv(), layout);
+            : execution.convSilu(conv1d, memory.type_as(x), last.conv(), layout);
     Tensor xc = conv.y(); // (B, S, I)
-    Tensor q = execution.headwise(qProj, xc);
-    Tensor k = execution.headwise(kProj, xc);
+    Tensor qk = execution.forProjection(xc);
+    Tensor q = execution.headwise(qProj, qk);
+    Tensor k = execution.headwise(kProj, qk);
     Tensor v = execution.headwise(vProj, memory);
     Tensor gates = gates(q, k, v); // (B, S, 2 NH), k unscaled
     MlstmCell.Output cell =
@@ -132,18 +134,19 @@ final class MlstmLayer {
     Tensor h = cell.h().to(x.scalar_type()); // (B, S, NH, DH)
     Tensor y = execution.gatedHeadNorm(outnorm, h, learnableSkip, xc, outputGate);
     return new Block.Output(
-        dropout.forward(projDown.forward(y)), new MlstmBlock.State(conv.tail(), cell.state()));
+        dropout.forward(projDown.forward(execution.forProjection(y))),
+        new MlstmBlock.State(conv.tail(), cell.state()));
   }
 
   /// Input and forget gates of all heads from `[q | k | v]`, which is never put together: each part
-  /// meets its columns of the weights.
+  /// meets its columns of the weights, in their type.
   private Tensor gates(Tensor q, Tensor k, Tensor v) {
     long inner = q.size(-1);
     Tensor weights = Ops.concat(0, igate.weight(), fgate.weight()); // (2 NH, 3 I)
     Tensor biases = Ops.concat(0, Ops.present(igate.bias()), Ops.present(fgate.bias()));
-    return Ops.project(q, weights.narrow(1, 0, inner), biases)
-        .add(Ops.project(k, weights.narrow(1, inner, inner), null))
-        .add(Ops.project(v, weights.narrow(1, 2 * inner, inner), null));
+    return Ops.project(q.type_as(weights), weights.narrow(1, 0, inner), biases)
+        .add(Ops.project(k.type_as(weights), weights.narrow(1, inner, inner), null))
+        .add(Ops.project(v.type_as(weights), weights.narrow(1, 2 * inner, inner), null));
   }
 
   MlstmBlock.State zeroState(long batch, Tensor like) {

@@ -67,9 +67,10 @@ final class Ops {
     return stack(new TensorVector(parts.toArray(Tensor[]::new)), dim);
   }
 
-  /// `x Wᵀ + b`, with W `(out, in)`.
+  /// `x Wᵀ + b` in the type of x, with W `(out, in)`.
   static Tensor project(Tensor x, Tensor weight, @Nullable Tensor bias) {
-    return bias == null ? linear(x, weight) : linear(x, weight, new TensorOptional(bias));
+    Tensor w = weight.type_as(x);
+    return bias == null ? linear(x, w) : linear(x, w, new TensorOptional(bias.type_as(x)));
   }
 
   /// A tensor that its module always has.

@@ -70,7 +70,7 @@ final class SlstmBlock implements Block {
     if (!(last instanceof State state)) {
       throw Block.foreign("sLSTM", last);
     }
-    if (parts != null && execution.fuses(x)) {
+    if (parts != null && isOneOperation(x)) {
       return Execution.blocks()
           .slstm(
               parts,
@@ -86,6 +86,11 @@ final class SlstmBlock implements Block {
       y = y.add(feedForward.ffn.forward(execution.layerNorm(feedForward.norm, y)));
     }
     return new Output(y, layer.state());
+  }
+
+  @Override
+  public boolean isOneOperation(Tensor x) {
+    return parts != null && execution.fuses(x);
   }
 
   @Override

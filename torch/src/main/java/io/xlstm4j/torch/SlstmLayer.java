@@ -117,13 +117,14 @@ final class SlstmLayer {
             ? new CausalConv1d.Output(x, last.conv()) // no SiLU either
             : execution.convSilu(conv1d, x, last.conv(), layout);
     Tensor xc = conv.y();
-    Tensor wx = // (B, S, 4, NH, DH)
+    Tensor in = execution.forProjection(x);
+    Tensor wx = // (B, S, 4, NH, DH); what goes through an exponential is never rounded
         Ops.stackAll(
                 List.of(
                     execution.headwise(inputGate, xc),
                     execution.headwise(forgetGate, xc),
-                    execution.headwise(zgate, x),
-                    execution.headwise(ogate, x)),
+                    execution.headwise(zgate, in).type_as(x),
+                    execution.headwise(ogate, in).type_as(x)),
                 2)
             .view(x.size(0), x.size(1), 4, numHeads, -1);
     long headDim = wx.size(-1);

@@ -100,6 +100,19 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.training(on);
   }
 
+  /// Chooses what projections are computed in; [Precision#FLOAT32] at first. Parameters, and so
+  /// checkpoints, stay float32. With [Precision#BFLOAT16] a pass on [Backend#FUSED] on the CPU is
+  /// an [io.xlstm4j.core.InvalidInputException]: those kernels compute in float32.
+  public void precision(Precision precision) {
+    blockStack.precision(precision);
+  }
+
+  /// Whether a block keeps only what entered it for the backward pass and is computed again there;
+  /// see [BlockStack#recompute]. Off at first.
+  public void recompute(boolean on) {
+    blockStack.recompute(on);
+  }
+
   /// The state before the first token of a batch of rows.
   public BlockStack.State initialState(long batch) {
     return blockStack.initialState(batch);
@@ -174,7 +187,7 @@ public final class XlstmLanguageModel implements LanguageModel {
   }
 
   private Tensor logits(Tensor hidden) {
-    Tensor logits = Ops.project(hidden, lmHead, null);
+    Tensor logits = Ops.project(execution.forProjection(hidden), lmHead, null).type_as(hidden);
     return switch (config) {
       case PaperModelConfig _ -> logits;
       case LargeModelConfig large ->

@@ -8,6 +8,8 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
+import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
 import io.xlstm4j.train.task.Validation;
@@ -20,6 +22,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TrainerTest {
   @TempDir private Path folder;
@@ -75,6 +79,53 @@ class TrainerTest {
       assertThat(result.end().validation().loss()).isLessThan(2.2);
       assertThat(result.end().validation().measures().get("bits_per_byte")).isLessThan(4);
     }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(strings = {"xlstm_paper", "xlstm"})
+  void blocks_that_are_recomputed_train_to_the_same_weights_bit_for_bit(String family)
+      throws IOException {
+    Path corpus = TinyRun.corpus(folder);
+    byte[][] weights = new byte[2][];
+    for (boolean recompute : new boolean[] {false, true}) {
+      String[] keys = {"backend=libtorch", "training.recompute_blocks=" + recompute};
+      var config = family.equals("xlstm") ? large(corpus, keys) : TinyRun.config(corpus, keys);
+      Path run = folder.resolve(family + recompute);
+      try (var trainer = Trainer.start(config, run, SILENT)) {
+        trainer.run(() -> false);
+      }
+      weights[recompute ? 1 : 0] = Files.readAllBytes(run.resolve("model.safetensors"));
+    }
+    assertThat(weights[1]).isEqualTo(weights[0]);
+  }
+
+  @Test
+  void a_run_in_bfloat16_learns_and_writes_float32() throws IOException {
+    var config =
+        TinyRun.config(
+            TinyRun.corpus(folder),
+            "backend=libtorch",
+            "training.precision=bfloat16",
+            "training.steps=40",
+            "optimizer.learning_rate=0.01",
+            "validation.every=40",
+            "checkpoints.every=40");
+    Path run = folder.resolve("run");
+    try (var trainer = Trainer.start(config, run, SILENT)) {
+      var result = trainer.run(() -> false);
+      assertThat(result.end().validation().loss()).isLessThan(3); // ln 257 = 5.55 at the start
+    }
+    try (var weights = SafetensorsFile.open(run.resolve("model.safetensors"))) {
+      assertThat(weights.tensors().values()).allMatch(info -> info.dtype() == DType.F32);
+    }
+  }
+
+  @Test
+  void bfloat16_on_the_fused_kernels_is_refused_with_what_to_do() throws IOException {
+    Path corpus = TinyRun.corpus(folder);
+    assertThatThrownBy(() -> TinyRun.config(corpus, "training.precision=bfloat16"))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining("needs backend libtorch or a GPU");
   }
 
   private static RunConfig large(Path corpus, String... more) {

@@ -12,6 +12,7 @@ import io.xlstm4j.core.config.PaperConfigKeys;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.torch.Backend;
+import io.xlstm4j.torch.Precision;
 import java.util.List;
 
 /// Everything that decides a run. In YAML a section for each record, and `device` and `backend`.
@@ -51,8 +52,7 @@ public record RunConfig(
               1,
               100_000,
               2_048),
-          new TrainingConfig(
-              900, 0, 0, 0, 16, 1, false, TrainingConfig.Precision.FLOAT32, false, 3, 1),
+          new TrainingConfig(900, 0, 0, 0, 16, 1, false, Precision.FLOAT32, false, 3, 1),
           new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of()),
           new ScheduleConfig(ScheduleConfig.Kind.COSINE, 60, 0.05, 0, 0),
           new ValidationConfig(150, 16_384, 0),
@@ -74,6 +74,13 @@ public record RunConfig(
 
   public RunConfig {
     Check.notBlank("device", device);
+    if (training.precision() == Precision.BFLOAT16
+        && backend == Backend.FUSED
+        && device.equals("cpu")) {
+      throw new InvalidInputException(
+          "training.precision bfloat16 needs backend libtorch or a GPU;"
+              + " backend fused is float32 on device cpu");
+    }
   }
 
   /// Lays the keys somebody wrote over these.

@@ -1,7 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
-import java.util.Locale;
+import io.xlstm4j.torch.Precision;
 
 /// How long a run is and what a step reads. The first limit that is reached ends it.
 ///
@@ -32,17 +32,6 @@ public record TrainingConfig(
     boolean recomputeBlocks,
     int maxSkipped,
     long seed) {
-  /// What projections are computed in.
-  public enum Precision {
-    FLOAT32,
-    BFLOAT16;
-
-    @Override
-    public String toString() {
-      return name().toLowerCase(Locale.ROOT);
-    }
-  }
-
   public TrainingConfig {
     Check.notNegative("steps", steps);
     Check.notNegative("tokens", tokens);

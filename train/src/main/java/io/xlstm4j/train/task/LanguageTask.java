@@ -45,6 +45,8 @@ public final class LanguageTask implements Task {
     this.data = data;
     this.model = model;
     model.backend(config.backend());
+    model.precision(config.training().precision());
+    model.recompute(config.training().recomputeBlocks());
     batches = data.train();
     carried = config.training().carryState() ? new CarriedRows() : null;
   }
@@ -185,6 +187,7 @@ public final class LanguageTask implements Task {
   public Tally validateStored(Path folder, long maxTokens, Share share) {
     try (var stored = Checkpoint.open(folder, model.parameters().device())) {
       stored.backend(config.backend());
+      stored.precision(config.training().precision());
       return validate(stored, maxTokens, share);
     }
   }

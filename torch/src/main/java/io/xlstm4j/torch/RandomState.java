@@ -1,0 +1,59 @@
+package io.xlstm4j.torch;
+
+import static org.bytedeco.pytorch.global.torch.empty;
+import static org.bytedeco.pytorch.global.torch.globalContext;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.Supplier;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.Generator;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
+
+/// Where a device's random stream is, which dropout draws from.
+final class RandomState {
+  private final byte[] state;
+
+  private RandomState(byte[] state) {
+    this.state = state;
+  }
+
+  static RandomState of(Device device) {
+    try (var _ = new PointerScope()) {
+      Tensor state = generator(device).get_state();
+      return new RandomState(Tensors.memory(state, state.numel()).toArray(ValueLayout.JAVA_BYTE));
+    }
+  }
+
+  /// Runs `body` from a place in the stream, and leaves the stream as if nothing was drawn.
+  ///
+  /// @param from null to leave the stream alone
+  static <T> T with(@Nullable RandomState from, Device device, Supplier<T> body) {
+    if (from == null) {
+      return body.get();
+    }
+    RandomState before = of(device);
+    from.set(device);
+    try {
+      return body.get();
+    } finally {
+      before.set(device);
+    }
+  }
+
+  private void set(Device device) {
+    try (var _ = new PointerScope()) {
+      Tensor bytes = empty(new long[] {state.length}, new TensorOptions(ScalarType.Byte), null);
+      Tensors.memory(bytes, state.length).copyFrom(MemorySegment.ofArray(state));
+      generator(device).set_state(bytes);
+    }
+  }
+
+  private static Generator generator(Device device) {
+    return globalContext().defaultGenerator(device);
+  }
+}
