@@ -96,7 +96,8 @@ final class TrainCommand implements Callable<Integer> {
       }
     }
     RunConfig run = RunConfig.DEFAULT.with(said, source);
-    Path folder = out == null ? freshFolder(run.data().corpus()) : out;
+    String learnt = run.series() == null ? run.data().corpus() : run.series().file();
+    Path folder = out == null ? freshFolder(learnt) : out;
     try (var trainer = Trainer.start(run, folder, report)) {
       return run(trainer);
     }

@@ -16,8 +16,8 @@ import io.xlstm4j.train.optim.LearningRate;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.run.TrainingState;
-import io.xlstm4j.train.task.LanguageTask;
 import io.xlstm4j.train.task.Task;
+import io.xlstm4j.train.task.Tasks;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -87,7 +87,7 @@ public final class Trainer implements AutoCloseable {
     Torch.device(config.device());
     RunFolder folder = RunFolder.create(out);
     try {
-      Task task = LanguageTask.open(config, out, null, preparing(callbacks));
+      Task task = Tasks.open(config, out, null, preparing(callbacks));
       try {
         folder.saveRunConfig(config);
         var state = TrainingState.initial(1, task.fingerprints());
@@ -110,7 +110,7 @@ public final class Trainer implements AutoCloseable {
     RunFolder folder = RunFolder.reopen(out);
     TrainingState state = folder.readState();
     RunConfig config = ResumeRules.apply(folder.readRunConfig(), changes);
-    Task task = LanguageTask.open(config, out, folder.training(), preparing(callbacks));
+    Task task = Tasks.open(config, out, folder.training(), preparing(callbacks));
     Trainer trainer = null;
     try {
       ResumeRules.sameFingerprints(state.fingerprints(), task.fingerprints());
