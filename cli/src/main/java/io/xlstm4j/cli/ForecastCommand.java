@@ -73,7 +73,8 @@ final class ForecastCommand implements Callable<Integer> {
               .mapToObj(value -> String.format(Locale.ROOT, "%.6g", value))
               .collect(Collectors.joining(","));
       out.printf(
-          "%s,%d,%s,%s%n", quoted(forecast.id()), forecast.step(), quoted(forecast.column()), values);
+          "%s,%d,%s,%s%n",
+          quoted(forecast.id()), forecast.step(), quoted(forecast.column()), values);
     }
   }
 

@@ -19,6 +19,7 @@ import picocli.CommandLine.ScopeType;
       RunsCommand.class,
       GenerateCommand.class,
       EvalCommand.class,
+      ForecastCommand.class,
       BenchCommand.class,
       InspectCommand.class,
       ConvertCommand.class,

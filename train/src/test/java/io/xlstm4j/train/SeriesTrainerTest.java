@@ -1,5 +1,6 @@
 package io.xlstm4j.train;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
@@ -11,6 +12,8 @@ import io.xlstm4j.torch.SequenceCheckpoint;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.series.Forecaster;
+import io.xlstm4j.train.series.Scale;
 import io.xlstm4j.train.series.Scales;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -80,10 +83,36 @@ class SeriesTrainerTest {
     CheckpointFolder.verify(run.resolve("training"));
     Scales scales = Scales.read(run);
     assertThat(scales.config()).isEqualTo(config().series());
-    assertThat(scales.byId().get("large").get("level").mean()).isEqualTo(50, within(0.1));
-    assertThat(scales.byId().get("small").get("level").deviation()).isEqualTo(0.707, within(0.01));
+    assertThat(level(scales, "large").mean()).isEqualTo(50, within(0.1));
+    assertThat(level(scales, "small").deviation()).isEqualTo(0.707, within(0.01));
     try (var model = SequenceCheckpoint.open(run, Torch.device("cpu"))) {
       assertThat(model.config().headWidth()).isEqualTo(9); // three steps of three quantiles
+    }
+  }
+
+  private static Scale level(Scales scales, String series) {
+    return requireNonNull(requireNonNull(scales.byId().get(series)).get("level"));
+  }
+
+  @Test
+  void a_forecast_goes_on_in_the_unit_of_the_file() throws IOException {
+    Path run =
+        train(
+            "run",
+            "training.steps=80",
+            "optimizer.learning_rate=0.01",
+            "optimizer.ema_decay=0",
+            "validation.every=40");
+    try (var forecaster = Forecaster.open(run, "cpu")) {
+      List<Forecaster.Forecast> forecasts = forecaster.forecast(folder.resolve("waves.csv"));
+      assertThat(forecasts).hasSize(6); // three steps of two series
+      assertThat(forecasts.get(3).id()).isEqualTo("large");
+      assertThat(forecasts.get(3).values()[1]).isEqualTo(50, within(4.0)); // sin 0
+      assertThat(forecasts.get(5).values()[1]).isEqualTo(60, within(4.0)); // sin of a quarter
+      var comparison = forecaster.compare(folder.resolve("waves.csv"), 8);
+      assertThat(comparison.windows()).isEqualTo(2 * 22);
+      assertThat(comparison.seasonalNaive().get("mae")).isEqualTo(0, within(1e-9)); // no noise
+      assertThat(comparison.model().get("mae")).isLessThan(1);
     }
   }
 

@@ -90,7 +90,9 @@ public final class Forecaster implements AutoCloseable {
   /// @param seasonalNaive the same measures of the value a season ago, its quantiles those of the
   ///   changes over a season in the training part
   public record Comparison(
-      long windows, SequencedMap<String, Double> model, SequencedMap<String, Double> seasonalNaive) {}
+      long windows,
+      SequencedMap<String, Double> model,
+      SequencedMap<String, Double> seasonalNaive) {}
 
   /// Compares on every window of the validation part.
   ///

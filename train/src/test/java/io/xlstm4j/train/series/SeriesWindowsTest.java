@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -88,7 +89,7 @@ class SeriesWindowsTest {
   @Test
   void scales_know_the_training_part_only() throws IOException {
     SeriesData data = open("y\n1\n3\n1\n3\n1\n3\n1\n3\n1000\n2000\n", "series.scaling=series");
-    assertThat(data.scales().byId().get("").get("y")).isEqualTo(new Scale(2, 1));
+    assertThat(data.scales().byId()).containsEntry("", Map.of("y", new Scale(2, 1)));
     assertThat(data.training().item(0).features()).containsExactly(-1, 1, -1);
     assertThat(data.validation().item(0).targets()).containsExactly(998, 1998);
   }
