@@ -33,6 +33,7 @@ public final class Main {
     COMMANDS.put("runs", RunsCommand::new);
     COMMANDS.put("generate", GenerateCommand::new);
     COMMANDS.put("eval", EvalCommand::new);
+    COMMANDS.put("forecast", ForecastCommand::new);
     COMMANDS.put("bench", BenchCommand::new);
     COMMANDS.put("prepare", PrepareCommand::new);
     COMMANDS.put("inspect", InspectCommand::new);

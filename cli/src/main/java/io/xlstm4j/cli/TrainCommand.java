@@ -144,8 +144,12 @@ final class TrainCommand implements Callable<Integer> {
     RunConfig run = RunConfig.DEFAULT.with(said, source);
     byte[] folder =
         world.broadcast( // the first process chooses
-            (out == null ? freshFolder(run.data().corpus()) : out).toString().getBytes(UTF_8));
+            (out == null ? freshFolder(learnt(run)) : out).toString().getBytes(UTF_8));
     return Trainer.start(run, Path.of(new String(folder, UTF_8)), world, report);
+  }
+
+  private static String learnt(RunConfig run) {
+    return run.series() == null ? run.data().corpus() : run.series().file();
   }
 
   private int run(Trainer trainer, World world, PrintWriter console) {

@@ -5,6 +5,7 @@ import static org.bytedeco.pytorch.global.torch.from_blob;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
@@ -74,17 +75,22 @@ public final class Checkpoint {
     var model =
         new XlstmLanguageModel(config, new Parameters(device, type, Parameters.Start.EMPTY));
     try {
-      for (Map.Entry<String, Tensor> entry : model.parameters().byName().entrySet()) {
-        try (var _ = new PointerScope();
-            var _ = new NoGradGuard()) {
-          Tensor stored = stored(checked, entry.getKey());
-          entry.getValue().copy_(inMemory(entry.getKey(), stored, checked));
-        }
-      }
+      fill(model.parameters(), checked);
       return model;
     } catch (RuntimeException e) {
       model.close();
       throw e;
+    }
+  }
+
+  /// Copies stored tensors, which were checked, into the parameters of their names.
+  static void fill(Parameters parameters, TensorSource checked) {
+    for (Map.Entry<String, Tensor> entry : parameters.byName().entrySet()) {
+      try (var _ = new PointerScope();
+          var _ = new NoGradGuard()) {
+        Tensor stored = stored(checked, entry.getKey());
+        entry.getValue().copy_(inMemory(entry.getKey(), stored, checked));
+      }
     }
   }
 
@@ -122,10 +128,14 @@ public final class Checkpoint {
   }
 
   private static Tensor toStored(String name, Tensor value, ModelConfig config) {
-    if (!(config instanceof PaperModelConfig paper)) {
-      return value;
-    }
-    var slstm = paper.blockStack().slstmBlock();
+    return config instanceof PaperModelConfig paper
+        ? toStored(name, value, paper.blockStack())
+        : value;
+  }
+
+  /// A parameter of a stack in the layout that is stored.
+  static Tensor toStored(String name, Tensor value, BlockStackConfig stack) {
+    var slstm = stack.slstmBlock();
     Backend layout = slstm == null ? Backend.CUDA : slstm.slstm().backend();
     if (name.endsWith(SlstmKernelLayout.KERNEL)) {
       return SlstmKernelLayout.kernelTo(layout, value);

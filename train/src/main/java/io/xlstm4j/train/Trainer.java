@@ -22,8 +22,8 @@ import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.run.TrainingState;
-import io.xlstm4j.train.task.LanguageTask;
 import io.xlstm4j.train.task.Task;
+import io.xlstm4j.train.task.Tasks;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -221,7 +221,7 @@ public final class Trainer implements AutoCloseable {
     if (!world.isFirst()) {
       world.barrier();
     }
-    Task task = LanguageTask.open(own, folder.path(), stored, preparing(world, callbacks));
+    Task task = Tasks.open(own, folder.path(), stored, preparing(world, callbacks));
     if (world.isFirst()) {
       world.barrier();
     }

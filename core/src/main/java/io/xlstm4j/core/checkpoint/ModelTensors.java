@@ -28,7 +28,7 @@ public final class ModelTensors {
   public static SequencedMap<String, long[]> of(ModelConfig config) {
     var tensors = new LinkedHashMap<String, long[]>();
     switch (config) {
-      case PaperModelConfig paper -> new PaperTensors(paper).addTo(tensors);
+      case PaperModelConfig paper -> PaperTensors.add(paper, tensors);
       case LargeModelConfig large -> new LargeTensors(large).addTo(tensors);
     }
     return tensors;
@@ -49,7 +49,7 @@ public final class ModelTensors {
   /// cells and the tails of its convolutions.
   public static long stateCount(ModelConfig config) {
     return switch (config) {
-      case PaperModelConfig paper -> new PaperTensors(paper).stateCount();
+      case PaperModelConfig paper -> new PaperTensors(paper.blockStack()).stateCount();
       case LargeModelConfig large ->
           (long) large.numBlocks()
               * large.numHeads()
@@ -116,7 +116,7 @@ public final class ModelTensors {
     return config.tiesWeights() && name.equals(head());
   }
 
-  private static void check(String name, long[] expected, TensorInfo actual, String where) {
+  static void check(String name, long[] expected, TensorInfo actual, String where) {
     long[] shape = actual.shape();
     boolean otherLayout =
         name.endsWith(PaperTensors.RECURRENT_KERNEL)

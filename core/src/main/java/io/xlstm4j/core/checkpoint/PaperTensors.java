@@ -11,15 +11,18 @@ import io.xlstm4j.core.config.SlstmLayerConfig;
 import java.util.Map;
 
 /// The tensors of a paper-family model (spec 5.1), under their official names.
-record PaperTensors(PaperModelConfig config) {
+///
+/// @param stack its blocks
+record PaperTensors(BlockStackConfig stack) {
   static final String EMBEDDING = "token_embedding.weight";
   static final String RECURRENT_KERNEL = "_recurrent_kernel_";
   private static final String HEAD = "lm_head.weight";
   private static final String STACK = "xlstm_block_stack.";
 
+  /// Those of the blocks alone.
+  ///
   /// @param to shape by name
-  void addTo(Map<String, long[]> to) {
-    BlockStackConfig stack = config.blockStack();
+  void addStackTo(Map<String, long[]> to) {
     long dim = stack.embeddingDim();
     int index = 0;
     for (BlockConfig block : stack.blocks()) {
@@ -38,20 +41,26 @@ record PaperTensors(PaperModelConfig config) {
     if (stack.addPostBlocksNorm()) {
       to.put(STACK + "post_blocks_norm.weight", new long[] {dim});
     }
+  }
+
+  /// @param to shape by name
+  static void add(PaperModelConfig config, Map<String, long[]> to) {
+    long dim = config.embeddingDim();
+    new PaperTensors(config.blockStack()).addStackTo(to);
     to.put(EMBEDDING, new long[] {config.vocabSize(), dim});
     to.put(HEAD, new long[] {config.vocabSize(), dim});
   }
 
   /// Numbers of the state of one sequence.
   long stateCount() {
-    long dim = config.embeddingDim();
+    long dim = stack.embeddingDim();
     long count = 0;
-    for (BlockConfig block : config.blockStack().blocks()) {
+    for (BlockConfig block : stack.blocks()) {
       count +=
           switch (block) {
             case MlstmBlockConfig mlstm -> {
               MlstmLayerConfig layer = mlstm.mlstm();
-              long inner = layer.innerDim(config.embeddingDim());
+              long inner = layer.innerDim(stack.embeddingDim());
               long headDim = inner / layer.numHeads();
               yield inner * tail(layer.conv1dKernelSize())
                   + layer.numHeads() * (headDim * headDim + headDim + 1);
@@ -69,11 +78,11 @@ record PaperTensors(PaperModelConfig config) {
   }
 
   private void addLayer(String at, MlstmLayerConfig layer, Map<String, long[]> to) {
-    long dim = config.embeddingDim();
-    long inner = layer.innerDim(config.embeddingDim());
+    long dim = stack.embeddingDim();
+    long inner = layer.innerDim(stack.embeddingDim());
     long heads = layer.numHeads();
     long block = layer.qkvProjBlocksize();
-    boolean bias = config.blockStack().bias();
+    boolean bias = stack.bias();
     to.put(at + "learnable_skip", new long[] {inner});
     add(at + "proj_up", bias, to, 2 * inner, dim);
     for (String projection : new String[] {"q_proj", "k_proj", "v_proj"}) {
@@ -90,7 +99,7 @@ record PaperTensors(PaperModelConfig config) {
   }
 
   private void addLayer(String at, SlstmLayerConfig layer, Map<String, long[]> to) {
-    long dim = config.embeddingDim();
+    long dim = stack.embeddingDim();
     long heads = layer.numHeads();
     long headDim = dim / heads;
     addConvolution(at, layer.conv1dKernelSize(), dim, to);
@@ -107,8 +116,8 @@ record PaperTensors(PaperModelConfig config) {
   }
 
   private void addFeedForward(String at, FeedForwardConfig ffn, Map<String, long[]> to) {
-    long dim = config.embeddingDim();
-    long up = ffn.upDim(config.embeddingDim());
+    long dim = stack.embeddingDim();
+    long up = ffn.upDim(stack.embeddingDim());
     to.put(at + "ffn_norm.weight", new long[] {dim});
     add(at + "ffn.proj_up", ffn.bias(), to, 2 * up, dim);
     add(at + "ffn.proj_down", ffn.bias(), to, dim, up);

@@ -38,7 +38,7 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
         : parse(text(folder, json), json.toString());
   }
 
-  private static String text(Path folder, Path file) {
+  static String text(Path folder, Path file) {
     try {
       if (Files.size(file) > MAX_BYTES) {
         throw new InvalidInputException(
@@ -60,6 +60,11 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
   public static CheckpointConfig parse(String json, String source) {
     ObjectNode tree = StrictBinder.parse(json, source);
     JsonNode type = tree.remove("model_type");
+    if (type != null && type.asText().equals(SequenceModelConfig.MODEL_TYPE)) {
+      throw new InvalidInputException(
+          "%s: model_type is %s, a model of series; it has no tokens, use xlstm forecast"
+              .formatted(source, SequenceModelConfig.MODEL_TYPE));
+    }
     if (type == null || !TYPES.contains(type.asText())) {
       throw new InvalidInputException(
           "%s: model_type is %s, must be one of %s"

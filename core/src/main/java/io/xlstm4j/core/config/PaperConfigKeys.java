@@ -69,9 +69,24 @@ public final class PaperConfigKeys {
   ///
   /// @throws InvalidInputException as `StrictBinder.merge` and `toRecord`
   public static PaperModelConfig bind(ObjectNode said, PaperModelConfig defaults, String source) {
+    ObjectNode flat = toTree(defaults);
+    ObjectNode merged = StrictBinder.merge(flat, expanded(said, flat, source), source);
+    ObjectNode nested = merged.objectNode();
+    ObjectNode stack = nested.putObject(STACK);
+    ObjectNode stackKeys = StrictBinder.toTree(defaults.blockStack());
+    for (var entry : merged.properties()) {
+      (stackKeys.has(entry.getKey()) ? stack : nested).set(entry.getKey(), entry.getValue());
+    }
+    return StrictBinder.toRecord(nested, PaperModelConfig.class, source);
+  }
+
+  /// What somebody wrote, without the keys that nothing depends on and with `slstm_at: all` spelt
+  /// out.
+  ///
+  /// @param flat the defaults
+  static ObjectNode expanded(ObjectNode said, ObjectNode flat, String source) {
     ObjectNode keys = said.deepCopy();
     dropInert(keys, source);
-    ObjectNode flat = toTree(defaults);
     JsonNode everywhere = keys.get("slstm_at");
     if (everywhere != null && everywhere.isTextual()) {
       if (!everywhere.asText().equals("all")) {
@@ -85,14 +100,7 @@ public final class PaperConfigKeys {
         all.add(i);
       }
     }
-    ObjectNode merged = StrictBinder.merge(flat, keys, source);
-    ObjectNode nested = merged.objectNode();
-    ObjectNode stack = nested.putObject(STACK);
-    ObjectNode stackKeys = StrictBinder.toTree(defaults.blockStack());
-    for (var entry : merged.properties()) {
-      (stackKeys.has(entry.getKey()) ? stack : nested).set(entry.getKey(), entry.getValue());
-    }
-    return StrictBinder.toRecord(nested, PaperModelConfig.class, source);
+    return keys;
   }
 
   private static void dropInert(ObjectNode keys, String source) {

@@ -10,15 +10,20 @@ import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperConfigKeys;
 import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.core.config.SequenceConfigKeys;
+import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.torch.Backend;
 import io.xlstm4j.torch.Precision;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// Everything that decides a run. In YAML a section for each record, and `device` and `backend`.
 ///
 /// @param model of either family, as `model_type` says; its `vocab_size` follows from the tokenizer
 ///   and is not a key of a run
+/// @param series what a model of series reads and predicts, of the type `xlstm_sequence`; its
+///   blocks are those of `model`, `data` and `samples` mean nothing then. Null for a language model
 /// @param device `cpu`, `cuda` or `cuda:N`
 /// @param backend what computes the cells: `fused`, our kernels where they can, or `libtorch`
 public record RunConfig(
@@ -31,6 +36,7 @@ public record RunConfig(
     CheckpointsConfig checkpoints,
     WatchConfig watch,
     SamplesConfig samples,
+    @Nullable SeriesConfig series,
     String device,
     Backend backend) {
   /// What a run of the paper family starts from.
@@ -63,11 +69,18 @@ public record RunConfig(
               40,
               0.7,
               0.9),
+          null,
           "cpu",
           Backend.FUSED);
 
   /// What a run of the Large family starts from.
   private static final LargeModelConfig LARGE = LargeModelConfig.of(1, 192, 4, 4);
+
+  /// The blocks that a run on series starts from.
+  private static final BlockStackConfig SERIES = BlockStackConfig.of(2, 64, List.of(1));
+
+  /// What only a run of a language model has.
+  private static final List<String> LANGUAGE_SECTIONS = List.of("data", "samples");
 
   private static final String MODEL_TYPE = "model_type";
   private static final String VOCAB_SIZE = "vocab_size";
@@ -104,9 +117,23 @@ public record RunConfig(
     }
     ObjectNode defaults = toTree();
     defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
+    boolean ofSeries = isOfSeries(modelKeys);
+    if (ofSeries) {
+      defaults.remove(LANGUAGE_SECTIONS);
+      defaults.set(
+          "series", series == null ? SeriesConfig.defaults() : StrictBinder.toTree(series));
+    }
     ObjectNode merged = StrictBinder.merge(defaults, rest, source);
+    SeriesConfig wanted = null;
+    if (ofSeries) {
+      merged.set("data", StrictBinder.toTree(data));
+      merged.set("samples", StrictBinder.toTree(samples));
+      wanted = section(merged, "series", SeriesConfig.class, source);
+    }
     return new RunConfig(
-        model(modelKeys, source + ": model"),
+        wanted == null
+            ? model(modelKeys, source + ": model")
+            : stack(modelKeys, wanted, source + ": model"),
         section(merged, "data", DataConfig.class, source),
         section(merged, "training", TrainingConfig.class, source),
         section(merged, "optimizer", OptimizerConfig.class, source),
@@ -115,8 +142,28 @@ public record RunConfig(
         section(merged, "checkpoints", CheckpointsConfig.class, source),
         section(merged, "watch", WatchConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
+        wanted,
         merged.get("device").asText(),
         backend(merged.get("backend").asText(), source));
+  }
+
+  private boolean isOfSeries(ObjectNode modelKeys) {
+    JsonNode type = modelKeys.get(MODEL_TYPE);
+    return type == null ? series != null : type.asText().equals(SequenceModelConfig.MODEL_TYPE);
+  }
+
+  /// The blocks of a model of series; the rest of it follows from the section `series`.
+  private PaperModelConfig stack(ObjectNode said, SeriesConfig wanted, String source) {
+    if (said.has("context_length")) {
+      throw new InvalidInputException(
+          source + ".context_length follows from series.context; leave it out");
+    }
+    ObjectNode keys = said.deepCopy();
+    keys.remove(MODEL_TYPE);
+    keys.put("context_length", wanted.context());
+    BlockStackConfig defaults =
+        series != null && model instanceof PaperModelConfig paper ? paper.blockStack() : SERIES;
+    return PaperModelConfig.of(1, SequenceConfigKeys.bindStack(keys, defaults, source));
   }
 
   /// Keys of the family at hand are laid over it; those of the other family over its defaults.
@@ -133,9 +180,13 @@ public record RunConfig(
               keys, model instanceof LargeModelConfig large ? large : LARGE, source);
       default ->
           throw new InvalidInputException(
-              "%s: model_type must be %s or %s, but is %s"
+              "%s: model_type must be %s, %s or %s, but is %s"
                   .formatted(
-                      source, PaperModelConfig.MODEL_TYPE, LargeModelConfig.MODEL_TYPE, type));
+                      source,
+                      PaperModelConfig.MODEL_TYPE,
+                      LargeModelConfig.MODEL_TYPE,
+                      SequenceModelConfig.MODEL_TYPE,
+                      type));
     };
   }
 
@@ -165,6 +216,7 @@ public record RunConfig(
         checkpoints,
         watch,
         samples,
+        series,
         other,
         backend);
   }
@@ -177,7 +229,13 @@ public record RunConfig(
           case LargeModelConfig large -> LargeConfigKeys.toTree(large);
         };
     values.remove(VOCAB_SIZE);
-    ObjectNode modelKeys = values.objectNode().put(MODEL_TYPE, model.modelType());
+    String type = model.modelType();
+    if (series != null && model instanceof PaperModelConfig paper) {
+      values = StrictBinder.toTree(paper.blockStack());
+      values.remove("context_length");
+      type = SequenceModelConfig.MODEL_TYPE;
+    }
+    ObjectNode modelKeys = values.objectNode().put(MODEL_TYPE, type);
     modelKeys.setAll(values);
     ObjectNode tree = values.objectNode();
     tree.set("model", modelKeys);
@@ -189,6 +247,10 @@ public record RunConfig(
     tree.set("checkpoints", StrictBinder.toTree(checkpoints));
     tree.set("watch", StrictBinder.toTree(watch));
     tree.set("samples", StrictBinder.toTree(samples));
+    if (series != null) {
+      tree.remove(LANGUAGE_SECTIONS);
+      tree.set("series", StrictBinder.toTree(series));
+    }
     tree.put("device", device);
     tree.put("backend", backend.toString());
     return tree;

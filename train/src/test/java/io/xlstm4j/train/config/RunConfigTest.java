@@ -87,7 +87,7 @@ class RunConfigTest {
           trainig: {steps: 7}          | run.yaml: unknown key trainig; did you mean training?
           model: {numblocks: 3}        | run.yaml: model: unknown key numblocks; did you mean num_blocks?
           model: {vocab_size: 3}       | run.yaml: model.vocab_size follows from the tokenizer; leave it out
-          model: {model_type: llama}   | run.yaml: model: model_type must be xlstm_paper or xlstm, but is "llama"
+          model: {model_type: llama}   | run.yaml: model: model_type must be xlstm_paper, xlstm or xlstm_sequence, but is "llama"
           model: {model_type: xlstm, num_head: 1}   | run.yaml: model: unknown key num_head; did you mean num_heads?
           model: {model_type: xlstm, num_heads: 5}  | run.yaml: model: numHeads (5) must divide query/key width (96); remainder 1
           model: 3                     | run.yaml: model must be a section of keys

@@ -1,0 +1,184 @@
+package io.xlstm4j.train.config;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.core.Check;
+import io.xlstm4j.core.config.BlockStackConfig;
+import io.xlstm4j.core.config.SequenceLossConfig;
+import io.xlstm4j.core.config.SequenceModelConfig;
+import io.xlstm4j.core.config.SequenceModelConfig.Pooling;
+import io.xlstm4j.core.config.StrictBinder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/// What a sequence model reads and predicts: columns of a CSV file, cut into windows.
+///
+/// @param file CSV with a header
+/// @param targetColumns what is predicted
+/// @param featureColumns what is read beside the past of the targets
+/// @param timeColumn puts the rows of a series in order; empty for the order of the file
+/// @param idColumn says which series a row belongs to; empty for one long series
+/// @param context rows of a window that are read
+/// @param horizon rows after it that are predicted; 0 for the targets of its last row, which are
+///   then no inputs
+/// @param pooling where the head reads
+/// @param loss of the predictions
+/// @param quantiles levels of a quantile loss; nothing else reads them
+/// @param classes of a cross entropy; nothing else reads it
+/// @param scaling what values are divided by before the model sees them
+/// @param missing what an empty field or NaN is
+/// @param validationFraction last part of each series, which is not trained on
+public record SeriesConfig(
+    String file,
+    List<String> targetColumns,
+    List<String> featureColumns,
+    String timeColumn,
+    String idColumn,
+    int context,
+    int horizon,
+    Pooling pooling,
+    SequenceLossConfig.Kind loss,
+    List<Double> quantiles,
+    int classes,
+    Scaling scaling,
+    Missing missing,
+    double validationFraction) {
+  /// How values are brought to mean 0 and deviation 1.
+  public enum Scaling {
+    /// not at all
+    NONE,
+    /// by the training part of each series
+    SERIES,
+    /// by the context of each window
+    WINDOW;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /// What a missing value is.
+  public enum Missing {
+    /// a reason to refuse the file
+    ERROR,
+    /// 0 with a further feature that is 1; as a target it counts for nothing
+    MASK;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  public SeriesConfig {
+    Check.notBlank("file", file);
+    targetColumns = List.copyOf(targetColumns);
+    featureColumns = List.copyOf(featureColumns);
+    quantiles = List.copyOf(quantiles);
+    Check.positive("context", context);
+    Check.notNegative("horizon", horizon);
+    Check.inHalfOpenRange("validationFraction", validationFraction, 0, 1);
+    Check.positive("validationFraction", validationFraction);
+    if (targetColumns.isEmpty()) {
+      throw new IllegalArgumentException("targetColumns ([]) must name at least one column");
+    }
+    if (targetColumns.stream().distinct().count() < targetColumns.size()
+        || featureColumns.stream().distinct().count() < featureColumns.size()) {
+      throw new IllegalArgumentException(
+          "targetColumns (%s) and featureColumns (%s) must name a column once"
+              .formatted(targetColumns, featureColumns));
+    }
+    if (scaling == Scaling.WINDOW && (horizon == 0 || pooling == Pooling.EVERY)) {
+      throw new IllegalArgumentException(
+          "scaling (window) needs a horizon above 0 and pooling last or mean: the mean of a window would tell what is to be predicted");
+    }
+    lossConfig(loss, quantiles, classes);
+    if (inputColumns(targetColumns, featureColumns, horizon, loss).isEmpty()) {
+      throw new IllegalArgumentException(
+          "featureColumns ([]) must name a column when the past of the targets is no input: at horizon 0, and for the loss cross_entropy");
+    }
+  }
+
+  /// Every key with its default; `file` and `target_columns` have none.
+  static ObjectNode defaults() {
+    ObjectNode tree =
+        StrictBinder.toTree(
+            new SeriesConfig(
+                "data.csv",
+                List.of("value"),
+                List.of(),
+                "",
+                "",
+                64,
+                1,
+                Pooling.LAST,
+                SequenceLossConfig.Kind.QUANTILE,
+                List.of(0.1, 0.5, 0.9),
+                0,
+                Scaling.SERIES,
+                Missing.ERROR,
+                0.2));
+    tree.put("file", "");
+    tree.putArray("target_columns");
+    return tree;
+  }
+
+  private static SequenceLossConfig lossConfig(
+      SequenceLossConfig.Kind kind, List<Double> quantiles, int classes) {
+    return new SequenceLossConfig(
+        kind,
+        kind == SequenceLossConfig.Kind.QUANTILE ? quantiles : List.of(),
+        kind == SequenceLossConfig.Kind.CROSS_ENTROPY ? classes : 0);
+  }
+
+  /// The loss with the parameters that belong to it.
+  public SequenceLossConfig lossConfig() {
+    return lossConfig(loss, quantiles, classes);
+  }
+
+  /// Whether targets are classes.
+  public boolean classifies() {
+    return loss == SequenceLossConfig.Kind.CROSS_ENTROPY;
+  }
+
+  /// Columns that the model reads.
+  public List<String> inputColumns() {
+    return inputColumns(targetColumns, featureColumns, horizon, loss);
+  }
+
+  private static List<String> inputColumns(
+      List<String> targets, List<String> features, int horizon, SequenceLossConfig.Kind loss) {
+    var columns = new ArrayList<String>();
+    if (horizon > 0 && loss != SequenceLossConfig.Kind.CROSS_ENTROPY) {
+      columns.addAll(targets);
+    }
+    for (String feature : features) {
+      if (!columns.contains(feature)) {
+        columns.add(feature);
+      }
+    }
+    return columns;
+  }
+
+  /// The model's F: input columns, and with them as many marks of missing values if there may be
+  /// such.
+  public int inputs() {
+    return inputColumns().size() * (missing == Missing.MASK ? 2 : 1);
+  }
+
+  /// Rows predicted.
+  public int steps() {
+    return Math.max(1, horizon);
+  }
+
+  /// Numbers predicted of a window: step after step, target after target.
+  public int outputs() {
+    return steps() * targetColumns.size();
+  }
+
+  /// The model of this data.
+  public SequenceModelConfig model(BlockStackConfig stack) {
+    return new SequenceModelConfig(inputs(), outputs(), pooling, lossConfig(), stack);
+  }
+}

@@ -1,0 +1,28 @@
+package io.xlstm4j.train.series;
+
+import java.util.Map;
+
+/// A series in the order of time.
+///
+/// @param id empty if the file has one series
+/// @param rows how many
+/// @param columns values by column name, NaN where they are missing
+public record Series(String id, int rows, Map<String, double[]> columns) {
+  public Series {
+    columns = Map.copyOf(columns);
+  }
+
+  /// The values of a column that the reader was asked for.
+  public double[] column(String name) {
+    double[] values = columns.get(name);
+    if (values == null) {
+      throw new IllegalArgumentException("column (" + name + ") was not read");
+    }
+    return values;
+  }
+
+  /// The first row that is not trained on.
+  public int split(double validationFraction) {
+    return rows - (int) Math.round(rows * validationFraction);
+  }
+}
