@@ -34,8 +34,7 @@ final class LargeTrainStep implements Benchmark {
     Torch.seed(TrainStep.SEED);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer =
-            new AdamW(model.parameters().byName(), _ -> true, TrainStep.OPTIMIZER)) {
+        var optimizer = new AdamW(model.parameters().byName(), _ -> true, TrainStep.OPTIMIZER)) {
       var random = new Random(TrainStep.SEED);
       Tensor inputs = TrainStep.tokens(random, sizes);
       Tensor targets = TrainStep.tokens(random, sizes);

@@ -53,13 +53,18 @@ final class LargeBlock implements Block {
     if (!(last instanceof State state)) {
       throw Block.foreign("xLSTM Large", last);
     }
-    if (fused != null && execution.fuses(x) && execution.fuses(normMlstm.weight())) {
+    if (fused != null && isOneOperation(x)) {
       return fused.forward(x, state, layout);
     }
     Output layer = mlstmLayer.forward(normMlstm.forward(x), state, layout);
     Tensor y = x.add(layer.x());
     return new Output(
         y.add(ffn.forward(execution.forProjection(normFfn.forward(y)))), layer.state());
+  }
+
+  @Override
+  public boolean isOneOperation(Tensor x) {
+    return fused != null && execution.fuses(x) && execution.fuses(normMlstm.weight());
   }
 
   @Override

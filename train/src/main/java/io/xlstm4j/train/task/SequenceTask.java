@@ -10,6 +10,7 @@ import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.text.BatchOrder;
 import io.xlstm4j.torch.Parameters;
+import io.xlstm4j.torch.Precision;
 import io.xlstm4j.torch.SequenceCheckpoint;
 import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.SequenceModel;
@@ -60,7 +61,7 @@ public final class SequenceTask implements Task {
     TrainingConfig training = config.training();
     if (training.carryState()
         || training.recomputeBlocks()
-        || training.precision() != TrainingConfig.Precision.FLOAT32) {
+        || training.precision() != Precision.FLOAT32) {
       throw new InvalidInputException(
           "training.carry_state, recompute_blocks and precision: bfloat16 are for language models; leave them out for series");
     }
