@@ -2,6 +2,7 @@ package io.xlstm4j.cli;
 
 import io.xlstm4j.train.Callback;
 import io.xlstm4j.train.Run;
+import io.xlstm4j.train.config.SeriesConfig;
 import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.Validation;
 import java.io.PrintWriter;
@@ -97,8 +98,18 @@ final class TrainingReport implements Callback {
             measures(end.validation())));
     print(
         end.finished()
-            ? "write with: xlstm generate --model " + run.folder().path() + " --prompt \"...\""
+            ? next(run)
             : "go on with: xlstm train --resume --out " + run.folder().path());
+  }
+
+  private static String next(Run run) {
+    SeriesConfig series = run.config().series();
+    return series == null
+        ? "write with: xlstm generate --model " + run.folder().path() + " --prompt \"...\""
+        : "forecast with: xlstm forecast --model "
+            + run.folder().path()
+            + " --data "
+            + series.file();
   }
 
   private void print(String text) {
