@@ -66,8 +66,9 @@ final class ForecastCommand implements Callable<Integer> {
   }
 
   private void print(Forecaster forecaster, PrintWriter out) {
+    var forecasts = forecaster.forecast(data); // may refuse the file, before anything is printed
     out.println("series,step,column," + String.join(",", forecaster.names()));
-    for (Forecaster.Forecast forecast : forecaster.forecast(data)) {
+    for (Forecaster.Forecast forecast : forecasts) {
       String values =
           Arrays.stream(forecast.values())
               .mapToObj(value -> String.format(Locale.ROOT, "%.6g", value))
