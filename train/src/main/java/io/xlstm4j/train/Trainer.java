@@ -57,6 +57,7 @@ public final class Trainer implements AutoCloseable {
   private final @Nullable KeepsStates states; // of the first process alone
   private final StepTimes times = new StepTimes();
   private final Run run = new RunView();
+  private final boolean fresh; // nothing was validated or written yet
   private TrainingState state;
   private @Nullable String ending;
   private boolean finished;
@@ -68,12 +69,14 @@ public final class Trainer implements AutoCloseable {
       RunConfig config,
       Task task,
       TrainingState state,
+      boolean fresh,
       List<Callback> given) {
     this.world = world;
     this.folder = folder;
     this.config = config;
     this.task = task;
     this.state = state.withProcesses(world.size());
+    this.fresh = fresh;
     OptimizerConfig how = config.optimizer();
     Map<String, Tensor> parameters = task.parameters().byName();
     totalSteps = config.training().totalSteps(task.tokensPerStep(), task.stepsPerEpoch());
@@ -86,7 +89,7 @@ public final class Trainer implements AutoCloseable {
     callbacks = new ArrayList<>();
     if (states != null) {
       callbacks.add(new WritesSamples());
-      callbacks.add(new WritesMetrics(folder, config.watch(), state.step()));
+      callbacks.add(new WritesMetrics(folder, config.watch(), fresh ? -1 : state.step()));
       callbacks.addAll(given);
       callbacks.add(states); // last: when it writes, everything else about the step is on the disk
     }
@@ -138,7 +141,7 @@ public final class Trainer implements AutoCloseable {
     try {
       var state = TrainingState.initial(world.size(), task.fingerprints());
       world.agree(facts(config, state));
-      return new Trainer(world, folder, config, task, state, List.of(callbacks));
+      return new Trainer(world, folder, config, task, state, true, List.of(callbacks));
     } catch (RuntimeException e) {
       task.close();
       throw e;
@@ -187,7 +190,7 @@ public final class Trainer implements AutoCloseable {
                 "trained by %d processes so far, now by %d: gradients are summed in another order, so results differ in their last bits"
                     .formatted(state.processes(), world.size()));
       }
-      trainer = new Trainer(world, folder, config, task, state, List.of(callbacks));
+      trainer = new Trainer(world, folder, config, task, state, false, List.of(callbacks));
       trainer.restore();
       if (world.isFirst()) {
         folder.saveRunConfig(config);
@@ -311,7 +314,7 @@ public final class Trainer implements AutoCloseable {
   private Result steps(BooleanSupplier stopRequested) {
     stepEnded = System.nanoTime();
     tell(callback -> callback.onStart(run));
-    if (state.step() == 0) {
+    if (fresh) {
       validate();
       tell(callback -> callback.onBoundary(run));
     } else {

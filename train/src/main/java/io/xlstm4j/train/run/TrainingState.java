@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
 /// @param skippedInRow steps just skipped, one after the other
 /// @param bestLoss lowest validation loss so far; null before the first
 /// @param bestStep the step it was reached at
-/// @param validationLoss of this very step; null if it was not validated
+/// @param validationLoss of this very step; null if it was not validated, or came to no finite
+///   number
 /// @param validationsWithoutGain validations since the best
 /// @param processes that trained together when this was written
 /// @param fingerprints of what must be the same when the run goes on
@@ -83,7 +84,7 @@ public record TrainingState(
         skippedInRow,
         best ? Double.valueOf(loss) : bestLoss,
         best ? step : bestStep,
-        loss,
+        Double.isFinite(loss) ? Double.valueOf(loss) : null,
         best ? 0 : validationsWithoutGain + 1,
         processes,
         fingerprints);
