@@ -55,7 +55,7 @@ class ProgramTest {
       "model.embedding_dim=32",
       "model.context_length=16",
       "training.batch_size=2",
-      "training.validate_every=2",
+      "validation.every=2",
       "samples.max_tokens=4"
     };
     String[] all = Arrays.copyOf(tiny, tiny.length + more.length);
