@@ -1,6 +1,7 @@
 package io.xlstm4j.torch;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static org.assertj.core.api.Assertions.assertThat;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -9,10 +10,16 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import java.lang.invoke.MethodHandle;
+import java.lang.management.ManagementFactory;
+import java.util.Arrays;
+import java.util.regex.Pattern;
+import javax.management.JMException;
+import javax.management.ObjectName;
 import org.bytedeco.javacpp.Pointer;
 
-/// Bytes that glibc's malloc has given out and not got back, by its own count: libtorch's tensors
-/// and graph, to the byte, without the noise of the Java heap that the resident size has.
+/// Bytes that glibc's malloc has given out and not got back, by its own count, less what the
+/// virtual machine (its compilers borrow megabytes) took of them: libtorch's tensors and graph,
+/// without the noise of the resident size.
 final class NativeMemory {
   private static final int HBLKHD = 4;
   private static final int UORDBLKS = 7;
@@ -49,12 +56,7 @@ final class NativeMemory {
         break;
       }
     }
-    long least = inUse();
-    for (int sample = 0; sample < 100; sample++) { // Java's compilers borrow megabytes for a while
-      pause();
-      least = Math.min(least, inUse());
-    }
-    return least;
+    return inUse();
   }
 
   private static void pause() {
@@ -66,10 +68,38 @@ final class NativeMemory {
   }
 
   static long inUse() {
+    long[] samples = new long[15];
+    for (int i = 0; i < samples.length; i++) { // the two counts are not read at one moment
+      samples[i] = malloc() - virtualMachine();
+    }
+    Arrays.sort(samples);
+    return samples[samples.length / 2];
+  }
+
+  private static long malloc() {
     try (var arena = Arena.ofConfined()) {
       var info = (MemorySegment) MALLINFO2.invokeExact((SegmentAllocator) arena);
       return info.getAtIndex(JAVA_LONG, HBLKHD) + info.getAtIndex(JAVA_LONG, UORDBLKS);
     } catch (Throwable e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /// What the virtual machine itself holds of malloc's memory, by its native memory tracking.
+  private static long virtualMachine() {
+    try {
+      String summary =
+          (String)
+              ManagementFactory.getPlatformMBeanServer()
+                  .invoke(
+                      new ObjectName("com.sun.management:type=DiagnosticCommand"),
+                      "vmNativeMemory",
+                      new Object[] {new String[] {"summary", "scale=B"}},
+                      new String[] {String[].class.getName()});
+      var total = Pattern.compile("Total:.*\\s+malloc: (\\d+)").matcher(summary);
+      assertThat(total.find()).as("-XX:NativeMemoryTracking=summary is on: " + summary).isTrue();
+      return Long.parseLong(total.group(1));
+    } catch (JMException e) {
       throw new AssertionError(e);
     }
   }
