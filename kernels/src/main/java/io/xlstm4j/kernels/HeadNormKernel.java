@@ -101,6 +101,8 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
   /// @param inputs as given to [#forward]
   /// @param statistics that [#forward] wrote
   /// @param dOut gradient of `out` `(rows, NH, DH)`
+  /// @param out written with the same bits as by [#forward], at little more than the writing; null
+  ///   if it is not wanted
   /// @throws IllegalArgumentException if a size does not fit
   void backward(
       Size size,
@@ -108,5 +110,17 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
+      @Nullable MemorySegment out,
       Workers workers);
+
+  /// The gradients only.
+  default void backward(
+      Size size,
+      Inputs inputs,
+      MemorySegment statistics,
+      MemorySegment dOut,
+      Gradients gradients,
+      Workers workers) {
+    backward(size, inputs, statistics, dOut, gradients, null, workers);
+  }
 }

@@ -634,7 +634,6 @@ public final class MlstmBlockKernel {
       kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, workers);
     }
     var branch = new Rows(dBranch, size.dim);
-    gated(kernels, size, weights, s, shared.y);
     linear.backwardInput(size.down(), branch, ready.down, null, new Rows(d.dY, inner), workers);
     kernels
         .headNorm()
@@ -648,6 +647,7 @@ public final class MlstmBlockKernel {
                 dWeights.outnorm,
                 new HeadNormKernel.Gate(dWeights.skip, d.dConvolved, shared.dOutputGate),
                 null),
+            shared.y,
             workers);
 
     qkv(kernels, size, weights, s, d.qkv);
@@ -695,7 +695,6 @@ public final class MlstmBlockKernel {
     var dMemory = new Rows(shared.dMemory, inner);
     headwise.backward(shape, memory, weights.v, part(size, d.dQkv, 2), dMemory, true, dWeights.v);
 
-    norm(kernels, size, weights, inputs, shared.normed, s.normStatistics);
     var dOutputGate = new Rows(shared.dOutputGate, inner);
     var dNormed = new Rows(d.dNormed, size.dim);
     linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, workers);
@@ -708,6 +707,7 @@ public final class MlstmBlockKernel {
             s.normStatistics,
             d.dNormed,
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
+            shared.normed,
             workers);
   }
 }

@@ -677,7 +677,6 @@ public final class MlstmLayerKernel implements LayerKernel {
     LinearKernel linear = kernels.linear();
     Dims dims = size.dims;
     int hidden = dims.hidden();
-    gated(kernels, size, weights, s, shared.y);
     linear.backwardInput(
         size.downward(),
         new Rows(dOut, dims.dim),
@@ -697,6 +696,7 @@ public final class MlstmLayerKernel implements LayerKernel {
                 dWeights.headNorm,
                 new HeadNormKernel.Gate(dWeights.ones, shared.dSkipped, shared.dOutputGate),
                 null),
+            shared.y,
             workers);
     var dQueriesKeys = new Rows(shared.dQueriesKeys, 2 * hidden);
     var dValues = new Rows(shared.dValues, hidden);
@@ -734,7 +734,6 @@ public final class MlstmLayerKernel implements LayerKernel {
     var dMemory = new Rows(shared.dMemory, dims.memory);
     linear.backwardInput(size.fromMemory(), dValues, ready.values, dMemory, dMemory, workers);
 
-    norm(kernels, size, call.x(), weights, shared.normed, s.normStatistics);
     var dNormed = new Rows(d.dNormed, dims.dim);
     linear.backwardInput(size.toMemory(), dMemory, ready.memory, null, dNormed, workers);
     linear.backwardInput(
@@ -747,6 +746,7 @@ public final class MlstmLayerKernel implements LayerKernel {
             s.normStatistics,
             d.dNormed,
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
+            shared.normed,
             workers);
   }
 }

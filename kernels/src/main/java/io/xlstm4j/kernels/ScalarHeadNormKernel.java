@@ -4,6 +4,7 @@ import static io.xlstm4j.kernels.SegmentFloats.get;
 import static io.xlstm4j.kernels.SegmentFloats.set;
 
 import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
 
 /// The norm in plain loops: what [VectorHeadNormKernel] is held to. One task is one head.
 public final class ScalarHeadNormKernel implements HeadNormKernel {
@@ -33,17 +34,26 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       float scale = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
       set(statistics, 2 * group, mean);
       set(statistics, 2 * group + 1, scale);
-      for (int u = 0; u < width; u++) {
-        int channel = head * width + u;
-        long at = group * width + u;
-        float y = (get(inputs.x(), at) - mean) * scale * onePlusWeight(inputs, channel);
-        Gate gate = inputs.gate();
-        if (gate != null) {
-          float z = get(gate.z(), at);
-          y = (y + get(gate.skip(), channel) * get(gate.xc(), at)) * (z * sigmoid(z));
-        }
-        set(out, at, y);
+      write(size, inputs, group, mean, scale, out);
+    }
+  }
+
+  /// One head of one row.
+  ///
+  /// @param group its number
+  private static void write(
+      Size size, Inputs inputs, long group, float mean, float scale, MemorySegment out) {
+    int width = size.headDim();
+    for (int u = 0; u < width; u++) {
+      int channel = (int) (group % size.heads()) * width + u;
+      long at = group * width + u;
+      float y = (get(inputs.x(), at) - mean) * scale * onePlusWeight(inputs, channel);
+      Gate gate = inputs.gate();
+      if (gate != null) {
+        float z = get(gate.z(), at);
+        y = (y + get(gate.skip(), channel) * get(gate.xc(), at)) * (z * sigmoid(z));
       }
+      set(out, at, y);
     }
   }
 
@@ -54,12 +64,15 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
+      @Nullable MemorySegment out,
       Workers workers) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
+    size.checkRows("out", out);
     gradients.check(size, inputs);
-    workers.run(size.heads(), head -> backward(size, inputs, statistics, dOut, gradients, head));
+    workers.run(
+        size.heads(), head -> backward(size, inputs, statistics, dOut, gradients, out, head));
   }
 
   private static void backward(
@@ -68,6 +81,7 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
+      @Nullable MemorySegment out,
       int head) {
     int width = size.headDim();
     var dWeight = new float[width];
@@ -78,6 +92,9 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       long group = (long) row * size.heads() + head;
       float mean = get(statistics, 2 * group);
       float scale = get(statistics, 2 * group + 1);
+      if (out != null) {
+        write(size, inputs, group, mean, scale, out);
+      }
       float sum = 0;
       float product = 0;
       for (int u = 0; u < width; u++) {

@@ -690,7 +690,6 @@ public final class SlstmBlockKernel {
     kernels
         .gatedFeedForward()
         .backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
-    norm(kernels, size, s.y, weights.norm, shared.feedNormed, s.feedStatistics);
     var dBoth = new Rows(shared.dBoth, 2 * size.up);
     var dNormed = new Rows(d.dNormed, size.dim);
     linear.backwardInput(size.upward(), dBoth, ready.up, null, dNormed, workers);
@@ -702,6 +701,7 @@ public final class SlstmBlockKernel {
             s.feedStatistics,
             d.dNormed,
             new HeadNormKernel.Gradients(d.dY, dWeights.norm, null, dOut),
+            shared.feedNormed,
             workers);
   }
 }

@@ -635,7 +635,6 @@ public final class SlstmLayerKernel implements LayerKernel {
     kernels
         .gatedFeedForward()
         .backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
-    headNorm(kernels, size, weights, s, shared.headNormed);
     linear.backwardInput(
         size.upward(),
         new Rows(shared.dBoth, 2 * up),
@@ -651,6 +650,7 @@ public final class SlstmLayerKernel implements LayerKernel {
             s.headStatistics,
             d.dHeadNormed,
             new HeadNormKernel.Gradients(d.dH, dWeights.headNorm, null, null),
+            shared.headNormed,
             workers);
     kernels
         .slstm()

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
+import org.jspecify.annotations.Nullable;
 
 /// The norm on vectors. One task is some rows; what they add to the gradients of weight and skip is
 /// summed afterwards in the order of rows.
@@ -41,10 +42,12 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
+      @Nullable MemorySegment out,
       Workers workers) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
+    size.checkRows("out", out);
     gradients.check(size, inputs);
     var channels = new Channels(size, inputs);
     var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
@@ -53,7 +56,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
         number -> {
           sums[number] = new Channels(size);
           new Task(size, inputs, channels)
-              .backward(number, statistics, dOut, gradients, sums[number]);
+              .backward(number, statistics, dOut, gradients, out, sums[number]);
         });
     for (int number = 1; number < sums.length; number++) {
       sums[0].add(sums[number]);
@@ -119,7 +122,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private static final Passes<Task> NORM_AND_GATE =
         new Passes<Task>(List.of(Task::normalize, Task::swish, Task::gate));
     private static final Passes<Task> NORM_BACK =
-        new Passes<Task>(List.of(Task::normalizeAgain, Task::throughScale, Task::throughNorm));
+        new Passes<Task>(
+            List.of(Task::normalizeAgain, Task::scale, Task::throughScale, Task::throughNorm));
     private static final Passes<Task> GATE_AND_NORM_BACK =
         new Passes<Task>(
             List.of(
@@ -144,7 +148,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private final float[] d;
     private final float[] swish; // of the gates, then the gradient of what is gated
     private final float[] slope;
-    private final float[] out;
+    private final float[] y; // what the forward pass gives
+    private final float[] dx;
     private final float[] statistics; // (rows of a piece, NH, 2)
 
     // now
@@ -166,7 +171,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       d = new float[most * wide];
       swish = new float[most * wide];
       slope = new float[z.length];
-      out = new float[most * wide];
+      y = new float[most * wide];
+      dx = new float[most * wide];
       statistics = new float[most * size.heads() * 2];
       sums = channels;
     }
@@ -192,7 +198,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
         (gate == null ? NORM : NORM_AND_GATE).run(this);
         long group = (long) row * size.heads();
         SegmentFloats.copy(statistics, 0, statisticsOut, group * 2, floats / padded * 2);
-        write(out, to);
+        write(y, to);
       }
     }
 
@@ -256,7 +262,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private void scale() {
       for (int start = 0; start < floats; start += wide) {
         for (int u = 0; u < wide; u += L) {
-          at(x, start + u).mul(at(scale, u)).intoArray(out, start + u);
+          at(x, start + u).mul(at(scale, u)).intoArray(y, start + u);
         }
       }
     }
@@ -273,9 +279,9 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private void gate() {
       for (int start = 0; start < floats; start += wide) {
         for (int u = 0; u < wide; u += L) {
-          FloatVector y = at(x, start + u).mul(at(scale, u));
-          y = at(skip, u).fma(at(xc, start + u), y);
-          y.mul(at(swish, start + u)).intoArray(out, start + u);
+          FloatVector open = at(x, start + u).mul(at(scale, u));
+          open = at(skip, u).fma(at(xc, start + u), open);
+          open.mul(at(swish, start + u)).intoArray(y, start + u);
         }
       }
     }
@@ -285,6 +291,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
         MemorySegment statisticsIn,
         MemorySegment dOut,
         Gradients gradients,
+        @Nullable MemorySegment outAgain,
         Channels sums) {
       this.sums = sums;
       Gate gate = inputs.gate();
@@ -309,13 +316,16 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
           read(gradients.plus(), d);
           add();
         }
-        write(out, gradients.x());
+        write(dx, gradients.x());
+        if (outAgain != null) {
+          write(y, outAgain);
+        }
       }
     }
 
     private void add() {
       for (int u = 0; u < floats; u += L) {
-        at(out, u).add(at(d, u)).intoArray(out, u);
+        at(dx, u).add(at(d, u)).intoArray(dx, u);
       }
     }
 
@@ -347,9 +357,10 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private void throughGate() {
       for (int start = 0; start < floats; start += wide) {
         for (int u = 0; u < wide; u += L) {
-          FloatVector y = at(x, start + u).mul(at(scale, u));
-          y = at(skip, u).fma(at(xc, start + u), y);
-          at(d, start + u).mul(y).mul(at(slope, start + u)).intoArray(z, start + u);
+          FloatVector open = at(x, start + u).mul(at(scale, u));
+          open = at(skip, u).fma(at(xc, start + u), open);
+          open.mul(at(swish, start + u)).intoArray(y, start + u);
+          at(d, start + u).mul(open).mul(at(slope, start + u)).intoArray(z, start + u);
         }
       }
     }
@@ -397,7 +408,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       float product = MlstmMath.sum(products) / size.headDim();
       for (int u = start; u < start + padded; u += L) {
         FloatVector inner = at(x, u).mul(product).add(sum);
-        at(swish, u).sub(inner).mul(reciprocal).intoArray(out, u);
+        at(swish, u).sub(inner).mul(reciprocal).intoArray(dx, u);
       }
     }
   }

@@ -163,7 +163,10 @@ class HeadNormKernelTest {
         kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), to, workers);
         var residual = Floats.of(values.at("dOut"));
         var more = new Gradients(Floats.garbage(all), dWeight, dGate, residual);
-        kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), more, workers);
+        MemorySegment again = Floats.garbage(all);
+        var d = Floats.of(values.at("dOut"));
+        kernel.backward(size, inputs, statistics, d, more, again, workers);
+        assertThat(Floats.read(again)).as("out again").containsExactly(Floats.read(out));
         var result = new NamedArrays();
         result.put("out", Floats.read(out));
         result.put("dx", Floats.read(to.x()));
