@@ -51,6 +51,9 @@ final class DryRun {
         run.task().trainTokens(),
         run.task().validationTokens());
     line(out, "model", "%s", run.task().describe());
+    if (config.from() != null) {
+      line(out, "from", "%s", config.from());
+    }
     line(out, "parameters", "%,d", parameters);
     line(
         out,

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.config.StartingModel;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
@@ -50,6 +51,12 @@ final class TrainCommand implements Callable<Integer> {
       description =
           "wordnet, a prepared folder, a folder with train.txt and valid.txt, a file, or a glob")
   private @Nullable String data;
+
+  @Option(
+      names = "--from",
+      paramLabel = "DIR",
+      description = "start with the weights and the tokenizer of this model folder")
+  private @Nullable String from;
 
   @Option(
       names = "--out",
@@ -102,6 +109,9 @@ final class TrainCommand implements Callable<Integer> {
     if (data != null) {
       section(said, "data").put("corpus", data);
     }
+    if (from != null) {
+      said.put(StartingModel.KEY, Path.of(from).normalize().toString());
+    }
     if (steps != null) {
       section(said, "training").put("steps", steps);
     }
@@ -109,6 +119,9 @@ final class TrainCommand implements Callable<Integer> {
       said.put("device", device);
     }
     String source = config == null ? "configuration" : config.toString();
+    if (!resume) {
+      StartingModel.complete(said, source);
+    }
     if (printConfig) {
       console.print(RunConfigFile.toYaml(RunConfig.DEFAULT.with(said, source)));
       console.flush();
