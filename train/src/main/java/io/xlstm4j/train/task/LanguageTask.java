@@ -148,6 +148,11 @@ public final class LanguageTask implements Task {
   }
 
   @Override
+  public Unit unit() {
+    return Unit.TOKENS;
+  }
+
+  @Override
   public long tokensPerStep() {
     return (long) batches.rows() * batches.length();
   }
