@@ -48,14 +48,11 @@ final class RanksOptions {
     var plan =
         new LocalRanks.Plan(
             processes, nodes, nodeRank, rendezvous, Duration.ofSeconds(timeoutSeconds));
-    List<String> arguments = without(spec.commandLine().getParseResult().originalArgs());
-    var command = new ArrayList<String>();
-    command.add(spec.name());
-    command.addAll(arguments);
+    List<String> command = without(spec.root().commandLine().getParseResult().originalArgs());
     return new LocalRanks(plan, Main.class, command).run(Redirect.INHERIT, Terminal.errors());
   }
 
-  /// The arguments of the command without the options of this class.
+  /// The arguments of the program without the options of this class.
   private static List<String> without(List<String> arguments) {
     var kept = new ArrayList<String>();
     for (int i = 0; i < arguments.size(); i++) {
