@@ -28,10 +28,13 @@ final class GateRow {
   private static final Passes<GateRow> SELU =
       new Passes<>(List.of(GateRow::selus, GateRow::products));
 
+  private static final Passes<GateRow> SOFT_CAP = new Passes<>(List.of(GateRow::caps));
+
   private final float[] gate = new float[PIECE]; // then activated
   private final float[] up = new float[PIECE];
   private final float[] between = new float[PIECE];
   private int count;
+  private float cap;
 
   /// @param columns a multiple of a vector's, at most [#PIECE]
   /// @param from the first of them
@@ -48,6 +51,15 @@ final class GateRow {
     SegmentFloats.read(ups.data(), ups.row(row) + from, up, 0, count);
     passes(activation).run(this);
     SegmentFloats.write(gate, 0, y.data(), y.row(row) + from, count);
+  }
+
+  /// `x = cap tanh(x / cap)`, likewise.
+  void softCap(float newCap, int columns, FloatRows x, int row, int from) {
+    count = columns;
+    cap = newCap;
+    SegmentFloats.read(x.data(), x.row(row) + from, gate, 0, count);
+    SOFT_CAP.run(this);
+    SegmentFloats.write(gate, 0, x.data(), x.row(row) + from, count);
   }
 
   private static Passes<GateRow> passes(Activation activation) {
@@ -113,6 +125,12 @@ final class GateRow {
       FloatVector low = VectorMath.expm1OfNegative(x.min(0f)).mul((float) Activation.SELU_ALPHA);
       FloatVector value = low.blend(x, x.compare(VectorOperators.GT, 0f));
       value.mul((float) Activation.SELU_SCALE).intoArray(gate, i);
+    }
+  }
+
+  private void caps() {
+    for (int i = 0; i < count; i += WIDTH) {
+      VectorMath.tanh(at(gate, i).div(cap)).mul(cap).intoArray(gate, i);
     }
   }
 }

@@ -12,10 +12,8 @@ public final class VectorRowKernels implements RowKernels {
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
-  private static final int PIECE = 1024; // columns, a multiple of every width
-
   private final ThreadLocal<GateRow> gates = ThreadLocal.withInitial(GateRow::new);
-  private final ThreadLocal<float[]> scratch = ThreadLocal.withInitial(() -> new float[PIECE]);
+  private final ThreadLocal<NormRow> norms = ThreadLocal.withInitial(NormRow::new);
 
   // lane l takes input j of its block of 4
   private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> ofFour(l, 0));
@@ -29,89 +27,11 @@ public final class VectorRowKernels implements RowKernels {
 
   @Override
   public void normalize(int first, int end, Norm norm, FloatRows x, FloatRows y) {
-    int width = norm.headDim();
-    float[] values = scratch(width);
+    NormRow head = norms.get();
     for (int row = first; row < end; row++) {
-      for (int column = 0; column < norm.heads() * width; column += width) {
-        SegmentFloats.read(x.data(), x.row(row) + column, values, 0, width);
-        float mean = norm.centered() ? sum(values, width) / width : 0;
-        float square = sumOfSquares(values, width, mean) / width;
-        float factor = (float) (1 / Math.sqrt(square + norm.epsilon()));
-        scale(norm, column, mean, factor, values);
-        SegmentFloats.write(values, 0, y.data(), y.row(row) + column, width);
+      for (int i = 0; i < norm.heads(); i++) {
+        head.run(norm, i * norm.headDim(), x, y, row);
       }
-    }
-  }
-
-  /// This thread's memory for `count` floats and the rest of the last vector.
-  private float[] scratch(int count) {
-    float[] have = scratch.get();
-    if (have.length < count) {
-      have = new float[LaneMath.padded(count)];
-      scratch.set(have);
-    }
-    return have;
-  }
-
-  /// What is past the end does not count.
-  private static float sum(float[] values, int count) {
-    fill(values, count, 0);
-    var sum = FloatVector.zero(LANES);
-    for (int i = 0; i < count; i += WIDTH) {
-      sum = sum.add(VectorMath.at(values, i));
-    }
-    return MlstmMath.sum(sum);
-  }
-
-  private static float sumOfSquares(float[] values, int count, float mean) {
-    fill(values, count, mean);
-    var sum = FloatVector.zero(LANES);
-    for (int i = 0; i < count; i += WIDTH) {
-      var d = VectorMath.at(values, i).sub(mean);
-      sum = d.fma(d, sum);
-    }
-    return MlstmMath.sum(sum);
-  }
-
-  private static void fill(float[] values, int count, float value) {
-    for (int i = count; i < LaneMath.padded(count); i++) {
-      values[i] = value;
-    }
-  }
-
-  private static void scale(Norm norm, int column, float mean, float factor, float[] values) {
-    for (int i = 0; i < norm.headDim(); i += WIDTH) {
-      VectorMath.at(values, i).sub(mean).mul(factor).intoArray(values, i);
-    }
-    if (norm.scale() != null) {
-      multiply(norm.headDim(), values, norm.scale(), column);
-    }
-    if (norm.bias() != null) {
-      add(norm.headDim(), values, norm.bias(), column);
-    }
-  }
-
-  private static void multiply(int count, float[] values, MemorySegment by, long at) {
-    int i = 0;
-    for (int bound = LANES.loopBound(count); i < bound; i += WIDTH) {
-      VectorMath.at(values, i)
-          .mul(FloatVector.fromMemorySegment(LANES, by, (at + i) * Float.BYTES, ORDER))
-          .intoArray(values, i);
-    }
-    for (; i < count; i++) {
-      values[i] *= SegmentFloats.get(by, at + i);
-    }
-  }
-
-  private static void add(int count, float[] values, MemorySegment added, long at) {
-    int i = 0;
-    for (int bound = LANES.loopBound(count); i < bound; i += WIDTH) {
-      VectorMath.at(values, i)
-          .add(FloatVector.fromMemorySegment(LANES, added, (at + i) * Float.BYTES, ORDER))
-          .intoArray(values, i);
-    }
-    for (; i < count; i++) {
-      values[i] += SegmentFloats.get(added, at + i);
     }
   }
 
@@ -138,33 +58,33 @@ public final class VectorRowKernels implements RowKernels {
   @Override
   public void addScaled(
       int first, int end, int width, MemorySegment scale, FloatRows x, FloatRows y) {
-    float[] values = scratch(width);
+    int whole = LANES.loopBound(width);
     for (int row = first; row < end; row++) {
-      SegmentFloats.read(x.data(), x.row(row), values, 0, width);
-      multiply(width, values, scale, 0);
-      add(width, values, y.data(), y.row(row));
-      SegmentFloats.write(values, 0, y.data(), y.row(row), width);
+      addScaled(whole, scale, x.data(), x.row(row), y.data(), y.row(row));
+      ScalarRowKernels.addScaled(whole, width, scale, x, y, row);
+    }
+  }
+
+  private static void addScaled(
+      int whole, MemorySegment scale, MemorySegment x, long xAt, MemorySegment y, long yAt) {
+    for (int i = 0; i < whole; i += WIDTH) {
+      long to = (yAt + i) * Float.BYTES;
+      FloatVector.fromMemorySegment(LANES, x, (xAt + i) * Float.BYTES, ORDER)
+          .mul(FloatVector.fromMemorySegment(LANES, scale, (long) i * Float.BYTES, ORDER))
+          .add(FloatVector.fromMemorySegment(LANES, y, to, ORDER))
+          .intoMemorySegment(y, to, ORDER);
     }
   }
 
   @Override
   public void softCap(int first, int end, int width, float cap, FloatRows x) {
     int whole = LANES.loopBound(width);
-    float[] values = scratch(PIECE);
+    GateRow piece = gates.get();
     for (int row = first; row < end; row++) {
-      for (int from = 0; from < whole; from += PIECE) {
-        int count = Math.min(whole - from, PIECE);
-        SegmentFloats.read(x.data(), x.row(row) + from, values, 0, count);
-        softCap(count, values, cap);
-        SegmentFloats.write(values, 0, x.data(), x.row(row) + from, count);
+      for (int from = 0; from < whole; from += GateRow.PIECE) {
+        piece.softCap(cap, Math.min(whole - from, GateRow.PIECE), x, row, from);
       }
       ScalarRowKernels.softCap(whole, width, cap, x, row);
-    }
-  }
-
-  private static void softCap(int count, float[] values, float cap) {
-    for (int i = 0; i < count; i += WIDTH) {
-      VectorMath.tanh(VectorMath.at(values, i).div(cap)).mul(cap).intoArray(values, i);
     }
   }
 

@@ -4,6 +4,7 @@ import static io.xlstm4j.kernels.SegmentFloats.get;
 
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
+import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -12,6 +13,8 @@ public final class VectorTokenKernels implements TokenKernels {
   private static final VectorSpecies<Float> LANES = VectorMath.LANES;
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+
+  private static final Passes<float[]> SILU = new Passes<>(List.of(VectorTokenKernels::silu));
 
   private final ThreadLocal<float[]> sums = ThreadLocal.withInitial(() -> new float[0]);
   private final ThreadLocal<MlstmToken> mlstm = ThreadLocal.withInitial(MlstmToken::new);
@@ -43,7 +46,7 @@ public final class VectorTokenKernels implements TokenKernels {
     if (history > 0) {
       copy(channels, x, xAt, tail, tailAt + last - channels);
     }
-    silu(channels, sums);
+    SILU.run(sums);
     SegmentFloats.write(sums, 0, y, yAt, channels);
   }
 
@@ -77,8 +80,9 @@ public final class VectorTokenKernels implements TokenKernels {
     }
   }
 
-  private static void silu(int count, float[] y) {
-    for (int i = 0; i < count; i += WIDTH) {
+  /// Of all there is room for: what is past the end does not matter.
+  private static void silu(float[] y) {
+    for (int i = 0; i < y.length; i += WIDTH) {
       var x = FloatVector.fromArray(LANES, y, i);
       x.mul(VectorMath.sigmoid(x)).intoArray(y, i);
     }
