@@ -12,7 +12,8 @@ import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [WeightRowsKernel] on the Vector API; what is left of a row after the last whole vector is read
-/// by the plain loops.
+/// by the plain loops. Memory is read in the loops themselves: a vector that a method gives may end
+/// up on the heap.
 public final class VectorWeightRowsKernel implements WeightRowsKernel {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -61,10 +62,11 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
   private static int bfloat16(MemorySegment data, long start, int count, float[] to, int at) {
     int whole = LANES.loopBound(count);
     for (int i = 0; i < whole; i += WIDTH) {
-      ints(data, start + 2L * i)
-          .lanewise(VectorOperators.LSHL, 16)
-          .reinterpretAsFloats()
-          .intoArray(to, at + i);
+      var bits =
+          (IntVector)
+              ShortVector.fromMemorySegment(SHORTS, data, start + 2L * i, ORDER)
+                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+      bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, at + i);
     }
     return whole;
   }
@@ -72,7 +74,11 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
   private static int float16(MemorySegment data, long start, int count, float[] to, int at) {
     int whole = LANES.loopBound(count);
     for (int i = 0; i < whole; i += WIDTH) {
-      halves(ints(data, start + 2L * i)).intoArray(to, at + i);
+      var bits =
+          (IntVector)
+              ShortVector.fromMemorySegment(SHORTS, data, start + 2L * i, ORDER)
+                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+      halves(bits).intoArray(to, at + i);
     }
     return whole;
   }
@@ -86,12 +92,6 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
         .blend(rest.or(F32_INFINITE), infinite)
         .or(bits.and(F16_SIGN).lanewise(VectorOperators.LSHL, 16))
         .reinterpretAsFloats();
-  }
-
-  private static IntVector ints(MemorySegment data, long at) {
-    return (IntVector)
-        ShortVector.fromMemorySegment(SHORTS, data, at, ORDER)
-            .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
   }
 
   private static int int8(WeightMatrix w, int row, long start, float[] to, int at) {
@@ -127,7 +127,11 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       int at) {
     for (int i = from; i < whole; i += WIDTH) {
       float scale = scale(scales, firstScale, i >> shift);
-      bytes(data, start + i).mul(scale).intoArray(to, at + i);
+      ((FloatVector)
+              ByteVector.fromMemorySegment(BYTES, data, start + i, ORDER)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i);
     }
   }
 
@@ -143,20 +147,30 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       int at) {
     for (int i = 0; i < whole; i += 4 * WIDTH) {
       var scale = FloatVector.broadcast(LANES, scale(scales, firstScale, i >> shift));
-      bytes(data, start + i).mul(scale).intoArray(to, at + i);
-      bytes(data, start + i + WIDTH).mul(scale).intoArray(to, at + i + WIDTH);
-      bytes(data, start + i + 2L * WIDTH).mul(scale).intoArray(to, at + i + 2 * WIDTH);
-      bytes(data, start + i + 3L * WIDTH).mul(scale).intoArray(to, at + i + 3 * WIDTH);
+      ((FloatVector)
+              ByteVector.fromMemorySegment(BYTES, data, start + i, ORDER)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i);
+      ((FloatVector)
+              ByteVector.fromMemorySegment(BYTES, data, start + i + WIDTH, ORDER)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + WIDTH);
+      ((FloatVector)
+              ByteVector.fromMemorySegment(BYTES, data, start + i + 2L * WIDTH, ORDER)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + 2 * WIDTH);
+      ((FloatVector)
+              ByteVector.fromMemorySegment(BYTES, data, start + i + 3L * WIDTH, ORDER)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + 3 * WIDTH);
     }
   }
 
   private static float scale(MemorySegment scales, long first, int number) {
     return scales.get(ScalarWeightRowsKernel.FLOAT, first + ((long) number << 2));
-  }
-
-  private static FloatVector bytes(MemorySegment data, long at) {
-    return (FloatVector)
-        ByteVector.fromMemorySegment(BYTES, data, at, ORDER)
-            .convertShape(VectorOperators.B2F, LANES, 0);
   }
 }
