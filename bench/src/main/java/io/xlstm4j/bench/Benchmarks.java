@@ -17,6 +17,8 @@ public final class Benchmarks {
           new Prefill(),
           new Decode(),
           new Startup(),
+          new ServingMemory(),
+          new Bandwidth(),
           new LargeTrainStep());
 
   private Benchmarks() {}

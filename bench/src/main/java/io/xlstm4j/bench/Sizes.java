@@ -22,6 +22,17 @@ public record Sizes(
   /// @param blocks how many
   /// @param vocab its vocabulary
   public record Served(int dim, int blocks, int vocab) {
+    /// The models that are compared, named by their parameters with a vocabulary of 50,304.
+    ///
+    /// @throws IllegalArgumentException if there is none of that name
+    public static Served named(String size, int vocab) {
+      return switch (size) {
+        case "77m" -> new Served(512, 8, vocab);
+        case "247m" -> new Served(768, 24, vocab);
+        default -> throw new IllegalArgumentException("size (" + size + ") must be 77m or 247m");
+      };
+    }
+
     public Served {
       Check.positive("large-dim", dim);
       Check.positive("large-blocks", blocks);

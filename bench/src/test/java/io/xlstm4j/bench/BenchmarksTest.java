@@ -28,7 +28,7 @@ class BenchmarksTest {
 
   static Stream<Benchmark.Case> casesOfThisProcess() {
     return Benchmarks.ALL.stream()
-        .filter(benchmark -> !(benchmark instanceof Linearity))
+        .filter(benchmark -> !(benchmark instanceof Linearity || benchmark instanceof Bandwidth))
         .flatMap(benchmark -> benchmark.cases(tiny(_ -> List.of())).stream());
   }
 
@@ -59,8 +59,13 @@ class BenchmarksTest {
     assertThat(measured.number("NH")).isEqualTo(TINY.heads());
     assertThat(measured.number("blocks")).isEqualTo(SERVED.blocks());
     assertThat(measured.number("parameters")).isPositive();
-    boolean startup = measured.name().startsWith("cold start");
-    assertThat(measured.details().containsKey("tokens_per_s")).isEqualTo(!startup);
+    boolean memory = measured.name().startsWith("peak memory");
+    boolean process = memory || measured.name().startsWith("cold start");
+    assertThat(measured.details().containsKey("tokens_per_s")).isEqualTo(!process);
+    if (memory) {
+      assertThat(measured.number("weights_rss_mib")).isPositive();
+      assertThat(measured.number("over_weights_mib")).isBetween(10.0, 400.0);
+    }
     boolean decode = measured.name().startsWith("greedy decode");
     assertThat(measured.details().containsKey("weight_gb_per_s")).isEqualTo(decode);
   }
@@ -110,6 +115,28 @@ class BenchmarksTest {
     assertThat(bytes.get(0)).isEqualTo(4 * read);
     assertThat(bytes.get(1)).isEqualTo(2 * read);
     assertThat(bytes.get(2)).isBetween(read, 2 * read);
+  }
+
+  @Test
+  void bandwidth_is_read_on_one_thread_and_on_all() {
+    int all = Kernels.shared().workers().count();
+    List<Measurement> measured =
+        new Bandwidth(2 << 20)
+            .cases(tiny(_ -> List.of())).stream().map(next -> next.measure().get()).toList();
+    assertThat(measured.getFirst().threads()).isEqualTo(1);
+    assertThat(measured.getLast().threads()).isEqualTo(all);
+    assertThat(measured).allSatisfy(line -> assertThat(line.number("gb_per_s")).isPositive());
+  }
+
+  @Test
+  void sizes_of_served_models_have_names() {
+    assertThat(Sizes.Served.named("77m", 50_304)).isEqualTo(Sizes.DEFAULT.served());
+    Sizes.Served larger = Sizes.Served.named("247m", 50_304);
+    var config = LargeModelConfig.of(larger.vocab(), larger.dim(), larger.blocks(), 4);
+    assertThat(ModelTensors.parameterCount(config)).isBetween(246_500_000L, 248_500_000L);
+    assertThatThrownBy(() -> Sizes.Served.named("7b", 50_304))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("size (7b) must be 77m or 247m");
   }
 
   @Test
@@ -176,6 +203,6 @@ class BenchmarksTest {
         .isInstanceOf(InvalidInputException.class)
         .hasMessage(
             "there is no benchmark cell; there are train-step, cells, seed, gemm, linearity, "
-                + "prefill, decode, startup, train-step-large");
+                + "prefill, decode, startup, memory, bandwidth, train-step-large");
   }
 }

@@ -88,18 +88,25 @@ final class BenchOptions {
   private int blocks;
 
   @Option(
+      names = "--size",
+      paramLabel = "77m|247m",
+      defaultValue = "77m",
+      description =
+          "prefill, decode, startup, memory: width and blocks, 512 and 8 or 768 and 24; default "
+              + "${DEFAULT-VALUE}")
+  private String size = "77m";
+
+  @Option(
       names = "--large-dim",
       paramLabel = "D",
-      defaultValue = "512",
-      description = "prefill, decode, startup: width of the model; default ${DEFAULT-VALUE}")
-  private int largeDim;
+      description = "prefill, decode, startup, memory: width of the model; default as --size says")
+  private @Nullable Integer largeDim;
 
   @Option(
       names = "--large-blocks",
       paramLabel = "N",
-      defaultValue = "8",
-      description = "prefill, decode, startup: blocks; default ${DEFAULT-VALUE}")
-  private int largeBlocks;
+      description = "prefill, decode, startup, memory: blocks; default as --size says")
+  private @Nullable Integer largeBlocks;
 
   @Option(
       names = "--large-vocab",
@@ -109,8 +116,15 @@ final class BenchOptions {
   private int largeVocab;
 
   Sizes sizes() {
-    var served = new Sizes.Served(largeDim, largeBlocks, largeVocab);
-    return new Sizes(batch, seq, dim, heads, vocab, blocks, served);
+    return new Sizes(batch, seq, dim, heads, vocab, blocks, served());
+  }
+
+  private Sizes.Served served() {
+    Sizes.Served named = Sizes.Served.named(size, largeVocab);
+    return new Sizes.Served(
+        largeDim == null ? named.dim() : largeDim,
+        largeBlocks == null ? named.blocks() : largeBlocks,
+        largeVocab);
   }
 
   Timing timing(Benchmark benchmark) {
@@ -149,6 +163,7 @@ final class BenchOptions {
   }
 
   private List<String> arguments(boolean ours) {
+    Sizes.Served served = served();
     var arguments = new ArrayList<String>();
     if (only != null) {
       arguments.add("--case=" + only);
@@ -169,8 +184,8 @@ final class BenchOptions {
             "--heads=" + heads,
             "--vocab=" + vocab,
             "--blocks=" + blocks,
-            "--large-dim=" + largeDim,
-            "--large-blocks=" + largeBlocks,
+            "--large-dim=" + served.dim(),
+            "--large-blocks=" + served.blocks(),
             "--large-vocab=" + largeVocab));
     return List.copyOf(arguments);
   }

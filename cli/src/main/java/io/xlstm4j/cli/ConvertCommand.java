@@ -1,10 +1,12 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.Conversion;
 import io.xlstm4j.core.checkpoint.Int8Quantizer;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelFolder.Layout;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
+import io.xlstm4j.core.config.SequenceConfigKeys;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
 import io.xlstm4j.core.safetensors.DType;
 import java.io.PrintWriter;
@@ -100,6 +102,11 @@ final class ConvertCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     PrintWriter out = spec.commandLine().getOut();
+    if (SequenceConfigKeys.describe(from)) {
+      throw new InvalidInputException(
+          from
+              + ": a model of series, which has one layout and type; copy the folder as it is, and use it with xlstm forecast");
+    }
     if (quantize != null) {
       quantize(quantize);
       out.println("written: " + to);

@@ -6,6 +6,7 @@ import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.OptimizerConfig;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.run.RunFolder;
+import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -40,17 +41,22 @@ final class DryRun {
   private static void print(Run run, PrintWriter out) {
     RunConfig config = run.config();
     OptimizerConfig optimizer = config.optimizer();
+    Task.Unit unit = run.task().unit();
     long parameters = run.task().parameters().count();
     int copies = optimizer.emaDecay() > 0 ? 5 : 4; // weights, gradients, two moments, averages
     int steps = run.totalSteps();
     line(
         out,
         "data",
-        "%s: %,d to train on, %,d to validate",
+        "%s: %,d %s to train on, %,d to validate",
         run.task().name(),
-        run.task().trainTokens(),
-        run.task().validationTokens());
+        unit.count(run.task().trainTokens()),
+        unit.name(),
+        unit.count(run.task().validationTokens()));
     line(out, "model", "%s", run.task().describe());
+    if (config.from() != null) {
+      line(out, "from", "%s", config.from());
+    }
     line(out, "parameters", "%,d", parameters);
     line(
         out,
@@ -60,8 +66,9 @@ final class DryRun {
     line(
         out,
         "step",
-        "%,d tokens in %d rows, %d parts one after the other",
-        run.task().tokensPerStep(),
+        "%,d %s in %d rows, %d parts one after the other",
+        unit.count(run.task().tokensPerStep()),
+        unit.name(),
         config.training().batchSize(),
         config.training().accumulate());
     line(

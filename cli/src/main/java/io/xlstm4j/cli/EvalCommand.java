@@ -1,12 +1,15 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.SequenceConfigKeys;
 import io.xlstm4j.text.Corpora;
 import io.xlstm4j.text.Split;
 import io.xlstm4j.text.TokenFile;
+import io.xlstm4j.train.series.Forecaster;
 import io.xlstm4j.train.task.Evaluation;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -20,7 +23,8 @@ import picocli.CommandLine.Spec;
 /// `eval`: how well a model predicts a corpus.
 @Command(
     name = "eval",
-    description = "Measure a model on a corpus: loss, perplexity, bits per byte.",
+    description =
+        "Measure a model: on a corpus, loss, perplexity, bits per byte; on series, the errors of its forecasts.",
     mixinStandardHelpOptions = true,
     sortOptions = false)
 final class EvalCommand implements Callable<Integer> {
@@ -35,14 +39,15 @@ final class EvalCommand implements Callable<Integer> {
       names = "--data",
       required = true,
       paramLabel = "CORPUS",
-      description = "wordnet, a folder with train.txt and valid.txt, a text file, or a glob")
+      description =
+          "wordnet, a folder with train.txt and valid.txt, a text file, or a glob; for series, a CSV file")
   private String data;
 
   @Option(
       names = "--split",
       paramLabel = "NAME",
       defaultValue = "VALIDATION",
-      description = "TRAIN or VALIDATION; default ${DEFAULT-VALUE}")
+      description = "TRAIN or VALIDATION, of series the last part; default ${DEFAULT-VALUE}")
   private Split split;
 
   @Option(
@@ -70,6 +75,10 @@ final class EvalCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--max-tokens (" + maxTokens + ") must not be negative");
     }
+    if (SequenceConfigKeys.describe(model)) {
+      evaluateSeries();
+      return ExitCode.OK;
+    }
     try (var loaded = LoadedModel.open(model, device)) {
       Path folder = Files.createTempDirectory("xlstm-eval");
       Path file = folder.resolve("eval.tokens");
@@ -93,6 +102,40 @@ final class EvalCommand implements Callable<Integer> {
       throw new InvalidInputException("no temporary folder can be made: " + e.getMessage(), e);
     }
     return ExitCode.OK;
+  }
+
+  private void evaluateSeries() {
+    if (maxTokens > 0 || carryState) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--max-tokens and --carry-state are for language models, but %s is a model of series"
+              .formatted(model));
+    }
+    var out = spec.commandLine().getOut();
+    try (var forecaster = Forecaster.open(model, device)) {
+      Forecaster.Errors errors = forecaster.evaluate(csv(), split == Split.TRAIN);
+      out.printf(Locale.ROOT, "%-15s%.4f %s, scaled%n", "loss", errors.loss(), errors.lossName());
+      errors
+          .measures()
+          .forEach((name, value) -> out.printf(Locale.ROOT, "%-15s%.6g%n", shown(name), value));
+      out.printf(Locale.ROOT, "%-15s%,d%n", "windows", errors.windows());
+      out.printf(Locale.ROOT, "%-15s%,d%n", "targets", errors.targets());
+    }
+    out.flush();
+  }
+
+  private Path csv() {
+    try {
+      return Path.of(data);
+    } catch (InvalidPathException e) {
+      throw new InvalidInputException("--data " + data + " must be the path of a CSV file", e);
+    }
+  }
+
+  private static String shown(String measure) {
+    return measure.equals("mae") || measure.equals("mse") || measure.equals("rmse")
+        ? measure.toUpperCase(Locale.ROOT)
+        : measure.replace('_', ' ');
   }
 
   private void print(Evaluation.Result result) {

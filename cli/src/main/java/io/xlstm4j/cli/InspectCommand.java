@@ -1,14 +1,23 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
+import io.xlstm4j.core.checkpoint.SequenceTensors;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.core.config.SequenceConfigKeys;
+import io.xlstm4j.core.config.SequenceLossConfig;
+import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.core.safetensors.TensorInfo;
+import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.train.config.SeriesConfig;
+import io.xlstm4j.train.series.Scales;
 import java.io.PrintWriter;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collection;
@@ -41,6 +50,11 @@ final class InspectCommand implements Callable<Integer> {
   public Integer call() {
     CheckpointFolder.verify(folder);
     PrintWriter out = spec.commandLine().getOut();
+    if (SequenceConfigKeys.describe(folder)) {
+      inspectSeries(out);
+      out.flush();
+      return ExitCode.OK;
+    }
     try (var opened = ModelFolder.open(folder)) {
       ModelConfig model = opened.config().model();
       switch (model) {
@@ -61,28 +75,74 @@ final class InspectCommand implements Callable<Integer> {
           "state",
           "%,d bytes per sequence in float32, whatever its length",
           Float.BYTES * ModelTensors.stateCount(model));
-      print(opened, out);
+      line(
+          out,
+          "layout",
+          "%s",
+          switch (opened.layout()) {
+            case CONFIG_JSON -> "config.json";
+            case OFFICIAL -> "official, config.yaml";
+          });
+      print(opened.tensors(), out);
     }
     out.flush();
     return ExitCode.OK;
   }
 
-  private void print(ModelFolder opened, PrintWriter out) {
+  private void inspectSeries(PrintWriter out) {
+    SequenceModelConfig model = SequenceConfigKeys.read(folder);
+    SequenceLossConfig loss = model.loss();
+    line(out, "family", "xLSTM for series, of paper blocks");
+    printBlocks(model.blockStack(), out);
+    line(out, "width", "%d", model.blockStack().embeddingDim());
+    line(out, "context", "%d rows in training", model.blockStack().contextLength());
+    if (Files.exists(folder.resolve(Scales.FILE_NAME))) {
+      print(Scales.read(folder).config(), out);
+    }
+    line(out, "inputs", "%d numbers a row", model.inputs());
+    line(
+        out,
+        "head",
+        "%d targets, each %s; pooling %s",
+        model.outputs(),
+        switch (loss.kind()) {
+          case MSE, MAE -> "a number (" + loss.kind() + ")";
+          case QUANTILE -> "with quantiles " + loss.levels();
+          case CROSS_ENTROPY -> "one of " + loss.classes() + " classes";
+        },
+        model.pooling());
+    long parameters = 0;
+    for (long[] shape : SequenceTensors.of(model).values()) {
+      parameters += Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+    }
+    line(out, "parameters", "%,d", parameters);
+    try (TensorSource tensors = TensorSource.openFolder(folder)) {
+      SequenceTensors.check(model, tensors, OneLine.of(folder));
+      print(tensors, out);
+    }
+  }
+
+  private static void print(SeriesConfig series, PrintWriter out) {
+    line(out, "targets", "%s", String.join(", ", series.targetColumns()));
+    line(out, "columns", "%s read", String.join(", ", series.inputColumns()));
+    if (!series.timeColumn().isEmpty()) {
+      line(out, "time", "%s", series.timeColumn());
+    }
+    if (!series.idColumn().isEmpty()) {
+      line(out, "series by", "%s", series.idColumn());
+    }
+    line(out, "horizon", "%d rows", series.horizon());
+    line(out, "scaling", "%s, missing values: %s", series.scaling(), series.missing());
+  }
+
+  private void print(TensorSource opened, PrintWriter out) {
     var types = new TreeMap<String, Long>();
-    Collection<TensorInfo> stored = opened.tensors().tensors().values();
+    Collection<TensorInfo> stored = opened.tensors().values();
     long bytes = 0;
     for (TensorInfo info : stored) {
       types.merge(info.dtype().name(), info.elementCount(), Long::sum);
       bytes += info.byteSize();
     }
-    line(
-        out,
-        "layout",
-        "%s",
-        switch (opened.layout()) {
-          case CONFIG_JSON -> "config.json";
-          case OFFICIAL -> "official, config.yaml";
-        });
     line(out, "stored", "%,d bytes in %d tensors", bytes, stored.size());
     types.forEach((type, numbers) -> line(out, "  " + type, "%,d numbers", numbers));
     if (tensors) {
@@ -94,8 +154,11 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static void print(PaperModelConfig config, PrintWriter out) {
-    BlockStackConfig stack = config.blockStack();
     line(out, "family", "paper xLSTM");
+    printBlocks(config.blockStack(), out);
+  }
+
+  private static void printBlocks(BlockStackConfig stack, PrintWriter out) {
     line(
         out,
         "blocks",

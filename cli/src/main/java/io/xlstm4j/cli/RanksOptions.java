@@ -48,14 +48,12 @@ final class RanksOptions {
     var plan =
         new LocalRanks.Plan(
             processes, nodes, nodeRank, rendezvous, Duration.ofSeconds(timeoutSeconds));
-    List<String> arguments = without(spec.commandLine().getParseResult().originalArgs());
-    var command = new ArrayList<String>();
-    command.add(spec.name());
-    command.addAll(arguments);
-    return new LocalRanks(plan, Main.class, command).run(Redirect.INHERIT, Terminal.errors());
+    // the whole line, the command's own name included
+    List<String> line = spec.root().commandLine().getParseResult().originalArgs();
+    return new LocalRanks(plan, Main.class, without(line)).run(Redirect.INHERIT, Terminal.errors());
   }
 
-  /// The arguments of the command without the options of this class.
+  /// The line without the options of this class.
   private static List<String> without(List<String> arguments) {
     var kept = new ArrayList<String>();
     for (int i = 0; i < arguments.size(); i++) {

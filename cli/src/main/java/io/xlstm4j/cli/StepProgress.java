@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.train.task.Task;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.LongSupplier;
@@ -14,6 +15,7 @@ final class StepProgress {
 
   private final LongSupplier nanoTime;
   private final int steps;
+  private final Task.Unit unit;
   private final long began;
   private double weight;
   private double loss;
@@ -23,11 +25,13 @@ final class StepProgress {
   private long afterFirst;
 
   /// @param steps of the whole run
-  StepProgress(int steps) {
-    this(steps, System::nanoTime);
+  /// @param unit what the speed counts
+  StepProgress(int steps, Task.Unit unit) {
+    this(steps, unit, System::nanoTime);
   }
 
-  StepProgress(int steps, LongSupplier nanoTime) {
+  StepProgress(int steps, Task.Unit unit, LongSupplier nanoTime) {
+    this.unit = unit;
     this.steps = steps;
     this.nanoTime = nanoTime;
     this.began = nanoTime.getAsLong();
@@ -53,7 +57,7 @@ final class StepProgress {
     return List.of(
         format("loss %.3f", loss / weight),
         ProgressLine.duration(each * (steps - step)) + " left",
-        format("%,.0f tokens/s", tokens / seconds),
+        format("%,.0f %s/s", tokens / unit.tokens() / seconds, unit.name()),
         stepTime(seconds / weight),
         ProgressLine.duration((now - began) / 1e9) + " spent");
   }

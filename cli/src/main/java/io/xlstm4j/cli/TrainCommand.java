@@ -2,10 +2,14 @@ package io.xlstm4j.cli;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.config.StartingModel;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
@@ -48,8 +52,15 @@ final class TrainCommand implements Callable<Integer> {
       names = "--data",
       paramLabel = "CORPUS",
       description =
-          "wordnet, a prepared folder, a folder with train.txt and valid.txt, a file, or a glob")
+          "wordnet, a prepared folder, a folder with train.txt and valid.txt, a file, or a glob;"
+              + " for series, a CSV file")
   private @Nullable String data;
+
+  @Option(
+      names = "--from",
+      paramLabel = "DIR",
+      description = "start with the weights and the tokenizer of this model folder")
+  private @Nullable String from;
 
   @Option(
       names = "--out",
@@ -100,7 +111,14 @@ final class TrainCommand implements Callable<Integer> {
     ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
     RunConfigFile.override(said, overrides);
     if (data != null) {
-      section(said, "data").put("corpus", data);
+      if (isOfSeries(said)) {
+        section(said, "series").put("file", data);
+      } else {
+        section(said, "data").put("corpus", data);
+      }
+    }
+    if (from != null) {
+      said.put(StartingModel.KEY, Path.of(from).normalize().toString());
     }
     if (steps != null) {
       section(said, "training").put("steps", steps);
@@ -109,6 +127,9 @@ final class TrainCommand implements Callable<Integer> {
       said.put("device", device);
     }
     String source = config == null ? "configuration" : config.toString();
+    if (!resume) {
+      StartingModel.complete(said, source);
+    }
     if (printConfig) {
       console.print(RunConfigFile.toYaml(RunConfig.DEFAULT.with(said, source)));
       console.flush();
@@ -161,6 +182,19 @@ final class TrainCommand implements Callable<Integer> {
       recording.end(trainer.view().folder().path(), trainer.times().summary(), console);
     }
     return ExitCode.OK;
+  }
+
+  /// Whether the run is one on series, by what was said or by the run that goes on.
+  private boolean isOfSeries(ObjectNode said) {
+    JsonNode type = said.path("model").path("model_type");
+    if (!type.isMissingNode() || !resume || out == null) {
+      return type.asText().equals(SequenceModelConfig.MODEL_TYPE);
+    }
+    try {
+      return RunFolder.of(out).readRunConfig().series() != null;
+    } catch (InvalidInputException e) {
+      return false; // resuming says what is wrong
+    }
   }
 
   private static ObjectNode section(ObjectNode tree, String name) {

@@ -30,6 +30,7 @@ final class TrainingReport implements Callback {
   @Override
   public void onStart(Run run) {
     Task task = run.task();
+    Task.Unit unit = task.unit();
     print(format("%,d parameters: %s", task.parameters().count(), task.describe()));
     String length =
         run.totalSteps() == Integer.MAX_VALUE
@@ -37,12 +38,14 @@ final class TrainingReport implements Callback {
             : format("%d steps", run.totalSteps());
     print(
         format(
-            "%s: %,d tokens to train on, %,d to validate; %s of %,d tokens, %.2f epochs",
+            "%s: %,d %s to train on, %,d to validate; %s of %,d %s, %.2f epochs",
             task.name(),
-            task.trainTokens(),
-            task.validationTokens(),
+            unit.count(task.trainTokens()),
+            unit.name(),
+            unit.count(task.validationTokens()),
             length,
-            task.tokensPerStep(),
+            unit.count(task.tokensPerStep()),
+            unit.name(),
             run.totalSteps() / task.stepsPerEpoch()));
     if (run.state().step() > 0) {
       print("going on after step " + run.state().step());
@@ -52,7 +55,7 @@ final class TrainingReport implements Callback {
   @Override
   public void onStep(Run run, Step step) {
     if (progress == null) {
-      progress = new StepProgress(run.totalSteps());
+      progress = new StepProgress(run.totalSteps(), run.task().unit());
     }
     line.show(
         step.number(),

@@ -431,6 +431,46 @@ class ProgramTest {
     assertThat(run.out()).contains("going on after step 4", "done after step 6");
   }
 
+  @Test
+  void train_from_a_model_says_so_writes_it_down_and_keeps_to_it() throws IOException {
+    Path out = folder.resolve("tuned");
+    String[] command = {
+      "train",
+      "--from",
+      model.toString(),
+      "--data",
+      corpus.toString(),
+      "--out",
+      out.toString(),
+      "--steps",
+      "2",
+      "training.batch_size=2",
+      "samples.max_tokens=4"
+    };
+    var run = CommandLineRun.of(command);
+    assertThat(run.err()).isEmpty();
+    assertThat(run.code()).isZero();
+    assertThat(run.out())
+        .contains("starting with the weights of " + model, "2 blocks (sLSTM at [1]), width 32");
+    assertThat(out.resolve("run.yaml")).content().contains("from: " + model, "tokenizer: bytes");
+
+    String[] resume = {"train", "--resume", "--out", out.toString(), "--steps", "3", "--from", ""};
+    resume[7] = model + "/.";
+    assertThat(CommandLineRun.of(resume).out()).contains("going on after step 2");
+    resume[7] = folder.toString();
+    assertRefused(
+        CommandLineRun.of(resume), 1, "--resume: from was \"" + model, "start a new run for that");
+
+    String[] dry = Arrays.copyOf(command, command.length + 1);
+    dry[command.length] = "--dry-run";
+    assertThat(CommandLineRun.of(dry).out()).containsPattern("from +" + model);
+    dry[command.length] = "model.num_blocks=3";
+    dry[6] = folder.resolve("other").toString();
+    assertRefused(
+        CommandLineRun.of(dry), 1, "model.num_blocks is 3, but 2 in the model of from (" + model);
+    assertThat(folder.resolve("other")).doesNotExist();
+  }
+
   // wrong usage: 2
 
   @Test

@@ -2,6 +2,7 @@ package io.xlstm4j.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.train.task.Task;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.util.List;
@@ -83,7 +84,7 @@ class ProgressLineTest {
 
   @Test
   void the_time_left_counts_what_comes_between_the_steps() {
-    var progress = new StepProgress(100, clock::get);
+    var progress = new StepProgress(100, Task.Unit.TOKENS, clock::get);
     List<String> notes = List.of();
     for (int step = 11; step <= 20; step++) { // a resumed run
       clock.addAndGet(2_000_000_000L); // a step takes one second, validation another
@@ -95,7 +96,7 @@ class ProgressLineTest {
 
   @Test
   void the_first_step_is_slow_and_does_not_count() {
-    var progress = new StepProgress(11, clock::get);
+    var progress = new StepProgress(11, Task.Unit.TOKENS, clock::get);
     clock.addAndGet(60_000_000_000L);
     progress.after(1, 3, 512, 60);
     List<String> notes = List.of();

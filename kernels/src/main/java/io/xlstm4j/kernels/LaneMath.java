@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import jdk.incubator.vector.FloatVector;
 
 /// One lane of [VectorMath] and of vector sums, with the same bits, in plain Java: for the time
-/// until the Vector API is compiled.
+/// until the Vector API is compiled, and for what is left after the last whole vector.
 final class LaneMath {
   /// Lanes of a vector.
   static final int LANES = FloatVector.SPECIES_PREFERRED.length();

@@ -20,10 +20,10 @@ public final class Projector {
 
   private static final int TASKS_PER_THREAD = 4;
 
-  /// Rows and floats of W that are widened at a time: they stay in the first or second cache.
-  private static final int FEW_ROWS = 8;
+  /// Floats of W that are widened at a time: for one row they stay in the first cache, for several
+  /// in the second.
+  private static final int ONE_ROW_FLOATS = 1 << 12;
 
-  private static final int FEW_FLOATS = 1 << 12;
   private static final int MANY_FLOATS = 1 << 15;
   private static final int MOST_OUTPUTS = 64;
   private static final int ROWS = 64; // of x that are copied at a time
@@ -60,12 +60,15 @@ public final class Projector {
     forms =
         new Lazy<>(() ->
             vectorized
-                ? new Forms(new VectorWeightRowsKernel(), new VectorRowsProductKernel(), true)
-                : new Forms(new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), false));
+                ? new Forms(
+                    new VectorWeightRowsKernel(),
+                    new VectorRowsProductKernel(),
+                    new StoredProductKernel())
+                : new Forms(new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), null));
     cold =
         warmUp == null
             ? null
-            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), false);
+            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), null);
     now = forms(0);
     scratches = new AtomicReferenceArray<>(workers.count());
     for (int i = 0; i < workers.count(); i++) {
@@ -74,7 +77,10 @@ public final class Projector {
   }
 
   /// What computes.
-  private record Forms(WeightRowsKernel weights, RowsProductKernel product, boolean vectors) {}
+  ///
+  /// @param stored for one row, where it takes the weights; null without vectors
+  private record Forms(
+      WeightRowsKernel weights, RowsProductKernel product, @Nullable StoredProductKernel stored) {}
 
   /// Lane by lane for few rows until the vectors are compiled; both have the same bits.
   private Forms forms(int rowCount) {
@@ -118,7 +124,7 @@ public final class Projector {
     Scratch scratch = borrow();
     try {
       scratch.fit(1, 1, embedding.columns());
-      forms(1).weights.widen(embedding, id, scratch.x, 0);
+      forms(1).weights.widen(embedding, id, 1, scratch.stored, scratch.x, embedding.columns());
       SegmentFloats.copy(scratch.x, 0, rows.data(), rows.row(to), embedding.columns());
     } finally {
       giveBack(scratch);
@@ -166,8 +172,9 @@ public final class Projector {
   private void outputs(Part part, int first, int end, Scratch scratch) {
     int inputs = part.w.columns();
     int stride = now.product.stride(inputs);
-    int floats = rows <= FEW_ROWS ? FEW_FLOATS : MANY_FLOATS;
+    int floats = rows == 1 ? ONE_ROW_FLOATS : MANY_FLOATS;
     int block = Math.clamp(floats / stride & ~3, 4, MOST_OUTPUTS);
+    boolean asStored = rows == 1 && now.stored != null && StoredProductKernel.takes(part.w);
     scratch.fit(Math.min(rows, ROWS), block, stride);
     for (int from = 0; from < rows; from += ROWS) {
       int count = Math.min(ROWS, rows - from);
@@ -178,14 +185,29 @@ public final class Projector {
       }
       for (int output = first; output < end; output += block) {
         int outputs = Math.min(block, end - output);
+        if (asStored && outputs % StoredProductKernel.TILE == 0) {
+          multiplyStored(part, output, outputs, scratch);
+          continue;
+        }
+        now.weights.widen(part.w, output, outputs, scratch.stored, scratch.w, stride);
         for (int o = 0; o < outputs; o++) {
-          now.weights.widen(part.w, output + o, scratch.w, o * stride);
           clear(scratch.w, o * stride + inputs, (o + 1) * stride);
         }
         now.product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
         store(part, from, count, output, outputs, scratch);
       }
     }
+  }
+
+  /// One row's, the weights read as they are.
+  private void multiplyStored(Part part, int output, int outputs, Scratch scratch) {
+    @Nullable StoredProductKernel kernel = now.stored;
+    if (kernel == null) {
+      throw new AssertionError("asked before");
+    }
+    scratch.stored.read(part.w, output, outputs);
+    kernel.multiply(part.w, scratch.stored, outputs, scratch.x, scratch.y, scratch.sums);
+    store(part, 0, 1, output, outputs, scratch);
   }
 
   private static void clear(float[] data, int from, int end) {
@@ -195,7 +217,7 @@ public final class Projector {
   }
 
   private void read(MemorySegment from, long at, float[] to, int start, int count) {
-    if (now.vectors) {
+    if (now.stored != null) {
       SegmentFloats.read(from, at, to, start, count);
     } else {
       SegmentFloats.copy(from, at, to, start, count);
@@ -242,6 +264,7 @@ public final class Projector {
   }
 
   private static final class Scratch {
+    private final StoredRows stored = new StoredRows();
     private float[] x = new float[0];
     private float[] w = new float[0];
     private float[] y = new float[0];

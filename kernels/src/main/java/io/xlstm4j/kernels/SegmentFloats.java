@@ -27,9 +27,10 @@ final class SegmentFloats {
     set(to, index, get(to, index) + value);
   }
 
-  /// The next vector of floats: the one to use in a loop that matters. What tells whole vectors
-  /// from the last, shorter one is too large for the compiler to take into such a loop, and its
-  /// result is then an object on the heap.
+  /// The next vector of floats. What tells whole vectors from the last, shorter one is too large
+  /// for the compiler to take into a loop that matters, and its result is then an object on the
+  /// heap. So is the result of this, where it happens to be compiled before the loop: what must
+  /// leave no garbage copies with [#read] or calls what is called here.
   static FloatVector load(MemorySegment from, long index) {
     return FloatVector.fromMemorySegment(LANES, from, index * Float.BYTES, ORDER);
   }
@@ -67,7 +68,8 @@ final class SegmentFloats {
   static void read(MemorySegment from, long index, float[] to, int start, int count) {
     int i = 0;
     for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
-      load(from, index + i).intoArray(to, start + i);
+      FloatVector.fromMemorySegment(LANES, from, (index + i) * Float.BYTES, ORDER)
+          .intoArray(to, start + i);
     }
     if (i < count) {
       copy(from, index + i, to, start + i, count - i);
@@ -78,7 +80,8 @@ final class SegmentFloats {
   static void write(float[] from, int start, MemorySegment to, long index, int count) {
     int i = 0;
     for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
-      store(FloatVector.fromArray(LANES, from, start + i), to, index + i);
+      FloatVector.fromArray(LANES, from, start + i)
+          .intoMemorySegment(to, (index + i) * Float.BYTES, ORDER);
     }
     if (i < count) {
       copy(from, start + i, to, index + i, count - i);

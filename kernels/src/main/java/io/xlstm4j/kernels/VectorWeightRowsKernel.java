@@ -1,7 +1,5 @@
 package io.xlstm4j.kernels;
 
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -12,7 +10,8 @@ import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [WeightRowsKernel] on the Vector API; what is left of a row after the last whole vector is read
-/// by the plain loops.
+/// by the plain loops. Arrays are read in the loops themselves: a vector that a method gives may
+/// end up on the heap.
 public final class VectorWeightRowsKernel implements WeightRowsKernel {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -27,7 +26,6 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
           byte.class, VectorShape.forBitSize(Math.max(64, LANES.length() * Byte.SIZE)));
 
   private static final int WIDTH = LANES.length();
-  private static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
 
   private static final int F16_SIGN = 0x8000;
   private static final int F16_REST = 0x7FFF;
@@ -36,48 +34,52 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
   private static final float F16_SCALE = 0x1p112f; // the exponents' biases differ by 112
 
   @Override
-  public void widen(WeightMatrix w, int row, float[] to, int at) {
-    long start = (long) row * w.columns() * w.type().bytes();
-    int done =
-        switch (w.type()) {
-          case F32 -> float32(w.data(), start, w.columns(), to, at);
-          case BF16 -> bfloat16(w.data(), start, w.columns(), to, at);
-          case F16 -> float16(w.data(), start, w.columns(), to, at);
-          case INT8 -> int8(w, row, start, to, at);
-        };
-    for (int column = done; column < w.columns(); column++) {
-      to[at + column] = ScalarWeightRowsKernel.element(w, row, column);
+  public void widen(
+      WeightMatrix w, int first, int count, StoredRows stored, float[] to, int stride) {
+    if (w.type() == WeightType.F32) {
+      StoredRows.copy(w, first, count, to, stride);
+      return;
+    }
+    stored.read(w, first, count);
+    for (int row = 0; row < count; row++) {
+      int from = row * w.columns();
+      int done =
+          switch (w.type()) {
+            case BF16 -> bfloat16(stored.shorts, from, w.columns(), to, row * stride);
+            case F16 -> float16(stored.shorts, from, w.columns(), to, row * stride);
+            case INT8 -> int8(w, row, stored, to, row * stride);
+            case F32 -> 0;
+          };
+      if (done < w.columns()) {
+        ScalarWeightRowsKernel.widenRow(w, row, done, stored, to, row * stride);
+      }
     }
   }
 
-  private static int float32(MemorySegment data, long start, int count, float[] to, int at) {
+  private static int bfloat16(short[] data, int start, int count, float[] to, int at) {
     int whole = LANES.loopBound(count);
     for (int i = 0; i < whole; i += WIDTH) {
-      FloatVector.fromMemorySegment(LANES, data, start + 4L * i, ORDER).intoArray(to, at + i);
+      var bits =
+          (IntVector)
+              ShortVector.fromArray(SHORTS, data, start + i)
+                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+      bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, at + i);
     }
     return whole;
   }
 
-  private static int bfloat16(MemorySegment data, long start, int count, float[] to, int at) {
+  private static int float16(short[] data, int start, int count, float[] to, int at) {
     int whole = LANES.loopBound(count);
     for (int i = 0; i < whole; i += WIDTH) {
-      ints(data, start + 2L * i)
-          .lanewise(VectorOperators.LSHL, 16)
-          .reinterpretAsFloats()
-          .intoArray(to, at + i);
+      var bits =
+          (IntVector)
+              ShortVector.fromArray(SHORTS, data, start + i)
+                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
+      halves(bits).intoArray(to, at + i);
     }
     return whole;
   }
 
-  private static int float16(MemorySegment data, long start, int count, float[] to, int at) {
-    int whole = LANES.loopBound(count);
-    for (int i = 0; i < whole; i += WIDTH) {
-      halves(ints(data, start + 2L * i)).intoArray(to, at + i);
-    }
-    return whole;
-  }
-
-  /// The scaling makes normal what is subnormal; infinity and NaN keep their exponent.
   private static FloatVector halves(IntVector bits) {
     IntVector rest = bits.and(F16_REST).lanewise(VectorOperators.LSHL, 13);
     VectorMask<Integer> infinite = rest.compare(VectorOperators.GE, F16_INFINITE);
@@ -88,75 +90,78 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
         .reinterpretAsFloats();
   }
 
-  private static IntVector ints(MemorySegment data, long at) {
-    return (IntVector)
-        ShortVector.fromMemorySegment(SHORTS, data, at, ORDER)
-            .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
-  }
-
-  private static int int8(WeightMatrix w, int row, long start, float[] to, int at) {
-    MemorySegment scales = w.scales();
-    if (scales == null || BYTES.length() != WIDTH) {
-      return 0;
-    }
-    long firstScale = (long) row * w.groups() * Float.BYTES;
+  private static int int8(WeightMatrix w, int row, StoredRows stored, float[] to, int at) {
     int shift = w.groups() == 1 ? 31 : Integer.numberOfTrailingZeros(w.group());
-    if (w.groups() > 1 && (w.group() != 1 << shift || w.group() < WIDTH)) {
+    if (BYTES.length() != WIDTH
+        || (w.groups() > 1 && (w.group() != 1 << shift || w.group() < WIDTH))) {
       return 0; // a vector could span two groups
     }
+    byte[] data = stored.bytes;
+    float[] scales = stored.scales;
+    int start = row * w.columns();
+    int firstScale = row * w.groups();
     int done = 0;
     if (shift == 31 || w.group() >= 4 * WIDTH) {
       done = w.columns() / (4 * WIDTH) * (4 * WIDTH);
-      scaledBy4(w.data(), start, done, scales, firstScale, shift, to, at);
+      scaledBy4(data, start, done, scales, firstScale, shift, to, at);
     }
     int whole = LANES.loopBound(w.columns());
-    scaled(w.data(), start, done, whole, scales, firstScale, shift, to, at);
+    scaled(data, start, done, whole, scales, firstScale, shift, to, at);
     return whole;
   }
 
   /// @param shift element i has scale number `i >> shift`
   private static void scaled(
-      MemorySegment data,
-      long start,
+      byte[] data,
+      int start,
       int from,
       int whole,
-      MemorySegment scales,
-      long firstScale,
+      float[] scales,
+      int firstScale,
       int shift,
       float[] to,
       int at) {
     for (int i = from; i < whole; i += WIDTH) {
-      float scale = scale(scales, firstScale, i >> shift);
-      bytes(data, start + i).mul(scale).intoArray(to, at + i);
+      ((FloatVector)
+              ByteVector.fromArray(BYTES, data, start + i)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scales[firstScale + (i >> shift)])
+          .intoArray(to, at + i);
     }
   }
 
   /// Four vectors to a scale.
   private static void scaledBy4(
-      MemorySegment data,
-      long start,
+      byte[] data,
+      int start,
       int whole,
-      MemorySegment scales,
-      long firstScale,
+      float[] scales,
+      int firstScale,
       int shift,
       float[] to,
       int at) {
     for (int i = 0; i < whole; i += 4 * WIDTH) {
-      var scale = FloatVector.broadcast(LANES, scale(scales, firstScale, i >> shift));
-      bytes(data, start + i).mul(scale).intoArray(to, at + i);
-      bytes(data, start + i + WIDTH).mul(scale).intoArray(to, at + i + WIDTH);
-      bytes(data, start + i + 2L * WIDTH).mul(scale).intoArray(to, at + i + 2 * WIDTH);
-      bytes(data, start + i + 3L * WIDTH).mul(scale).intoArray(to, at + i + 3 * WIDTH);
+      var scale = FloatVector.broadcast(LANES, scales[firstScale + (i >> shift)]);
+      ((FloatVector)
+              ByteVector.fromArray(BYTES, data, start + i)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i);
+      ((FloatVector)
+              ByteVector.fromArray(BYTES, data, start + i + WIDTH)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + WIDTH);
+      ((FloatVector)
+              ByteVector.fromArray(BYTES, data, start + i + 2 * WIDTH)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + 2 * WIDTH);
+      ((FloatVector)
+              ByteVector.fromArray(BYTES, data, start + i + 3 * WIDTH)
+                  .convertShape(VectorOperators.B2F, LANES, 0))
+          .mul(scale)
+          .intoArray(to, at + i + 3 * WIDTH);
     }
-  }
-
-  private static float scale(MemorySegment scales, long first, int number) {
-    return scales.get(ScalarWeightRowsKernel.FLOAT, first + ((long) number << 2));
-  }
-
-  private static FloatVector bytes(MemorySegment data, long at) {
-    return (FloatVector)
-        ByteVector.fromMemorySegment(BYTES, data, at, ORDER)
-            .convertShape(VectorOperators.B2F, LANES, 0);
   }
 }

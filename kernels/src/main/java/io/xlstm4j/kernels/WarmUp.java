@@ -150,12 +150,29 @@ final class WarmUp {
     }
     var wide = new VectorWeightRowsKernel();
     var plain = new ScalarWeightRowsKernel();
+    var inRegisters = new StoredProductKernel();
     for (WeightType type : WeightType.values()) {
       boolean scaled = type == WeightType.INT8;
-      MemorySegment scales = scaled ? memory(WIDTH / 64) : null;
-      var w = new WeightMatrix(type, 1, WIDTH, memory(WIDTH), scales, scaled ? 64 : 0);
-      var to = new float[WIDTH];
-      contests.put(type, Contest.of(wide, plain, k -> k.widen(w, 0, to, 0)));
+      MemorySegment scales = scaled ? memory(outputs * WIDTH / 64) : null;
+      var w =
+          new WeightMatrix(type, outputs, WIDTH, memory(outputs * WIDTH), scales, scaled ? 64 : 0);
+      var stored = new StoredRows();
+      var to = new float[outputs * WIDTH];
+      Runnable widening = () -> wide.widen(w, 0, outputs, stored, to, WIDTH);
+      Runnable vectorsOfType = widening;
+      if (StoredProductKernel.takes(w)) {
+        var x = new float[WIDTH];
+        var y = new float[outputs];
+        var sums = new float[RowsProductKernel.SCRATCH];
+        stored.read(w, 0, outputs);
+        vectorsOfType =
+            () -> {
+              inRegisters.multiply(w, stored, outputs, x, y, sums);
+              widening.run();
+            };
+      }
+      contests.put(
+          type, new Contest(vectorsOfType, () -> plain.widen(w, 0, outputs, stored, to, WIDTH)));
     }
     contests.remove(WeightType.F32); // which is copied as quickly
   }

@@ -30,8 +30,11 @@ class ProjectorTest {
   @ParameterizedTest
   @EnumSource
   void a_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads(WeightType type) {
-    int out = 70;
-    int in = 150;
+    assertBitsOfAllRows(type, 70, 150);
+    assertBitsOfAllRows(type, 70, 192); // whole vectors
+  }
+
+  private static void assertBitsOfAllRows(WeightType type, int out, int in) {
     var given = new Case(type, out, in, 130);
     double[] all = Floats.read(given.run(130, 1, true, false));
     for (int threads : new int[] {1, 2, 3}) {
@@ -50,9 +53,7 @@ class ProjectorTest {
     WeightMatrix stored =
         WeightRowsKernelTest.random(type, 37, 90, type == WeightType.INT8 ? 32 : 0, 1);
     float[] wide = new float[37 * 90];
-    for (int row = 0; row < 37; row++) {
-      new ScalarWeightRowsKernel().widen(stored, row, wide, row * 90);
-    }
+    new ScalarWeightRowsKernel().widen(stored, 0, 37, new StoredRows(), wide, 90);
     MemorySegment copy = MemorySegment.ofArray(wide);
     var x = Floats.of(Floats.gaussian(new Random(1), 5 * 90));
     for (int rows : new int[] {1, 5}) {
@@ -101,7 +102,7 @@ class ProjectorTest {
     MemorySegment y = Floats.garbage(80);
     new Projector(workers, true).lookUp(w, 3, new FloatRows(y, 0, 40), 1);
     float[] expected = new float[40];
-    new ScalarWeightRowsKernel().widen(w, 3, expected, 0);
+    new ScalarWeightRowsKernel().widen(w, 3, 1, new StoredRows(), expected, expected.length);
     for (int i = 0; i < 40; i++) {
       assertThat(SegmentFloats.get(y, 40 + i)).isEqualTo(expected[i]);
     }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,16 +23,22 @@ class WeightRowsKernelTest {
       for (int group : groups) {
         for (int offset : new int[] {0, 1, 8}) {
           WeightMatrix w = random(type, ROWS, columns, group, offset);
-          for (int row = 0; row < ROWS; row++) {
-            float[] expected = new float[columns + 2];
-            float[] actual = new float[columns + 2];
-            new ScalarWeightRowsKernel().widen(w, row, expected, 1);
-            new VectorWeightRowsKernel().widen(w, row, actual, 1);
+          for (int stride : new int[] {columns, columns + 3}) {
+            float[] expected = widen(new ScalarWeightRowsKernel(), w, stride);
+            float[] actual = widen(new VectorWeightRowsKernel(), w, stride);
             assertThat(actual).as("%s, group %d", type, group).containsExactly(expected);
           }
         }
       }
     }
+  }
+
+  /// The rows after the first, between numbers that must stay.
+  private static float[] widen(WeightRowsKernel kernel, WeightMatrix w, int stride) {
+    float[] to = new float[ROWS * stride];
+    Arrays.fill(to, 7);
+    kernel.widen(w, 1, ROWS - 1, new StoredRows(), to, stride);
+    return to;
   }
 
   @Test
@@ -45,7 +52,8 @@ class WeightRowsKernelTest {
     }
     float[] actual = new float[count];
     new VectorWeightRowsKernel()
-        .widen(WeightMatrix.of(WeightType.F16, 1, count, data), 0, actual, 0);
+        .widen(
+            WeightMatrix.of(WeightType.F16, 1, count, data), 0, 1, new StoredRows(), actual, count);
     assertThat(actual).containsExactly(expected);
   }
 
@@ -55,9 +63,9 @@ class WeightRowsKernelTest {
         Arena.ofAuto().allocateFrom(ValueLayout.JAVA_BYTE, new byte[] {-128, -1, 0, 1, 127, 2});
     var w = new WeightMatrix(WeightType.INT8, 2, 3, data, Floats.of(0.5, 2, 10, 100), 2);
     float[] row = new float[3];
-    new ScalarWeightRowsKernel().widen(w, 0, row, 0);
+    new ScalarWeightRowsKernel().widen(w, 0, 1, new StoredRows(), row, 3);
     assertThat(row).containsExactly(-64, -0.5f, 0);
-    new ScalarWeightRowsKernel().widen(w.rows(1, 1), 0, row, 0);
+    new ScalarWeightRowsKernel().widen(w.rows(1, 1), 0, 1, new StoredRows(), row, 3);
     assertThat(row).containsExactly(10, 1270, 200);
   }
 

@@ -36,7 +36,7 @@ class KillLoopTest {
 
   private void check(int ranks, int kills) throws Exception {
     Path corpus = TinyRun.corpus(folder);
-    int steps = 40 + 12 * kills;
+    int steps = 40 + 40 * kills; // more than a process gets done between kills
     Path whole = folder.resolve("whole");
     for (Process process : start(ranks, whole, corpus, steps)) {
       assertThat(process.waitFor()).isZero();

@@ -3,6 +3,7 @@ package io.xlstm4j.core.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -23,6 +24,22 @@ public final class SequenceConfigKeys {
           BlockStackConfig.of(1, 128, List.of()));
 
   private SequenceConfigKeys() {}
+
+  /// Whether the `config.json` of a folder is that of a sequence model; if it is missing or cannot
+  /// be read, it is not.
+  public static boolean describe(Path folder) {
+    Path file = folder.resolve(CheckpointConfig.FILE_NAME);
+    if (!Files.isRegularFile(file)) {
+      return false;
+    }
+    try {
+      JsonNode type =
+          StrictBinder.parse(CheckpointConfig.text(folder, file), file.toString()).get(MODEL_TYPE);
+      return type != null && type.asText().equals(SequenceModelConfig.MODEL_TYPE);
+    } catch (InvalidInputException e) {
+      return false; // whoever opens it says what is wrong
+    }
+  }
 
   /// Reads `config.json` of a folder.
   ///

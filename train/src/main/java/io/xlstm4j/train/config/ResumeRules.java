@@ -1,9 +1,11 @@
 package io.xlstm4j.train.config;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /// What may differ when a run goes on: how long and how it is watched, not what is trained on what.
 public final class ResumeRules {
@@ -46,9 +48,13 @@ public final class ResumeRules {
       } else {
         throw new InvalidInputException(
             "--resume: %s was %s in this run, now it is %s; start a new run for that"
-                .formatted(key, entry.getValue(), now));
+                .formatted(key, shown(entry.getValue()), shown(now)));
       }
     }
+  }
+
+  private static String shown(@Nullable JsonNode value) {
+    return value == null || value.isNull() ? "not set" : value.toString();
   }
 
   /// @throws InvalidInputException if what the run goes on with is not what it began with

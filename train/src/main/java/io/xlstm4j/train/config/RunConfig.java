@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
 ///   and is not a key of a run
 /// @param series what a model of series reads and predicts, of the type `xlstm_sequence`; its
 ///   blocks are those of `model`, `data` and `samples` mean nothing then. Null for a language model
+/// @param from a model folder to start with: its weights, its tokenizer, its architecture; see
+///   [StartingModel]. Null for fresh weights
 /// @param device `cpu`, `cuda` or `cuda:N`
 /// @param backend what computes the cells: `fused`, our kernels where they can, or `libtorch`
 public record RunConfig(
@@ -37,6 +39,7 @@ public record RunConfig(
     WatchConfig watch,
     SamplesConfig samples,
     @Nullable SeriesConfig series,
+    @Nullable String from,
     String device,
     Backend backend) {
   /// What a run of the paper family starts from.
@@ -70,6 +73,7 @@ public record RunConfig(
               0.7,
               0.9),
           null,
+          null,
           "cpu",
           Backend.FUSED);
 
@@ -87,6 +91,10 @@ public record RunConfig(
 
   public RunConfig {
     Check.notBlank("device", device);
+    if (from != null && series != null) {
+      throw new InvalidInputException(
+          "from (%s) is for language models; leave it out for series".formatted(from));
+    }
     if (training.precision() == Precision.BFLOAT16
         && backend == Backend.FUSED
         && device.equals("cpu")) {
@@ -143,6 +151,7 @@ public record RunConfig(
         section(merged, "watch", WatchConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
         wanted,
+        from(merged.get(StartingModel.KEY), source),
         merged.get("device").asText(),
         backend(merged.get("backend").asText(), source));
   }
@@ -190,6 +199,17 @@ public record RunConfig(
     };
   }
 
+  private static @Nullable String from(JsonNode said, String source) {
+    if (said.isNull()) {
+      return null;
+    }
+    if (!said.isTextual() || said.asText().isBlank()) {
+      throw new InvalidInputException(
+          source + ": from must be the path of a model folder, but is " + said);
+    }
+    return said.asText();
+  }
+
   private static Backend backend(String name, String source) {
     for (Backend backend : Backend.values()) {
       if (backend.toString().equals(name)) {
@@ -217,6 +237,7 @@ public record RunConfig(
         watch,
         samples,
         series,
+        from,
         other,
         backend);
   }
@@ -251,6 +272,7 @@ public record RunConfig(
       tree.remove(LANGUAGE_SECTIONS);
       tree.set("series", StrictBinder.toTree(series));
     }
+    tree.put(StartingModel.KEY, from);
     tree.put("device", device);
     tree.put("backend", backend.toString());
     return tree;

@@ -100,6 +100,25 @@ public record SeriesConfig(
     }
   }
 
+  /// The same of another file.
+  public SeriesConfig withFile(String other) {
+    return new SeriesConfig(
+        other,
+        targetColumns,
+        featureColumns,
+        timeColumn,
+        idColumn,
+        context,
+        horizon,
+        pooling,
+        loss,
+        quantiles,
+        classes,
+        scaling,
+        missing,
+        validationFraction);
+  }
+
   /// Every key with its default; `file` and `target_columns` have none.
   static ObjectNode defaults() {
     ObjectNode tree =

@@ -9,11 +9,14 @@ import io.xlstm4j.train.config.SeriesConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
 
 /// A model that was trained on series, with its scales: forecasts in the unit of the columns.
 public final class Forecaster implements AutoCloseable {
+  private static final int BATCH = 64;
+
   private final SequenceModel model;
   private final Scales scales;
 
@@ -83,6 +86,50 @@ public final class Forecaster implements AutoCloseable {
     return forecasts;
   }
 
+  /// How wrong forecasts are.
+  ///
+  /// @param lossName what the model minimises
+  /// @param loss of scaled values, mean over the targets
+  /// @param measures in the unit of the columns: `mae`, `mse`, `rmse`, `quantile_loss`, `coverage`,
+  ///   or `accuracy`
+  /// @param windows that were predicted
+  /// @param targets values that were there to compare with
+  public record Errors(
+      String lossName,
+      double loss,
+      SequencedMap<String, Double> measures,
+      long windows,
+      long targets) {}
+
+  /// Measures every window of a part of a file.
+  ///
+  /// @param training the part that is trained on; else the last one, which is not
+  /// @throws InvalidInputException as [CsvSeries#read] and [SeriesWindows] say
+  public Errors evaluate(Path file, boolean training) {
+    SeriesWindows windows =
+        windows(file, training ? SeriesWindows.Part.TRAINING : SeriesWindows.Part.VALIDATION);
+    int count = Math.toIntExact(windows.size());
+    WindowErrors errors =
+        WindowErrors.of(
+            model.config().loss(), WindowErrors.sums(model, windows, count, 0, count, BATCH));
+    var measures = new LinkedHashMap<String, Double>();
+    errors
+        .measures()
+        .forEach((name, value) -> {
+          if (name.equals("rmse")) {
+            measures.put("mse", value * value);
+          }
+          measures.put(name, value);
+        });
+    return new Errors(
+        model.config().loss().kind().toString(), errors.loss(), measures, count, errors.targets());
+  }
+
+  private SeriesWindows windows(Path file, SeriesWindows.Part part) {
+    SeriesConfig here = config().withFile(file.toString());
+    return new SeriesWindows(new Scales(here, scales.byId()), CsvSeries.read(file, here), part);
+  }
+
   /// How good forecasts are beside those of the same season before.
   ///
   /// @param windows of the validation part
@@ -109,8 +156,7 @@ public final class Forecaster implements AutoCloseable {
       throw new InvalidInputException(
           "season (%d) must be in [1, context (%d)]".formatted(season, config.context()));
     }
-    List<Series> all = CsvSeries.read(file, config);
-    var windows = new SeriesWindows(scales, all, SeriesWindows.Part.VALIDATION);
+    SeriesWindows windows = windows(file, SeriesWindows.Part.VALIDATION);
     var ours = new ForecastErrors(model.config().loss());
     var naive = new ForecastErrors(model.config().loss());
     for (long i = 0; i < windows.size(); i++) {

@@ -66,6 +66,10 @@ public final class SeriesWindows implements SequenceDataset {
     return ends[ends.length - 1];
   }
 
+  public SeriesConfig config() {
+    return config;
+  }
+
   /// Numbers predicted of a window.
   public int outputs() {
     return config.outputs();

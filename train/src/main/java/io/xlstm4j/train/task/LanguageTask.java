@@ -2,6 +2,7 @@ package io.xlstm4j.train.task;
 
 import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
@@ -19,6 +20,7 @@ import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.SamplesConfig;
+import io.xlstm4j.train.config.StartingModel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,6 +29,7 @@ import java.util.List;
 import java.util.SequencedMap;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -51,29 +54,51 @@ public final class LanguageTask implements Task {
     carried = config.training().carryState() ? new CarriedRows() : null;
   }
 
-  /// A task with a fresh model, or one that goes on with a stored one.
+  /// A task with a fresh model, one that starts from `from` of the configuration, or one that goes
+  /// on with a stored one.
   ///
   /// @param folder of the run; tokens and tokenizer are made there where they are missing
-  /// @param stored checkpoint folder to read the weights from; null for fresh ones
+  /// @param stored checkpoint folder of the run to go on with; null for the first weights
   /// @param preparing hears of what takes long
   public static LanguageTask open(
       RunConfig config, Path folder, @Nullable Path stored, Consumer<String> preparing) {
     var device = Torch.device(config.device());
     LanguageData data = LanguageData.open(config, folder, preparing);
     try {
-      XlstmLanguageModel model;
-      if (stored == null) {
-        Torch.seed(config.training().seed());
-        model =
-            new XlstmLanguageModel(
-                sized(config.model(), data.tokenizer()), device, ScalarType.Float);
-      } else {
-        model = Checkpoint.open(stored, device);
-      }
+      XlstmLanguageModel model =
+          stored == null ? first(config, data, device, preparing) : Checkpoint.open(stored, device);
       return new LanguageTask(config, data, model);
     } catch (RuntimeException e) {
       data.close();
       throw e;
+    }
+  }
+
+  private static XlstmLanguageModel first(
+      RunConfig config, LanguageData data, Device device, Consumer<String> preparing) {
+    if (config.from() == null) {
+      Torch.seed(config.training().seed());
+      return new XlstmLanguageModel(
+          sized(config.model(), data.tokenizer()), device, ScalarType.Float);
+    }
+    StartingModel start = StartingModel.open(config.from());
+    try (Tokenizer own = start.tokenizer()) {
+      if (!own.fingerprint().equals(data.tokenizer().fingerprint())) {
+        throw new InvalidInputException(
+            "%s comes with the tokenizer %s (%d ids), but the model of from (%s) has %s (%d ids), and weights of one are of no use with the other"
+                .formatted(
+                    data.name(),
+                    data.tokenizer().name(),
+                    data.tokenizer().vocabSize(),
+                    start.folder(),
+                    own.name(),
+                    own.vocabSize()));
+      }
+    }
+    preparing.accept("starting with the weights of " + start.folder());
+    try (var folder = ModelFolder.open(start.folder())) {
+      return Checkpoint.load(
+          start.model(config.model()), folder.tensors(), start.folder().toString(), device);
     }
   }
 
@@ -120,6 +145,11 @@ public final class LanguageTask implements Task {
   @Override
   public void training(boolean on) {
     model.training(on);
+  }
+
+  @Override
+  public Unit unit() {
+    return Unit.TOKENS;
   }
 
   @Override

@@ -4,34 +4,28 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SequenceConfigKeys;
-import io.xlstm4j.core.config.SequenceLossConfig;
-import io.xlstm4j.core.config.SequenceModelConfig.Pooling;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.text.BatchOrder;
 import io.xlstm4j.torch.Parameters;
 import io.xlstm4j.torch.Precision;
 import io.xlstm4j.torch.SequenceCheckpoint;
-import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.SequenceModel;
-import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.SeriesConfig;
 import io.xlstm4j.train.config.TrainingConfig;
-import io.xlstm4j.train.series.ForecastErrors;
 import io.xlstm4j.train.series.Scales;
 import io.xlstm4j.train.series.SequenceDataset;
 import io.xlstm4j.train.series.SeriesData;
 import io.xlstm4j.train.series.SeriesWindows;
+import io.xlstm4j.train.series.WindowErrors;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -111,6 +105,11 @@ public final class SequenceTask implements Task {
   }
 
   @Override
+  public Unit unit() {
+    return new Unit("windows", series.context());
+  }
+
+  @Override
   public long tokensPerStep() {
     return (long) config.training().batchSize() * series.context();
   }
@@ -136,7 +135,8 @@ public final class SequenceTask implements Task {
     for (int row = from; row < to; row++) {
       windows[row - from] = order.window(number, row);
     }
-    List<SequenceDataset.Item> items = items(data.training(), windows);
+    List<SequenceDataset.Item> items =
+        Arrays.stream(windows).mapToObj(data.training()::item).toList();
     long targets = items.stream().mapToLong(SequenceTask::known).sum();
     return new Part() {
       @Override
@@ -152,13 +152,9 @@ public final class SequenceTask implements Task {
 
       @Override
       public Tensor lossSum() {
-        return lossOf(model, items).sum();
+        return WindowErrors.lossOf(model, series, items).sum();
       }
     };
-  }
-
-  private static List<SequenceDataset.Item> items(SequenceDataset of, long[] indices) {
-    return Arrays.stream(indices).mapToObj(of::item).toList();
   }
 
   private static long known(SequenceDataset.Item item) {
@@ -167,28 +163,6 @@ public final class SequenceTask implements Task {
       count += Float.isNaN(target) ? 0 : 1;
     }
     return count;
-  }
-
-  /// All windows have `context` rows.
-  private SequenceModel.Loss lossOf(SequenceModel of, List<SequenceDataset.Item> items) {
-    int rows = items.size();
-    int outputs = series.outputs();
-    Tensor targets =
-        series.pooling() == Pooling.EVERY
-            ? Tensors.of(joined(items, true), rows, series.context(), outputs)
-            : Tensors.of(joined(items, true), rows, outputs);
-    Tensor x = Tensors.of(joined(items, false), rows, series.context(), series.inputs());
-    return of.lossSum(x, targets, SequenceLayout.FULL);
-  }
-
-  private static float[] joined(List<SequenceDataset.Item> items, boolean targets) {
-    int each = (targets ? items.getFirst().targets() : items.getFirst().features()).length;
-    float[] all = new float[items.size() * each];
-    for (int i = 0; i < items.size(); i++) {
-      float[] one = targets ? items.get(i).targets() : items.get(i).features();
-      System.arraycopy(one, 0, all, i * each, each);
-    }
-    return all;
   }
 
   // ---- validation
@@ -211,41 +185,15 @@ public final class SequenceTask implements Task {
     SeriesWindows windows = data.validation();
     long wanted = maxTokens == 0 ? windows.size() : Math.ceilDiv(maxTokens, series.context());
     int count = (int) Math.min(Math.min(wanted, windows.size()), Integer.MAX_VALUE);
-    var errors = new ForecastErrors(model.config().loss());
-    double loss = 0;
-    long targets = 0;
     int batch = config.training().batchSize();
-    int to = share.to(count);
-    for (int from = share.from(count); from < to; from += batch) {
-      long[] indices = new long[Math.min(batch, to - from)];
-      for (int i = 0; i < indices.length; i++) {
-        indices[i] = (from + i) * windows.size() / count;
-      }
-      List<SequenceDataset.Item> items = items(windows, indices);
-      try (var _ = new PointerScope();
-          var _ = new NoGradGuard()) {
-        SequenceModel.Loss part = lossOf(of, items);
-        loss += part.sum().item_double();
-        targets += part.targets();
-      }
-      List<float[]> said = of.predict(items.stream().map(SequenceDataset.Item::features).toList());
-      for (int i = 0; i < indices.length; i++) {
-        errors.add(windows, windows.place(indices[i]), said.get(i));
-      }
-    }
-    double[] sums = new double[2 + ForecastErrors.SUMS];
-    sums[0] = loss;
-    sums[1] = targets;
-    System.arraycopy(errors.sums(), 0, sums, 2, ForecastErrors.SUMS);
-    return new Tally(sums);
+    return new Tally(
+        WindowErrors.sums(of, windows, count, share.from(count), share.to(count), batch));
   }
 
   @Override
   public Validation measure(Tally tally) {
-    double[] sums = tally.sums();
-    SequenceLossConfig loss = model.config().loss();
-    return new Validation(
-        sums[0] / sums[1], ForecastErrors.measures(loss, Arrays.copyOfRange(sums, 2, sums.length)));
+    WindowErrors errors = WindowErrors.of(model.config().loss(), tally.sums());
+    return new Validation(errors.loss(), errors.measures());
   }
 
   // ---- what is stored

@@ -28,6 +28,21 @@ public interface Task extends AutoCloseable {
   /// Whether dropout is on. Off at first.
   void training(boolean on);
 
+  /// What people count the data in.
+  Unit unit();
+
+  /// What people count data in.
+  ///
+  /// @param name in the plural
+  /// @param tokens tokens, or positions of a series, that one has
+  record Unit(String name, long tokens) {
+    public static final Unit TOKENS = new Unit("tokens", 1);
+
+    public long count(long ofTokens) {
+      return ofTokens / tokens;
+    }
+  }
+
   /// Tokens, or positions of a series, in the batch of a step.
   long tokensPerStep();
 

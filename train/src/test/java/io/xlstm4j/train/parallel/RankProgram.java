@@ -68,7 +68,8 @@ public final class RankProgram {
       }
       case "sleep" -> {
         world.barrier();
-        System.out.println("asleep " + ProcessHandle.current().pid());
+        Files.writeString(
+            Path.of(words.get(1) + world.rank()), Long.toString(ProcessHandle.current().pid()));
         Threads.sleep(60_000);
       }
       default -> throw new IllegalArgumentException(words.getFirst());

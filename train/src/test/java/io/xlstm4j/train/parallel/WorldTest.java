@@ -27,6 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Real processes on this machine.
 class WorldTest {
@@ -146,21 +147,24 @@ class WorldTest {
             "xlstm: rank 1 of 2: the disk is full", "rank 1: xlstm: the disk is full");
   }
 
-  @Test
-  void a_killed_rank_gives_its_exit_code_and_leaves_nobody() throws Exception {
+  @ParameterizedTest(name = "rank {0}")
+  @ValueSource(ints = {0, 1})
+  void a_killed_rank_gives_its_exit_code_is_named_and_leaves_nobody(int victim) throws Exception {
     Path out = folder.resolve("out");
+    Path asleep = folder.resolve("asleep" + victim);
     var err = new ByteArrayOutputStream();
-    var ranks = new LocalRanks(plan(2), RankProgram.class, List.of("sleep"));
+    var ranks =
+        new LocalRanks(
+            plan(2), RankProgram.class, List.of("sleep", folder.resolve("asleep").toString()));
     Thread killer =
         Threads.start(
             "killer",
             () -> {
               try {
-                while (!Files.exists(out) || Files.readString(out).isEmpty()) {
+                while (!Files.exists(asleep) || Files.readString(asleep).isEmpty()) {
                   Threads.sleep(50);
                 }
-                long pid =
-                    Long.parseLong(Files.readString(out).strip().substring("asleep ".length()));
+                long pid = Long.parseLong(Files.readString(asleep));
                 ProcessHandle.of(pid).orElseThrow().destroyForcibly();
               } catch (IOException e) {
                 throw new IllegalStateException(e);
@@ -169,7 +173,8 @@ class WorldTest {
     int code = ranks.run(Redirect.to(out.toFile()), err);
     killer.join();
     assertThat(code).isEqualTo(128 + 9);
-    assertThat(err.toString(StandardCharsets.UTF_8)).contains("rank 0 was ended by signal 9");
+    assertThat(err.toString(StandardCharsets.UTF_8))
+        .contains("rank " + victim + " was ended by signal 9");
     assertThat(ProcessHandle.current().children().filter(ProcessHandle::isAlive)).isEmpty();
   }
 

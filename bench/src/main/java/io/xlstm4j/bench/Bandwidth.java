@@ -1,0 +1,144 @@
+package io.xlstm4j.bench;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.Workers;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.LinkedHashMap;
+import java.util.List;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/// How fast this machine reads memory, which bounds decoding: the sum of a mapped file of 1 GiB,
+/// where weights lie too, by vectors, on one thread and on all.
+final class Bandwidth implements Benchmark {
+  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+  private static final int STEP = LANES.length() * Float.BYTES;
+  private static final int SUMS = 8;
+  private static final int PIECE = 1 << 20; // bytes of a task
+  private static final int GIB = 1 << 30;
+
+  private final int bytes;
+
+  Bandwidth() {
+    this(GIB);
+  }
+
+  /// @param bytes of the file, a multiple of 1 MiB
+  Bandwidth(int bytes) {
+    this.bytes = bytes;
+  }
+
+  @Override
+  public String name() {
+    return "bandwidth";
+  }
+
+  @Override
+  public String description() {
+    return "the sum of a mapped file of 1 GiB, on one thread and on all";
+  }
+
+  @Override
+  public double warmupSeconds() {
+    return 2;
+  }
+
+  @Override
+  public List<Case> cases(Setting setting) {
+    return List.of(
+        benchCase("read mapped memory, one thread", false, setting.timing()),
+        benchCase("read mapped memory, all threads", true, setting.timing()));
+  }
+
+  private Case benchCase(String name, boolean all, Timing timing) {
+    return new Case(
+        name, () -> measure(name, all ? Kernels.shared().workers().count() : 1, timing));
+  }
+
+  private Measurement measure(String name, int threads, Timing timing) {
+    var workers = new Workers(threads);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment mapped = map(arena);
+      var sums = new float[bytes / PIECE];
+      Timing.Result timed =
+          timing.measure(
+              () -> workers.run(sums.length, i -> sums[i] = sum(mapped, (long) i * PIECE)));
+      if (sums[0] != PIECE / Float.BYTES) {
+        throw new IllegalStateException("a piece of ones adds up to " + sums[0]);
+      }
+      var keys = new LinkedHashMap<String, Object>();
+      keys.put("bytes", bytes);
+      return Measurement.of(name, threads, timed, keys)
+          .with("gb_per_s", bytes / timed.ms() / 1e6)
+          .with("gb_per_s_best", bytes / timed.bestMs() / 1e6);
+    } finally {
+      workers.close();
+    }
+  }
+
+  /// Of ones, in the system's memory; the file has no name any more.
+  private MemorySegment map(Arena arena) {
+    try {
+      Path file = Files.createTempFile("xlstm-bench", ".bin");
+      try (var channel =
+          FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+        ByteBuffer ones = ByteBuffer.allocateDirect(PIECE).order(ByteOrder.nativeOrder());
+        while (ones.hasRemaining()) {
+          ones.putFloat(1);
+        }
+        for (int at = 0; at < bytes; at += PIECE) {
+          ones.rewind();
+          while (ones.hasRemaining()) {
+            channel.write(ones);
+          }
+        }
+        return channel.map(FileChannel.MapMode.READ_ONLY, 0, bytes, arena);
+      } finally {
+        Files.delete(file);
+      }
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "a file to be read cannot be written: " + OneLine.reason(e), e);
+    }
+  }
+
+  /// Several sums, so that no addition waits for the one before.
+  private static float sum(MemorySegment data, long at) {
+    var s0 = FloatVector.zero(LANES);
+    var s1 = s0;
+    var s2 = s0;
+    var s3 = s0;
+    var s4 = s0;
+    var s5 = s0;
+    var s6 = s0;
+    var s7 = s0;
+    ByteOrder order = ByteOrder.nativeOrder();
+    for (long i = at; i < at + PIECE; i += (long) SUMS * STEP) {
+      s0 = s0.add(FloatVector.fromMemorySegment(LANES, data, i, order));
+      s1 = s1.add(FloatVector.fromMemorySegment(LANES, data, i + STEP, order));
+      s2 = s2.add(FloatVector.fromMemorySegment(LANES, data, i + 2L * STEP, order));
+      s3 = s3.add(FloatVector.fromMemorySegment(LANES, data, i + 3L * STEP, order));
+      s4 = s4.add(FloatVector.fromMemorySegment(LANES, data, i + 4L * STEP, order));
+      s5 = s5.add(FloatVector.fromMemorySegment(LANES, data, i + 5L * STEP, order));
+      s6 = s6.add(FloatVector.fromMemorySegment(LANES, data, i + 6L * STEP, order));
+      s7 = s7.add(FloatVector.fromMemorySegment(LANES, data, i + 7L * STEP, order));
+    }
+    var low = s0.add(s1).add(s2.add(s3));
+    var sums = low.add(s4.add(s5).add(s6.add(s7))).toArray();
+    float sum = 0;
+    for (float lane : sums) {
+      sum += lane;
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,76 @@
+package io.xlstm4j.bench;
+
+import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
+import io.xlstm4j.kernels.Kernels;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+
+/// What a process that serves a model holds beside the weights: a fresh one generates some hundred
+/// tokens and tells the peak of its memory, in each type of weights.
+final class ServingMemory implements Benchmark {
+  /// As the launcher has it for `generate`.
+  private static final String NURSERY = "-Xmn16m";
+
+  @Override
+  public String name() {
+    return "memory";
+  }
+
+  @Override
+  public String description() {
+    return "the peak memory of a fresh process that generates 300 tokens, less its mapped weights";
+  }
+
+  /// What counts is what a process needs that starts.
+  @Override
+  public double warmupSeconds() {
+    return 0;
+  }
+
+  @Override
+  public List<Case> cases(Setting setting) {
+    Serving serving = Serving.of(setting);
+    return Stream.of(RandomModel.Type.values())
+        .map(type ->
+            serving.benchCase(
+                "peak memory over the weights",
+                type,
+                (model, line) -> {
+                  var said = new ArrayList<String>();
+                  List<String> command = command(model);
+                  Timing.Result timed =
+                      new Timing(1, 0, 0).measure(() -> said.addAll(run(command)));
+                  return GenerationMemory.parse(said).addTo(line.of(timed));
+                }))
+        .toList();
+  }
+
+  private static List<String> command(RandomModel model) {
+    String threads = "-Dxlstm4j.threads=" + Kernels.shared().workers().count();
+    var command =
+        new ArrayList<>(Processes.java(GenerationMemory.class, List.of(threads, NURSERY)));
+    command.add(model.folder().toString());
+    return List.copyOf(command);
+  }
+
+  private static List<String> run(List<String> command) {
+    try {
+      Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+      process.getOutputStream().close();
+      List<String> said = process.inputReader().lines().toList();
+      int code = Processes.exitCode(process);
+      if (code != 0) {
+        throw new InvalidInputException(
+            "the process that was to generate ended with %d: %s"
+                .formatted(code, OneLine.of(String.join("; ", said))));
+      }
+      return said;
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "a second process cannot be started: " + OneLine.reason(e), e);
+    }
+  }
+}
