@@ -1,6 +1,8 @@
 package io.xlstm4j.bench;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -21,6 +23,29 @@ public final class Processes {
     command.addAll(flags);
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
     return List.copyOf(command);
+  }
+
+  /// Runs a command to its end.
+  ///
+  /// @param purpose for the message: `start`, if the process was to start
+  /// @return what it wrote, errors too
+  /// @throws InvalidInputException if it cannot be started or ends with another code than 0
+  static List<String> said(List<String> command, String purpose) {
+    try {
+      Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+      process.getOutputStream().close();
+      List<String> said = process.inputReader().lines().toList();
+      int code = exitCode(process);
+      if (code != 0) {
+        throw new InvalidInputException(
+            "the process that was to %s ended with %d: %s"
+                .formatted(purpose, code, OneLine.of(String.join("; ", said))));
+      }
+      return said;
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "a second process cannot be started: " + OneLine.reason(e), e);
+    }
   }
 
   /// Waits for the end; an interrupted wait ends the process.

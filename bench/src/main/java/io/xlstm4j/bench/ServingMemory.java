@@ -1,9 +1,6 @@
 package io.xlstm4j.bench;
 
-import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.core.OneLine;
 import io.xlstm4j.kernels.Kernels;
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -42,7 +39,8 @@ final class ServingMemory implements Benchmark {
                   var said = new ArrayList<String>();
                   List<String> command = command(model);
                   Timing.Result timed =
-                      new Timing(1, 0, 0).measure(() -> said.addAll(run(command)));
+                      new Timing(1, 0, 0)
+                          .measure(() -> said.addAll(Processes.said(command, "generate")));
                   return GenerationMemory.parse(said).addTo(line.of(timed));
                 }))
         .toList();
@@ -54,23 +52,5 @@ final class ServingMemory implements Benchmark {
         new ArrayList<>(Processes.java(GenerationMemory.class, List.of(threads, NURSERY)));
     command.add(model.folder().toString());
     return List.copyOf(command);
-  }
-
-  private static List<String> run(List<String> command) {
-    try {
-      Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-      process.getOutputStream().close();
-      List<String> said = process.inputReader().lines().toList();
-      int code = Processes.exitCode(process);
-      if (code != 0) {
-        throw new InvalidInputException(
-            "the process that was to generate ended with %d: %s"
-                .formatted(code, OneLine.of(String.join("; ", said))));
-      }
-      return said;
-    } catch (IOException e) {
-      throw new InvalidInputException(
-          "a second process cannot be started: " + OneLine.reason(e), e);
-    }
   }
 }

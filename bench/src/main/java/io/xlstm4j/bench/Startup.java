@@ -1,9 +1,6 @@
 package io.xlstm4j.bench;
 
-import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.core.OneLine;
 import io.xlstm4j.kernels.Kernels;
-import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
@@ -37,7 +34,7 @@ final class Startup implements Benchmark {
                 type,
                 (model, line) -> {
                   List<String> command = command(model);
-                  return line.of(serving.timing().measure(() -> run(command)));
+                  return line.of(serving.timing().measure(() -> Processes.said(command, "start")));
                 }))
         .toList();
   }
@@ -48,22 +45,5 @@ final class Startup implements Benchmark {
     var command = new ArrayList<>(Processes.java(FirstLogits.class, List.of(threads)));
     command.add(model.folder().toString());
     return List.copyOf(command);
-  }
-
-  private static void run(List<String> command) {
-    try {
-      Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-      process.getOutputStream().close();
-      List<String> said = process.inputReader().lines().toList();
-      int code = Processes.exitCode(process);
-      if (code != 0) {
-        throw new InvalidInputException(
-            "the process that was to start ended with %d: %s"
-                .formatted(code, OneLine.of(String.join("; ", said))));
-      }
-    } catch (IOException e) {
-      throw new InvalidInputException(
-          "a second process cannot be started: " + OneLine.reason(e), e);
-    }
   }
 }

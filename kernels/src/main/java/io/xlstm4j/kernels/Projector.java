@@ -174,7 +174,10 @@ public final class Projector {
     int stride = now.product.stride(inputs);
     int floats = rows == 1 ? ONE_ROW_FLOATS : MANY_FLOATS;
     int block = Math.clamp(floats / stride & ~3, 4, MOST_OUTPUTS);
-    boolean asStored = rows == 1 && now.stored != null && StoredProductKernel.takes(part.w);
+    @Nullable StoredProductKernel asStored = rows == 1 ? now.stored : null;
+    if (asStored != null && !StoredProductKernel.takes(part.w)) { // asked where there are vectors
+      asStored = null;
+    }
     scratch.fit(Math.min(rows, ROWS), block, stride);
     for (int from = 0; from < rows; from += ROWS) {
       int count = Math.min(ROWS, rows - from);
@@ -185,29 +188,24 @@ public final class Projector {
       }
       for (int output = first; output < end; output += block) {
         int outputs = Math.min(block, end - output);
-        if (asStored && outputs % StoredProductKernel.TILE == 0) {
-          multiplyStored(part, output, outputs, scratch);
-          continue;
+        if (asStored != null && outputs % StoredProductKernel.TILE == 0) {
+          scratch.stored.read(part.w, output, outputs);
+          asStored.multiply(part.w, scratch.stored, outputs, scratch.x, scratch.y, scratch.sums);
+        } else {
+          widenAndMultiply(part.w, output, outputs, count, stride, scratch);
         }
-        now.weights.widen(part.w, output, outputs, scratch.stored, scratch.w, stride);
-        for (int o = 0; o < outputs; o++) {
-          clear(scratch.w, o * stride + inputs, (o + 1) * stride);
-        }
-        now.product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
         store(part, from, count, output, outputs, scratch);
       }
     }
   }
 
-  /// One row's, the weights read as they are.
-  private void multiplyStored(Part part, int output, int outputs, Scratch scratch) {
-    @Nullable StoredProductKernel kernel = now.stored;
-    if (kernel == null) {
-      throw new AssertionError("asked before");
+  private void widenAndMultiply(
+      WeightMatrix w, int first, int outputs, int count, int stride, Scratch scratch) {
+    now.weights.widen(w, first, outputs, scratch.stored, scratch.w, stride);
+    for (int o = 0; o < outputs; o++) {
+      clear(scratch.w, o * stride + w.columns(), (o + 1) * stride);
     }
-    scratch.stored.read(part.w, output, outputs);
-    kernel.multiply(part.w, scratch.stored, outputs, scratch.x, scratch.y, scratch.sums);
-    store(part, 0, 1, output, outputs, scratch);
+    now.product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
   }
 
   private static void clear(float[] data, int from, int end) {

@@ -11,8 +11,9 @@ import jdk.incubator.vector.VectorSpecies;
 /// One row times [StoredRows], which are widened in registers and never written: each is used only
 /// once, by the one token of one sequence.
 ///
-/// The sums have the order and so the bits of [VectorRowsProductKernel] on widened rows, which is
-/// the slow twin.
+/// The four outputs of a tile are written out, since a vector that a method gives may end up on the
+/// heap. The sums have the order and so the bits of [VectorRowsProductKernel] on widened rows,
+/// which is the slow twin.
 final class StoredProductKernel {
   /// Outputs at a time.
   static final int TILE = 4;

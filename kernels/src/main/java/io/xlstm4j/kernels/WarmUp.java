@@ -158,21 +158,25 @@ final class WarmUp {
           new WeightMatrix(type, outputs, WIDTH, memory(outputs * WIDTH), scales, scaled ? 64 : 0);
       var stored = new StoredRows();
       var to = new float[outputs * WIDTH];
-      Runnable widening = () -> wide.widen(w, 0, outputs, stored, to, WIDTH);
-      Runnable vectorsOfType = widening;
-      if (StoredProductKernel.takes(w)) {
-        var x = new float[WIDTH];
-        var y = new float[outputs];
-        var sums = new float[RowsProductKernel.SCRATCH];
-        stored.read(w, 0, outputs);
-        vectorsOfType =
-            () -> {
-              inRegisters.multiply(w, stored, outputs, x, y, sums);
-              widening.run();
-            };
-      }
+      var x = new float[WIDTH];
+      var y = new float[outputs];
+      var sums = new float[RowsProductKernel.SCRATCH];
+      boolean multiplies = StoredProductKernel.takes(w);
       contests.put(
-          type, new Contest(vectorsOfType, () -> plain.widen(w, 0, outputs, stored, to, WIDTH)));
+          type,
+          new Contest(
+              () -> {
+                wide.widen(w, 0, outputs, stored, to, WIDTH);
+                if (multiplies) {
+                  inRegisters.multiply(w, stored, outputs, x, y, sums);
+                }
+              },
+              () -> {
+                plain.widen(w, 0, outputs, stored, to, WIDTH);
+                if (multiplies) {
+                  lanes.multiply(1, outputs, WIDTH, to, x, y, sums);
+                }
+              }));
     }
     contests.remove(WeightType.F32); // which is copied as quickly
   }

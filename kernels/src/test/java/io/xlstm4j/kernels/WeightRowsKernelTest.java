@@ -38,6 +38,11 @@ class WeightRowsKernelTest {
     float[] to = new float[ROWS * stride];
     Arrays.fill(to, 7);
     kernel.widen(w, 1, ROWS - 1, new StoredRows(), to, stride);
+    for (int row = 0; row < ROWS - 1; row++) {
+      for (int between = w.columns(); between < stride; between++) {
+        assertThat(to[row * stride + between]).isEqualTo(7);
+      }
+    }
     return to;
   }
 
