@@ -16,7 +16,7 @@ import jdk.incubator.vector.VectorSpecies;
 /// which is the slow twin.
 final class StoredProductKernel {
   /// Outputs at a time.
-  static final int TILE = 4;
+  static final int TILE = VectorRowsProductKernel.TILE;
 
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -66,9 +66,7 @@ final class StoredProductKernel {
       } else {
         bfloat16(stored.shorts, output * columns, columns, x, sums);
       }
-      for (int o = 0; o < TILE; o++) {
-        y[output + o] = MlstmMath.sum(FloatVector.fromArray(LANES, sums, o * WIDTH));
-      }
+      VectorRowsProductKernel.store(sums, 1, y, output, outputs);
     }
   }
 

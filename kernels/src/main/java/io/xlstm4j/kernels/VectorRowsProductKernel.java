@@ -9,7 +9,7 @@ import jdk.incubator.vector.VectorSpecies;
 public final class VectorRowsProductKernel implements RowsProductKernel {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final int WIDTH = LANES.length();
-  private static final int TILE = 4; // outputs, and rows
+  static final int TILE = 4; // outputs, and rows
 
   @Override
   public int stride(int inputs) {
@@ -38,8 +38,9 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
     }
   }
 
-  /// Adds up the vectors of partial sums of a tile.
-  private static void store(float[] sums, int rows, float[] y, int at, int stride) {
+  /// Adds up the vectors of partial sums of a tile. A method of its own, since a sum that a long
+  /// caller does not inline gets its vector on the heap.
+  static void store(float[] sums, int rows, float[] y, int at, int stride) {
     for (int row = 0; row < rows; row++) {
       for (int output = 0; output < TILE; output++) {
         int from = (row * TILE + output) * WIDTH;

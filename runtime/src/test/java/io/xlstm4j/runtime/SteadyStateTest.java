@@ -53,10 +53,10 @@ class SteadyStateTest {
     }
   }
 
-  @ParameterizedTest
-  @MethodSource("names")
-  void a_step_of_one_row_allocates_nothing_on_any_thread(String name) {
-    try (var model = RuntimeModel.open(folder(name, WeightType.F32), 2);
+  @ParameterizedTest(name = "{0}, {1}")
+  @MethodSource("modelsAndTypes")
+  void a_step_of_one_row_allocates_nothing_on_any_thread(String name, WeightType type) {
+    try (var model = RuntimeModel.open(folder(name, type), 2);
         Row row = model.newRow()) {
       int[] ids = {1};
       Row[] rows = {row};
