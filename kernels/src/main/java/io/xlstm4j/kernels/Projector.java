@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 /// pass; this reads weights of any type once, where they lie.
 public final class Projector {
   /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
-  private static final int TASK_WEIGHTS = 1 << 17;
+  private static final int TASK_WEIGHTS = 1 << 19;
 
   private static final int TASKS_PER_THREAD = 4;
 
