@@ -27,10 +27,10 @@ import org.jspecify.annotations.Nullable;
 ///           hand out   compute  remember    (what the hooks do)
 /// ```
 ///
-/// Each input gets an alias whose hook hands out our gradient; the sum of no elements of each
-/// alias, a zero, is added to every output. The outputs' hooks remember their gradients; the zero's
+/// Each input gets an alias whose hook hands out our gradient; the sum of no elements of all
+/// aliases, a zero, is added to every output. The outputs' hooks remember their gradients; the zero's
 /// hook, called when all have come, computes those of the inputs. Memory that the backward pass
-/// reads is tied to the zero too, so it lives exactly as long as the graph does, whatever scopes
+/// reads is a factor of the zero too, so it lives exactly as long as the graph does, whatever scopes
 /// close before. What is kept on the Java side is a few small objects, let go after the backward
 /// pass. One backward pass for each forward pass.
 final class HandWrittenBackward {
@@ -39,6 +39,9 @@ final class HandWrittenBackward {
 
   /// The hooks that a graph may still call; nothing native owns them.
   private static final Set<Call> LIVE = Collections.synchronizedSet(new LinkedHashSet<>());
+
+  private static final long[] NO_ELEMENTS = {0};
+  private static final long[] ONE_APART = {1};
 
   private HandWrittenBackward() {}
 
@@ -126,28 +129,25 @@ final class HandWrittenBackward {
   private static Open open(
       List<Tensor> inputs, List<Tensor> kept, Backward backward, @Nullable Tensor leaf) {
     Call call = new Call(backward, inputs);
-    @Nullable Tensor zero = leaf == null ? null : leaf.sum();
-    @Nullable Tensor none = leaf; // no elements of something that wants a gradient
+    @Nullable Tensor none = leaf; // no elements, but a graph; becomes the product of all
     for (int i = 0; i < inputs.size(); i++) {
       if (inputs.get(i).requires_grad()) {
         Tensor alias = inputs.get(i).view(-1);
         alias.register_hook(call.inputHook(i));
-        none = alias.narrow(0, 0, 0);
-        Tensor held = holding(none, inputs.get(i));
-        zero = zero == null ? held : zero.add(held);
+        Tensor noneOfIt = alias.narrow(0, 0, 0);
+        none = none == null ? noneOfIt : none.mul(noneOfIt);
       }
     }
-    if (zero == null || none == null) {
+    if (none == null) {
       throw new AssertionError("something wants a gradient");
     }
     for (Tensor input : inputs) {
-      if (!input.requires_grad()) {
-        zero = zero.add(holding(none, input));
-      }
+      none = holding(none, input);
     }
     for (Tensor memory : kept) {
-      zero = zero.add(holding(none, memory));
+      none = holding(none, memory);
     }
+    Tensor zero = none.sum();
     zero.register_hook(call.computeHook());
     return new Open(zero, call);
   }
@@ -162,9 +162,9 @@ final class HandWrittenBackward {
     return GradMode.is_enabled();
   }
 
-  /// Zero, by a node of the graph that holds `memory`: a product of no elements saves its factors.
+  /// No elements again, by a node of the graph that holds `memory`: a product saves its factors.
   private static Tensor holding(Tensor none, Tensor memory) {
-    return none.mul(new Tensor(memory.variable_data()).view(-1).narrow(0, 0, 0)).sum();
+    return none.mul(memory.variable_data().as_strided(NO_ELEMENTS, ONE_APART));
   }
 
   /// One forward pass and the hooks of its backward pass.
