@@ -28,11 +28,11 @@ import org.jspecify.annotations.Nullable;
 /// ```
 ///
 /// Each input gets an alias whose hook hands out our gradient; the sum of no elements of all
-/// aliases, a zero, is added to every output. The outputs' hooks remember their gradients; the zero's
-/// hook, called when all have come, computes those of the inputs. Memory that the backward pass
-/// reads is a factor of the zero too, so it lives exactly as long as the graph does, whatever scopes
-/// close before. What is kept on the Java side is a few small objects, let go after the backward
-/// pass. One backward pass for each forward pass.
+/// aliases, a zero, is added to every output. The outputs' hooks remember their gradients; the
+/// zero's hook, called when all have come, computes those of the inputs. Memory that the backward
+/// pass reads is a factor of the zero too, so it lives exactly as long as the graph does, whatever
+/// scopes close before. What is kept on the Java side is a few small objects, let go after the
+/// backward pass. One backward pass for each forward pass.
 final class HandWrittenBackward {
   /// Calls that never saw a backward pass are forgotten from here on.
   private static final int MOST_LIVE = 1 << 16;
