@@ -6,20 +6,17 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
-/// [LinearKernel] on [VectorMatrixProduct]: the right-hand matrix is packed once into panels that
-/// stay in the first cache while all rows go by (Goto and van de Geijn 2008, "Anatomy of
-/// high-performance matrix multiplication").
+/// [LinearKernel] on [PanelProduct]: the right-hand matrix is packed once into panels that stay in
+/// the first cache while some rows go by (Goto and van de Geijn 2008, "Anatomy of high-performance
+/// matrix multiplication").
 public final class VectorLinearKernel implements LinearKernel {
   private static final int LANES = FloatVector.SPECIES_PREFERRED.length();
+  private static final int PANEL = PanelProduct.WIDE; // columns
+  private static final int DEPTH = PanelProduct.DEEP; // inner index of a block
+  private static final int STRIDE = PanelProduct.STRIDE;
 
-  /// Columns of a panel: the widest tile.
-  private static final int PANEL = 4 * LANES;
-
-  /// Inner index of a panel: `DEPTH * PANEL` floats are half of the first cache or less.
-  private static final int DEPTH = 128;
-
-  /// Rows of a task.
-  private static final int ROWS = 64;
+  /// Rows of a task; with a panel they fit the first cache.
+  private static final int ROWS = 32;
 
   /// Outputs and inputs of a task of the weight's gradient.
   private static final int SLICE = 128;
@@ -167,26 +164,23 @@ public final class VectorLinearKernel implements LinearKernel {
   /// What one thread works in.
   private static final class Scratch {
     private final VectorMatrixProduct product = new VectorMatrixProduct();
+    private float[] plain = new float[0];
+    private float[] left = new float[DEPTH * STRIDE];
+    private final float[] right = new float[SLICE * SLICE]; // (panels, DEPTH, PANEL)
     private final float[] tile = new float[Math.max(ROWS * PANEL, SLICE * SLICE)];
-    private float[] left = new float[0];
-    private final float[] right = new float[SLICE * SLICE];
 
     /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
     void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
       int first = panel * PANEL;
       int count = Math.min(PANEL, out - first);
-      fitLeft(count * in);
+      if (plain.length < count * in) {
+        plain = new float[count * in];
+      }
       for (int o = 0; o < count; o++) {
-        SegmentFloats.read(weight.data(), (long) (first + o) * weight.stride(), left, o * in, in);
+        SegmentFloats.read(weight.data(), (long) (first + o) * weight.stride(), plain, o * in, in);
       }
       product.transpose(
-          count, in, new Block(left, 0, in), new Block(packed, panel * in * PANEL, PANEL));
-    }
-
-    private void fitLeft(int floats) {
-      if (left.length < floats) {
-        left = new float[floats];
-      }
+          count, in, new Block(plain, 0, in), new Block(packed, panel * in * PANEL, PANEL));
     }
 
     void product(
@@ -199,33 +193,41 @@ public final class VectorLinearKernel implements LinearKernel {
         @Nullable MemorySegment bias,
         @Nullable Rows plus,
         Rows c) {
-      fitLeft(rows * k);
-      for (int i = 0; i < rows; i++) {
-        SegmentFloats.read(a.data(), (long) (first + i) * a.stride(), left, i * k, k);
+      int blocks = Math.ceilDiv(k, DEPTH);
+      if (left.length < blocks * ROWS * STRIDE) {
+        left = new float[blocks * ROWS * STRIDE];
       }
-      var sum = new Block(tile, 0, PANEL);
+      for (int i = 0; i < rows; i++) {
+        long from = (long) (first + i) * a.stride();
+        for (int block = 0; block < blocks; block++) {
+          int depth = block * DEPTH;
+          int to = (block * ROWS + i) * STRIDE;
+          SegmentFloats.read(a.data(), from + depth, left, to, Math.min(DEPTH, k - depth));
+        }
+      }
       for (int column = 0; column < n; column += PANEL) {
         int count = Math.min(PANEL, n - column);
-        for (int depth = 0; depth < k; depth += DEPTH) {
-          product.multiply(
+        for (int block = 0; block < blocks; block++) {
+          int depth = block * DEPTH;
+          PanelProduct.multiply(
               rows,
-              count,
               Math.min(DEPTH, k - depth),
-              new Block(left, depth, k),
-              new Block(b, column * k + depth * PANEL, PANEL),
-              sum,
+              left,
+              block * ROWS * STRIDE,
+              b,
+              column * k + depth * PANEL,
+              tile,
+              0,
+              PANEL,
               depth > 0);
         }
         if (bias != null) {
           addBias(bias, column, rows, count);
         }
-        for (int i = 0; i < rows; i++) {
-          long to = (long) (first + i) * c.stride() + column;
-          if (plus != null) {
-            add(plus.data(), (long) (first + i) * plus.stride() + column, i * PANEL, count);
-          }
-          SegmentFloats.write(tile, i * PANEL, c.data(), to, count);
+        if (plus != null) {
+          add(plus.data(), (long) first * plus.stride() + column, plus.stride(), rows, count);
         }
+        write(c.data(), (long) first * c.stride() + column, c.stride(), rows, count);
       }
     }
 
@@ -238,14 +240,38 @@ public final class VectorLinearKernel implements LinearKernel {
       }
     }
 
-    private void add(MemorySegment from, long index, int to, int count) {
-      int j = 0;
-      for (; j + LANES <= count; j += LANES) {
-        FloatVector sum = FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to + j);
-        sum.add(SegmentFloats.load(from, index + j)).intoArray(tile, to + j);
+    private void add(MemorySegment from, long index, int stride, int rows, int count) {
+      for (int i = 0; i < rows; i++) {
+        int to = i * PANEL;
+        if (count == PANEL) {
+          FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to)
+              .add(SegmentFloats.load(from, index))
+              .intoArray(tile, to);
+          FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to + LANES)
+              .add(SegmentFloats.load(from, index + LANES))
+              .intoArray(tile, to + LANES);
+        } else {
+          for (int j = 0; j < count; j++) {
+            tile[to + j] += SegmentFloats.get(from, index + j);
+          }
+        }
+        index += stride;
       }
-      for (; j < count; j++) {
-        tile[to + j] += SegmentFloats.get(from, index + j);
+    }
+
+    private void write(MemorySegment to, long index, int stride, int rows, int count) {
+      for (int i = 0; i < rows; i++) {
+        if (count == PANEL) {
+          SegmentFloats.store(
+              FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, i * PANEL), to, index);
+          SegmentFloats.store(
+              FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, i * PANEL + LANES),
+              to,
+              index + LANES);
+        } else {
+          SegmentFloats.copy(tile, i * PANEL, to, index, count);
+        }
+        index += stride;
       }
     }
 
@@ -261,7 +287,6 @@ public final class VectorLinearKernel implements LinearKernel {
         boolean add) {
       int outs = Math.min(SLICE, size.out() - out);
       int ins = Math.min(SLICE, size.in() - in);
-      fitLeft(DEPTH * SLICE);
       float[] sums = new float[dBias == null || in > 0 ? 0 : outs];
       if (add) {
         for (int i = 0; i < outs; i++) {
@@ -275,21 +300,15 @@ public final class VectorLinearKernel implements LinearKernel {
         int depth = Math.min(DEPTH, size.rows() - row);
         for (int i = 0; i < depth; i++) {
           SegmentFloats.read(
-              dy.data(), (long) (row + i) * dy.stride() + out, left, i * SLICE, outs);
+              dy.data(), (long) (row + i) * dy.stride() + out, left, i * STRIDE, outs);
           for (int j = 0; j < sums.length; j++) {
-            sums[j] += left[i * SLICE + j];
+            sums[j] += left[i * STRIDE + j];
           }
         }
         for (int column = 0; column < ins; column += PANEL) {
           pack(x, row, depth, in + column, size.in(), right, column * DEPTH);
-          product.multiplyTransposedLeft(
-              outs,
-              Math.min(PANEL, ins - column),
-              depth,
-              new Block(left, 0, SLICE),
-              new Block(right, column * DEPTH, PANEL),
-              new Block(tile, column, SLICE),
-              add || row > 0);
+          PanelProduct.multiplyTurned(
+              outs, depth, left, 0, right, column * DEPTH, tile, column, SLICE, add || row > 0);
         }
       }
       for (int i = 0; i < outs; i++) {
