@@ -1,9 +1,8 @@
 package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorSpecies;
 
 /// Copies rows of floats between memory, where they may lie apart, and arrays, where each begins a
@@ -11,7 +10,6 @@ import jdk.incubator.vector.VectorSpecies;
 final class MlstmMemory {
   private static final VectorSpecies<Float> LANES = MlstmMath.LANES;
   private static final int WIDTH = LANES.length();
-  static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   private MlstmMemory() {}
 
@@ -25,26 +23,16 @@ final class MlstmMemory {
       float factor,
       float[] to,
       int wide) {
-    int bound = LANES.loopBound(width);
-    VectorMask<Float> tail = LANES.indexInRange(bound, width);
     for (int r = 0; r < rows; r++) {
-      long byteAt = (at + r * stride) * Float.BYTES;
-      int start = r * wide;
-      int x = 0;
-      for (; x < bound; x += WIDTH) {
-        FloatVector.fromMemorySegment(LANES, from, byteAt + (long) x * Float.BYTES, ORDER)
-            .mul(factor)
-            .intoArray(to, start + x);
-      }
-      if (x < width) {
-        FloatVector.fromMemorySegment(LANES, from, byteAt + (long) x * Float.BYTES, ORDER, tail)
-            .mul(factor)
-            .intoArray(to, start + x);
+      SegmentFloats.read(from, at + r * stride, to, r * wide, width);
+      if (width < wide) {
+        Arrays.fill(to, r * wide + width, (r + 1) * wide, 0);
       }
     }
+    scale(to, rows * wide, factor);
   }
 
-  /// Rows of whole vectors, times a factor, to rows of memory.
+  /// Rows of whole vectors, which are multiplied by a factor first, to rows of memory.
   static void store(
       float[] from,
       int wide,
@@ -54,22 +42,18 @@ final class MlstmMemory {
       MemorySegment to,
       long at,
       long stride) {
-    int bound = LANES.loopBound(width);
-    VectorMask<Float> tail = LANES.indexInRange(bound, width);
+    scale(from, rows * wide, factor);
     for (int r = 0; r < rows; r++) {
-      long byteAt = (at + r * stride) * Float.BYTES;
-      int start = r * wide;
-      int x = 0;
-      for (; x < bound; x += WIDTH) {
-        FloatVector.fromArray(LANES, from, start + x)
-            .mul(factor)
-            .intoMemorySegment(to, byteAt + (long) x * Float.BYTES, ORDER);
-      }
-      if (x < width) {
-        FloatVector.fromArray(LANES, from, start + x)
-            .mul(factor)
-            .intoMemorySegment(to, byteAt + (long) x * Float.BYTES, ORDER, tail);
-      }
+      SegmentFloats.write(from, r * wide, to, at + r * stride, width);
+    }
+  }
+
+  private static void scale(float[] data, int count, float factor) {
+    if (factor == 1) {
+      return;
+    }
+    for (int i = 0; i < count; i += WIDTH) {
+      FloatVector.fromArray(LANES, data, i).mul(factor).intoArray(data, i);
     }
   }
 }

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import static io.xlstm4j.kernels.SegmentFloats.load;
-import static io.xlstm4j.kernels.SegmentFloats.store;
+import static io.xlstm4j.kernels.NativeFloats.load;
+import static io.xlstm4j.kernels.NativeFloats.store;
 
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.DoubleVector;

@@ -5,7 +5,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
@@ -179,27 +178,43 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static void fourByFour(
       HeadwiseShape shape, Rows x, float[] weights, Rows y, int from, int to) {
     int channels = shape.heads() * 4;
-    int bound = LANES.loopBound(channels);
-    VectorMask<Float> tail = LANES.indexInRange(bound, channels);
-    for (int p = from;
-        p < to;
-        p++) { // position after position: memory is read and written in order
-      long source = (long) p * x.stride() * Float.BYTES;
-      long target = (long) p * y.stride() * Float.BYTES;
-      for (int at = 0; at < bound; at += WIDTH) {
-        long offset = (long) at * Float.BYTES;
-        var in = FloatVector.fromMemorySegment(LANES, x.data(), source + offset, MlstmMemory.ORDER);
-        fourByFour(in, weights, at, wide(shape))
-            .intoMemorySegment(y.data(), target + offset, MlstmMemory.ORDER);
+    int wide = wide(shape);
+    for (int p = from; p < to; p += ROWS) {
+      int rows = Math.min(ROWS, to - p);
+      int at = 0;
+      for (; at + WIDTH <= channels; at += WIDTH) {
+        fourByFour(x, p, weights, at, wide, rows, y);
       }
-      if (bound < channels) {
-        long offset = (long) bound * Float.BYTES;
-        var in =
-            FloatVector.fromMemorySegment(
-                LANES, x.data(), source + offset, MlstmMemory.ORDER, tail);
-        fourByFour(in, weights, bound, wide(shape))
-            .intoMemorySegment(y.data(), target + offset, MlstmMemory.ORDER, tail);
+      for (int row = p; row < p + rows && at < channels; row++) {
+        var last = SegmentFloats.load(x.data(), (long) row * x.stride() + at, channels - at);
+        SegmentFloats.store(
+            fourByFour(last, weights, at, wide),
+            y.data(),
+            (long) row * y.stride() + at,
+            channels - at);
       }
+    }
+  }
+
+  /// One vector of channels of some rows.
+  private static void fourByFour(
+      Rows x, int row, float[] weights, int at, int wide, int rows, Rows y) {
+    var w0 = FloatVector.fromArray(LANES, weights, at);
+    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+    MemorySegment from = x.data();
+    MemorySegment to = y.data();
+    long source = (long) row * x.stride() + at;
+    long target = (long) row * y.stride() + at;
+    for (int i = 0; i < rows; i++) {
+      var in = NativeFloats.load(from, source);
+      var out = in.rearrange(FIRST).mul(w0);
+      out = in.rearrange(SECOND).fma(w1, out);
+      out = in.rearrange(THIRD).fma(w2, out);
+      NativeFloats.store(in.rearrange(FOURTH).fma(w3, out), to, target);
+      source += x.stride();
+      target += y.stride();
     }
   }
 
@@ -223,70 +238,92 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     int channels = shape.heads() * 4;
     int wide = wide(shape);
     for (int p = from; p < to; p += ROWS) {
-      int end = Math.min(to, p + ROWS);
-      for (int at = 0; at < channels; at += WIDTH) {
-        fourByFourBack(
-            x, weights, dy, dx, add, dw, p, end, at, wide, LANES.indexInRange(at, channels));
+      int rows = Math.min(ROWS, to - p);
+      int at = 0;
+      for (; at + WIDTH <= channels; at += WIDTH) {
+        fourByFourToWeight(x, dy, p, at, wide, rows, dw);
+        fourByFourToInput(dy, weights, p, at, wide, rows, dx, add);
+      }
+      for (int row = p; row < p + rows && at < channels; row++) {
+        fourByFourBackTail(x, weights, dy, dx, add, dw, row, at, wide, channels - at);
       }
     }
   }
 
-  private static void fourByFourBack(
+  private static void fourByFourToWeight(
+      Rows x, Rows dy, int row, int at, int wide, int rows, float[] dw) {
+    var s0 = FloatVector.fromArray(LANES, dw, at);
+    var s1 = FloatVector.fromArray(LANES, dw, at + wide);
+    var s2 = FloatVector.fromArray(LANES, dw, at + 2 * wide);
+    var s3 = FloatVector.fromArray(LANES, dw, at + 3 * wide);
+    MemorySegment ins = x.data();
+    MemorySegment outs = dy.data();
+    long xAt = (long) row * x.stride() + at;
+    long dyAt = (long) row * dy.stride() + at;
+    for (int i = 0; i < rows; i++) {
+      var in = NativeFloats.load(ins, xAt);
+      var dOut = NativeFloats.load(outs, dyAt);
+      s0 = in.rearrange(FIRST).fma(dOut, s0);
+      s1 = in.rearrange(SECOND).fma(dOut, s1);
+      s2 = in.rearrange(THIRD).fma(dOut, s2);
+      s3 = in.rearrange(FOURTH).fma(dOut, s3);
+      xAt += x.stride();
+      dyAt += dy.stride();
+    }
+    s0.intoArray(dw, at);
+    s1.intoArray(dw, at + wide);
+    s2.intoArray(dw, at + 2 * wide);
+    s3.intoArray(dw, at + 3 * wide);
+  }
+
+  private static void fourByFourToInput(
+      Rows dy, float[] weights, int row, int at, int wide, int rows, Rows dx, boolean add) {
+    var w0 = FloatVector.fromArray(LANES, weights, at);
+    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+    MemorySegment outs = dy.data();
+    MemorySegment ins = dx.data();
+    long dyAt = (long) row * dy.stride() + at;
+    long dxAt = (long) row * dx.stride() + at;
+    for (int i = 0; i < rows; i++) {
+      var dOut = NativeFloats.load(outs, dyAt);
+      var dIn = dOut.rearrange(FIRST).mul(w0);
+      dIn = dOut.rearrange(SECOND).fma(w1, dIn);
+      dIn = dOut.rearrange(THIRD).fma(w2, dIn);
+      dIn = dOut.rearrange(FOURTH).fma(w3, dIn);
+      NativeFloats.store(add ? dIn.add(NativeFloats.load(ins, dxAt)) : dIn, ins, dxAt);
+      dyAt += dy.stride();
+      dxAt += dx.stride();
+    }
+  }
+
+  /// The last, shorter vector of one row.
+  private static void fourByFourBackTail(
       Rows x,
       float[] weights,
       Rows dy,
       Rows dx,
       boolean add,
       float[] dw,
-      int from,
-      int to,
+      int row,
       int at,
       int wide,
-      VectorMask<Float> mask) {
-    var w0 = FloatVector.fromArray(LANES, weights, at);
-    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
-    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
-    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
-    var s0 = FloatVector.fromArray(LANES, dw, at);
-    var s1 = FloatVector.fromArray(LANES, dw, at + wide);
-    var s2 = FloatVector.fromArray(LANES, dw, at + 2 * wide);
-    var s3 = FloatVector.fromArray(LANES, dw, at + 3 * wide);
-    boolean whole = mask.allTrue();
-    int count = mask.trueCount();
-    for (int p = from; p < to; p++) {
-      long xAt = ((long) p * x.stride() + at) * Float.BYTES;
-      long dyAt = ((long) p * dy.stride() + at) * Float.BYTES;
-      long dxAt = ((long) p * dx.stride() + at) * Float.BYTES;
-      FloatVector in;
-      FloatVector dOut;
-      if (whole) {
-        in = FloatVector.fromMemorySegment(LANES, x.data(), xAt, MlstmMemory.ORDER);
-        dOut = FloatVector.fromMemorySegment(LANES, dy.data(), dyAt, MlstmMemory.ORDER);
-      } else {
-        in = FloatVector.fromMemorySegment(LANES, x.data(), xAt, MlstmMemory.ORDER, mask);
-        dOut = FloatVector.fromMemorySegment(LANES, dy.data(), dyAt, MlstmMemory.ORDER, mask);
-      }
-      s0 = in.rearrange(FIRST).fma(dOut, s0);
-      s1 = in.rearrange(SECOND).fma(dOut, s1);
-      s2 = in.rearrange(THIRD).fma(dOut, s2);
-      s3 = in.rearrange(FOURTH).fma(dOut, s3);
-      var dIn = dOut.rearrange(FIRST).mul(w0);
-      dIn = dOut.rearrange(SECOND).fma(w1, dIn);
-      dIn = dOut.rearrange(THIRD).fma(w2, dIn);
-      dIn = dOut.rearrange(FOURTH).fma(w3, dIn);
-      if (add) {
-        dIn = dIn.add(SegmentFloats.load(dx.data(), dxAt / Float.BYTES, whole ? WIDTH : count));
-      }
-      if (whole) {
-        dIn.intoMemorySegment(dx.data(), dxAt, MlstmMemory.ORDER);
-      } else {
-        dIn.intoMemorySegment(dx.data(), dxAt, MlstmMemory.ORDER, mask);
-      }
-    }
-    s0.intoArray(dw, at);
-    s1.intoArray(dw, at + wide);
-    s2.intoArray(dw, at + 2 * wide);
-    s3.intoArray(dw, at + 3 * wide);
+      int count) {
+    var in = SegmentFloats.load(x.data(), (long) row * x.stride() + at, count);
+    var dOut = SegmentFloats.load(dy.data(), (long) row * dy.stride() + at, count);
+    addTo(dw, at, in.rearrange(FIRST), dOut);
+    addTo(dw, at + wide, in.rearrange(SECOND), dOut);
+    addTo(dw, at + 2 * wide, in.rearrange(THIRD), dOut);
+    addTo(dw, at + 3 * wide, in.rearrange(FOURTH), dOut);
+    long to = (long) row * dx.stride() + at;
+    var dIn = fourByFour(dOut, weights, at, wide);
+    SegmentFloats.store(
+        add ? dIn.add(SegmentFloats.load(dx.data(), to, count)) : dIn, dx.data(), to, count);
+  }
+
+  private static void addTo(float[] sum, int at, FloatVector a, FloatVector b) {
+    a.fma(b, FloatVector.fromArray(LANES, sum, at)).intoArray(sum, at);
   }
 
   // ---- other blocks ----------------------------------------------------------------------------

@@ -167,7 +167,9 @@ public final class VectorLinearKernel implements LinearKernel {
     private float[] plain = new float[0];
     private float[] left = new float[DEPTH * STRIDE];
     private final float[] right = new float[SLICE * SLICE]; // (panels, DEPTH, PANEL)
-    private final float[] tile = new float[Math.max(ROWS * PANEL, SLICE * SLICE)];
+    private final float[] tile = new float[SLICE * SLICE]; // of the weight's gradient
+    private float[] result = new float[0]; // (ROWS, whole panels)
+    private float[] other = new float[0]; // a row to add to it
 
     /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
     void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
@@ -197,6 +199,13 @@ public final class VectorLinearKernel implements LinearKernel {
       if (left.length < blocks * ROWS * STRIDE) {
         left = new float[blocks * ROWS * STRIDE];
       }
+      int wide = Math.ceilDiv(n, PANEL) * PANEL;
+      if (other.length < wide) {
+        other = new float[wide];
+      }
+      if (result.length < ROWS * wide) {
+        result = new float[ROWS * wide];
+      }
       for (int i = 0; i < rows; i++) {
         long from = (long) (first + i) * a.stride();
         for (int block = 0; block < blocks; block++) {
@@ -206,7 +215,6 @@ public final class VectorLinearKernel implements LinearKernel {
         }
       }
       for (int column = 0; column < n; column += PANEL) {
-        int count = Math.min(PANEL, n - column);
         for (int block = 0; block < blocks; block++) {
           int depth = block * DEPTH;
           PanelProduct.multiply(
@@ -216,62 +224,32 @@ public final class VectorLinearKernel implements LinearKernel {
               block * ROWS * STRIDE,
               b,
               column * k + depth * PANEL,
-              tile,
-              0,
-              PANEL,
+              result,
+              column,
+              wide,
               depth > 0);
         }
+      }
+      for (int i = 0; i < rows; i++) {
+        int at = i * wide;
         if (bias != null) {
-          addBias(bias, column, rows, count);
+          SegmentFloats.read(bias, 0, other, 0, n);
+          addToResult(at, n);
         }
         if (plus != null) {
-          add(plus.data(), (long) first * plus.stride() + column, plus.stride(), rows, count);
+          SegmentFloats.read(plus.data(), (long) (first + i) * plus.stride(), other, 0, n);
+          addToResult(at, n);
         }
-        write(c.data(), (long) first * c.stride() + column, c.stride(), rows, count);
+        SegmentFloats.write(result, at, c.data(), (long) (first + i) * c.stride(), n);
       }
     }
 
-    private void addBias(MemorySegment bias, int column, int rows, int count) {
-      for (int j = 0; j < count; j++) {
-        float b = SegmentFloats.get(bias, column + j);
-        for (int i = 0; i < rows; i++) {
-          tile[i * PANEL + j] += b;
-        }
-      }
-    }
-
-    private void add(MemorySegment from, long index, int stride, int rows, int count) {
-      for (int i = 0; i < rows; i++) {
-        int to = i * PANEL;
-        if (count == PANEL) {
-          FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to)
-              .add(SegmentFloats.load(from, index))
-              .intoArray(tile, to);
-          FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, to + LANES)
-              .add(SegmentFloats.load(from, index + LANES))
-              .intoArray(tile, to + LANES);
-        } else {
-          for (int j = 0; j < count; j++) {
-            tile[to + j] += SegmentFloats.get(from, index + j);
-          }
-        }
-        index += stride;
-      }
-    }
-
-    private void write(MemorySegment to, long index, int stride, int rows, int count) {
-      for (int i = 0; i < rows; i++) {
-        if (count == PANEL) {
-          SegmentFloats.store(
-              FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, i * PANEL), to, index);
-          SegmentFloats.store(
-              FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, tile, i * PANEL + LANES),
-              to,
-              index + LANES);
-        } else {
-          SegmentFloats.copy(tile, i * PANEL, to, index, count);
-        }
-        index += stride;
+    /// Adds `other` to a row of the result.
+    private void addToResult(int at, int count) {
+      for (int j = 0; j < count; j += LANES) {
+        FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, result, at + j)
+            .add(FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, other, j))
+            .intoArray(result, at + j);
       }
     }
 

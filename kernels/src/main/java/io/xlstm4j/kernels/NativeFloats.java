@@ -1,0 +1,54 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/// Vectors of floats in native memory, for the loops of training over memory whose size was checked
+/// before.
+///
+/// Java's own way to a segment knows neither where the memory lies nor that it stays open, and
+/// checks both for every vector as soon as the process has used vectors on a heap segment anywhere:
+/// reinterpreting a float vector as integers does that until it is compiled, so every process does.
+/// Here all memory is one segment, a constant, of which nothing needs to be checked. Where native
+/// access is not enabled, [SegmentFloats] is used instead.
+final class NativeFloats {
+  private static final boolean DIRECT = NativeFloats.class.getModule().isNativeAccessEnabled();
+  private static final MemorySegment ALL =
+      DIRECT ? MemorySegment.NULL.reinterpret(Long.MAX_VALUE) : MemorySegment.NULL;
+  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+
+  private NativeFloats() {}
+
+  /// The vector from float `index` on.
+  static FloatVector load(MemorySegment from, long index) {
+    if (DIRECT && from.isNative()) {
+      return FloatVector.fromMemorySegment(LANES, ALL, from.address() + index * Float.BYTES, ORDER);
+    }
+    return SegmentFloats.load(from, index);
+  }
+
+  static void store(FloatVector value, MemorySegment to, long index) {
+    if (DIRECT && to.isNative()) {
+      value.intoMemorySegment(ALL, to.address() + index * Float.BYTES, ORDER);
+    } else {
+      SegmentFloats.store(value, to, index);
+    }
+  }
+
+  /// As [SegmentFloats#load(MemorySegment, long, int)].
+  static FloatVector load(MemorySegment from, long index, int count) {
+    return count >= LANES.length() ? load(from, index) : SegmentFloats.load(from, index, count);
+  }
+
+  /// Stores the first `count` lanes.
+  static void store(FloatVector value, MemorySegment to, long index, int count) {
+    if (count >= LANES.length()) {
+      store(value, to, index);
+    } else {
+      SegmentFloats.store(value, to, index, count);
+    }
+  }
+}
