@@ -5,6 +5,7 @@ import static io.xlstm4j.kernels.VectorMath.at;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
@@ -23,6 +24,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
   /// Floats of an array.
   private static final int PIECE = 1024;
 
+  private final ConcurrentLinkedQueue<Scratch> scratches = new ConcurrentLinkedQueue<>();
+
   @Override
   public void forward(
       Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers) {
@@ -32,7 +35,9 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     var channels = new Channels(size, inputs);
     workers.run(
         Math.ceilDiv(size.rows(), ROWS),
-        number -> new Task(size, inputs, channels).forward(number, out, statistics));
+        number ->
+            with(scratch ->
+                new Task(size, inputs, channels, scratch).forward(number, out, statistics)));
   }
 
   @Override
@@ -53,15 +58,58 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
     workers.run(
         sums.length,
-        number -> {
-          sums[number] = new Channels(size);
-          new Task(size, inputs, channels)
-              .backward(number, statistics, dOut, gradients, out, sums[number]);
-        });
+        number ->
+            with(scratch -> {
+              sums[number] = new Channels(size);
+              new Task(size, inputs, channels, scratch)
+                  .backward(number, statistics, dOut, gradients, out, sums[number]);
+            }));
     for (int number = 1; number < sums.length; number++) {
       sums[0].add(sums[number]);
     }
     sums[0].write(size, gradients);
+  }
+
+  private interface Use {
+    void on(Scratch scratch);
+  }
+
+  private void with(Use use) {
+    @Nullable Scratch free = scratches.poll();
+    Scratch scratch = free == null ? new Scratch() : free;
+    use.on(scratch);
+    scratches.add(scratch);
+  }
+
+  /// What one thread works in: numbers of a piece.
+  private static final class Scratch {
+    private float[] x = {};
+    private float[] z = {};
+    private float[] xc = {};
+    private float[] d = {};
+    private float[] swish = {};
+    private float[] slope = {};
+    private float[] y = {};
+    private float[] dx = {};
+    private float[] statistics = {};
+    private int headDim;
+
+    /// Zeros all of them where the shape is a new one: padding is zero, and stays so.
+    void fit(int floats, int groups, int headDim) {
+      if (x.length == floats && statistics.length == groups * 2 && this.headDim == headDim) {
+        return;
+      }
+      this.headDim = headDim;
+      x = new float[floats];
+      z = new float[floats];
+      xc = new float[floats];
+      d = new float[floats];
+      swish = new float[floats];
+      slope = new float[floats];
+      y = new float[floats];
+      dx = new float[floats];
+      statistics = new float[groups * 2];
+    }
   }
 
   /// A head's units in whole vectors.
@@ -157,7 +205,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     private int floats; // of the piece
     private Channels sums;
 
-    Task(Size size, Inputs inputs, Channels channels) {
+    Task(Size size, Inputs inputs, Channels channels, Scratch scratch) {
       this.size = size;
       this.inputs = inputs;
       scale = channels.scale;
@@ -165,15 +213,16 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       padded = padded(size);
       wide = size.heads() * padded;
       most = Math.clamp(PIECE / wide, 1, Math.min(ROWS, size.rows()));
-      x = new float[most * wide];
-      z = new float[inputs.gate() == null ? 0 : most * wide];
-      xc = new float[z.length];
-      d = new float[most * wide];
-      swish = new float[most * wide];
-      slope = new float[z.length];
-      y = new float[most * wide];
-      dx = new float[most * wide];
-      statistics = new float[most * size.heads() * 2];
+      scratch.fit(most * wide, most * size.heads(), size.headDim());
+      x = scratch.x;
+      z = scratch.z;
+      xc = scratch.xc;
+      d = scratch.d;
+      swish = scratch.swish;
+      slope = scratch.slope;
+      y = scratch.y;
+      dx = scratch.dx;
+      statistics = scratch.statistics;
       sums = channels;
     }
 
