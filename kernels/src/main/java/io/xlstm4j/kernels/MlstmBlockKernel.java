@@ -12,10 +12,25 @@ import org.jspecify.annotations.Nullable;
 public final class MlstmBlockKernel {
   private static final int ROWS = 1; // of a group
 
+  /// Bytes that the groups' own gradients of the large weights may take.
+  private static final long MOST_SUMS = 64L << 20;
+
   private final Kernels kernels;
+  private final long mostSums;
 
   MlstmBlockKernel(Kernels kernels) {
+    this(kernels, MOST_SUMS);
+  }
+
+  /// @param mostSums bytes that the groups' own gradients of the large weights may take; beyond,
+  ///   they are products over all rows afterwards, which read them from further away
+  MlstmBlockKernel(Kernels kernels, long mostSums) {
     this.kernels = kernels;
+    this.mostSums = mostSums;
+  }
+
+  private boolean sumsByGroup(Size size) {
+    return 3L * size.inner * size.dim * Float.BYTES * size.cut().groups() <= mostSums;
   }
 
   /// @param batch B
@@ -416,44 +431,61 @@ public final class MlstmBlockKernel {
     }
   }
 
-  /// What the rows hand to the products that run over all of them at once.
-  private record Shared(
+  /// What the gradients of the large weights are products of: of a group, or of all rows.
+  private record Factors(
       MemorySegment branch, // (R, D), gradient of the branch where there is dropout
       MemorySegment y, // (R, I)
       MemorySegment normed, // (R, D)
       MemorySegment dMemory, // (R, I)
-      MemorySegment dOutputGate, // (R, I)
-      MemorySegment sums) { // (groups, small weights)
-    static Shared in(Workspace from, Size size, boolean drops) {
+      MemorySegment dOutputGate) { // (R, I)
+    static Factors in(Workspace from, Size size, boolean drops) {
       long rows = size.rows();
-      return new Shared(
+      return new Factors(
           from.floats(drops ? rows * size.dim : 0),
           from.floats(rows * size.inner),
           from.floats(rows * size.dim),
           from.floats(rows * size.inner),
-          from.floats(rows * size.inner),
-          from.bytes(size.cut().groups() * smallBytes(size)));
+          from.floats(rows * size.inner));
     }
 
-    Shared of(BatchRows.Group group) {
-      return new Shared(
+    static long bytes(Size size, boolean drops) {
+      Workspace counting = Workspace.counting();
+      in(counting, size, drops);
+      return counting.size();
+    }
+
+    Factors of(BatchRows.Group group) {
+      return new Factors(
           group.of(branch),
           group.of(y),
           group.of(normed),
           group.of(dMemory),
-          group.of(dOutputGate),
-          sums);
+          group.of(dOutputGate));
+    }
+
+    /// @param dOut gradient of the block's output, the branch's too where there is no dropout
+    void multiply(Kernels kernels, Size size, MemorySegment dOut, Weights to) {
+      Workers workers = kernels.workers();
+      LinearKernel linear = kernels.linear();
+      var ys = new Rows(y, size.inner);
+      var branches = new Rows(branch.byteSize() > 0 ? branch : dOut, size.dim);
+      var xs = new Rows(normed, size.dim);
+      var memories = new Rows(dMemory, size.inner);
+      var outputGates = new Rows(dOutputGate, size.inner);
+      linear.backwardWeight(size.down(), ys, branches, to.down, null, workers);
+      linear.backwardWeight(size.up(), xs, memories, to.upMemory(), null, workers);
+      linear.backwardWeight(size.up(), xs, outputGates, to.upGate(), null, workers);
     }
   }
 
-  /// Gradients of the weights that each group sums for itself. The gates' are joined in `igate` and
-  /// `igateBias`.
-  private static Weights small(Workspace from, Size size) {
+  /// Gradients of weights that each group sums for itself; those of the large ones too, or nothing.
+  /// The gates' are joined in `igate` and `igateBias`.
+  private static Weights sums(Workspace from, Size size, boolean large) {
     int inner = size.inner;
     long block = (long) inner * size.blockSize;
     return new Weights(
         from.floats(size.dim),
-        MemorySegment.NULL,
+        from.floats(large ? 2L * inner * size.dim : 0),
         from.floats((long) inner * size.taps),
         from.floats(inner),
         from.floats(block),
@@ -465,12 +497,12 @@ public final class MlstmBlockKernel {
         MemorySegment.NULL,
         from.floats(inner),
         from.floats(inner),
-        MemorySegment.NULL);
+        from.floats(large ? (long) inner * size.dim : 0));
   }
 
-  private static long smallBytes(Size size) {
+  private long sumsBytes(Size size) {
     Workspace counting = Workspace.counting();
-    small(counting, size);
+    sums(counting, size, sumsByGroup(size));
     return counting.size();
   }
 
@@ -502,19 +534,28 @@ public final class MlstmBlockKernel {
     }
   }
 
-  private static long sharedBytes(Size size, boolean drops) {
-    Workspace counting = Workspace.counting();
-    Shared.in(counting, size, drops);
-    return counting.size();
+  /// Bytes of the memory that all groups use, and of what each works in.
+  private record BackwardBytes(long gates, long sums, long factors, long group) {
+    long all(int atOnce) {
+      return gates + sums + factors + group * atOnce;
+    }
+  }
+
+  private BackwardBytes backwardBytes(Size size, boolean drops) {
+    boolean byGroup = sumsByGroup(size);
+    long own = byGroup ? Factors.bytes(size.of(size.cut().most()), drops) : 0;
+    return new BackwardBytes(
+        Gates.bytes(size),
+        size.cut().groups() * sumsBytes(size),
+        byGroup ? 0 : Factors.bytes(size, drops),
+        Returning.bytes(size) + own);
   }
 
   /// Bytes that [#backward] works in.
   ///
   /// @param drops whether the branch was dropped out
   public long backwardScratchBytes(Size size, boolean drops) {
-    return Gates.bytes(size)
-        + sharedBytes(size, drops)
-        + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
+    return backwardBytes(size, drops).all(size.cut().atOnce(kernels.workers()));
   }
 
   /// @param inputs as given to [#forward]
@@ -540,7 +581,8 @@ public final class MlstmBlockKernel {
     LinearKernel linear = kernels.linear();
     int inner = size.inner;
     boolean drops = inputs.dropout != null;
-    long gateBytes = Gates.bytes(size);
+    boolean byGroup = sumsByGroup(size);
+    BackwardBytes bytes = backwardBytes(size, drops);
     Gates gates = Gates.joined(scratch, size, weights);
     var ready =
         new Ready(
@@ -549,17 +591,21 @@ public final class MlstmBlockKernel {
             linear.forBackward(3 * inner, 2 * size.heads, gates.weight, workers),
             linear.forBackward(inner, size.dim, weights.down, workers));
     Saved all = saved(Workspace.of(saved), size);
-    long sharedBytes = sharedBytes(size, drops);
-    Shared shared = Shared.in(Workspace.of(scratch.asSlice(gateBytes, sharedBytes)), size, drops);
-    long smallBytes = smallBytes(size);
+    MemorySegment sums = scratch.asSlice(bytes.gates, bytes.sums);
+    MemorySegment behind = scratch.asSlice(bytes.gates + bytes.sums);
+    @Nullable Factors factors = byGroup ? null : Factors.in(Workspace.of(behind), size, drops);
+    long sumsBytes = sumsBytes(size);
     size.cut()
         .run(
             kernels,
-            scratch.asSlice(gateBytes + sharedBytes),
-            Returning.bytes(size),
+            behind.asSlice(bytes.factors),
+            bytes.group,
             (group, own, memory) -> {
               Size part = size.of(group.count());
-              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              Workspace work = Workspace.of(memory);
+              Factors mine = factors == null ? Factors.in(work, part, drops) : factors.of(group);
+              MemorySegment to = sums.asSlice(group.number() * sumsBytes, sumsBytes);
+              Weights dMine = sums(Workspace.of(to), size, byGroup);
               backward(
                   own,
                   part,
@@ -567,34 +613,32 @@ public final class MlstmBlockKernel {
                   ready,
                   inputs.of(group),
                   all.of(group),
-                  shared.of(group),
-                  Returning.in(Workspace.of(memory), part),
+                  mine,
+                  Returning.in(work, part),
                   group.of(dOut),
                   dLast == null ? null : dLast.of(group),
                   group.of(dx),
-                  small(Workspace.of(sums), size),
+                  dMine,
                   dInitial.of(group));
+              if (byGroup) {
+                mine.multiply(own, part, group.of(dOut), dMine);
+              }
             });
-    var normed = new Rows(shared.normed, size.dim);
-    var branch = new Rows(drops ? shared.branch : dOut, size.dim);
-    var y = new Rows(shared.y, inner);
-    linear.backwardWeight(size.down(), y, branch, dWeights.down, null, workers);
-    var dMemory = new Rows(shared.dMemory, inner);
-    linear.backwardWeight(size.up(), normed, dMemory, dWeights.upMemory(), null, workers);
-    var dOutputGate = new Rows(shared.dOutputGate, inner);
-    linear.backwardWeight(size.up(), normed, dOutputGate, dWeights.upGate(), null, workers);
-    writeSums(size, shared.sums, dWeights);
+    if (factors != null) {
+      factors.multiply(kernels, size, dOut, dWeights);
+    }
+    writeSums(size, sums, dWeights);
   }
 
   /// Adds the groups' parts up in their order.
   private void writeSums(Size size, MemorySegment sums, Weights to) {
-    long bytes = smallBytes(size);
+    long bytes = sumsBytes(size);
     MemorySegment first = sums.asSlice(0, bytes);
     for (int group = 1; group < size.cut().groups(); group++) {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
       kernels.elementwise().add(first, other, first, kernels.workers());
     }
-    Weights from = small(Workspace.of(first), size);
+    Weights from = sums(Workspace.of(first), size, sumsByGroup(size));
     to.norm.copyFrom(from.norm);
     to.conv.copyFrom(from.conv);
     to.convBias.copyFrom(from.convBias);
@@ -609,6 +653,10 @@ public final class MlstmBlockKernel {
     to.fgateBias.copyFrom(from.igateBias.asSlice(gateBias));
     to.outnorm.copyFrom(from.outnorm);
     to.skip.copyFrom(from.skip);
+    if (sumsByGroup(size)) {
+      to.up.copyFrom(from.up);
+      to.down.copyFrom(from.down);
+    }
   }
 
   private static void backward(
@@ -618,7 +666,7 @@ public final class MlstmBlockKernel {
       Ready ready,
       Inputs inputs,
       Saved s,
-      Shared shared,
+      Factors factors,
       Returning d,
       MemorySegment dOut,
       @Nullable StateGradient dLast,
@@ -630,7 +678,7 @@ public final class MlstmBlockKernel {
     int inner = size.inner;
     MemorySegment dBranch = dOut;
     if (inputs.dropout != null) {
-      dBranch = shared.branch;
+      dBranch = factors.branch;
       kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, workers);
     }
     var branch = new Rows(dBranch, size.dim);
@@ -645,9 +693,9 @@ public final class MlstmBlockKernel {
             new HeadNormKernel.Gradients(
                 d.dH,
                 dWeights.outnorm,
-                new HeadNormKernel.Gate(dWeights.skip, d.dConvolved, shared.dOutputGate),
+                new HeadNormKernel.Gate(dWeights.skip, d.dConvolved, factors.dOutputGate),
                 null),
-            shared.y,
+            factors.y,
             workers);
 
     qkv(kernels, size, weights, s, d.qkv);
@@ -689,13 +737,13 @@ public final class MlstmBlockKernel {
             d.dConvolved,
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                shared.dMemory, dWeights.conv, dWeights.convBias, dInitial.conv),
+                factors.dMemory, dWeights.conv, dWeights.convBias, dInitial.conv),
             workers);
     var memory = new Rows(s.memory, inner);
-    var dMemory = new Rows(shared.dMemory, inner);
+    var dMemory = new Rows(factors.dMemory, inner);
     headwise.backward(shape, memory, weights.v, part(size, d.dQkv, 2), dMemory, true, dWeights.v);
 
-    var dOutputGate = new Rows(shared.dOutputGate, inner);
+    var dOutputGate = new Rows(factors.dOutputGate, inner);
     var dNormed = new Rows(d.dNormed, size.dim);
     linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, workers);
     linear.backwardInput(size.up(), dOutputGate, ready.upGate, dNormed, dNormed, workers);
@@ -707,7 +755,7 @@ public final class MlstmBlockKernel {
             s.normStatistics,
             d.dNormed,
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
-            shared.normed,
+            factors.normed,
             workers);
   }
 }
