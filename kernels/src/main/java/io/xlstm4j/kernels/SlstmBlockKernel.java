@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /// memory is float32, contiguous.
 public final class SlstmBlockKernel {
   /// Rows of a group: the recurrent product is shared by so many.
-  private static final int ROWS = 4;
+  private static final int ROWS = 2;
 
   private final Kernels kernels;
 
