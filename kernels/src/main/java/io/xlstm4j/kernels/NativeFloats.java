@@ -1,6 +1,7 @@
 package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
@@ -31,10 +32,14 @@ final class NativeFloats {
   }
 
   static void store(FloatVector value, MemorySegment to, long index) {
-    if (DIRECT && to.isNative()) {
-      value.intoMemorySegment(ALL, to.address() + index * Float.BYTES, ORDER);
-    } else {
+    if (!DIRECT || !to.isNative()) {
       SegmentFloats.store(value, to, index);
+      return;
+    }
+    try {
+      value.intoMemorySegment(ALL, to.address() + index * Float.BYTES, ORDER);
+    } finally {
+      Reference.reachabilityFence(to);
     }
   }
 

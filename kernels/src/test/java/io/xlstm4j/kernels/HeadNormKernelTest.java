@@ -50,6 +50,16 @@ class HeadNormKernelTest {
     }
   }
 
+  /// Both are padded to the same sizes, and share what they work in.
+  @Test
+  void heads_after_wider_heads_see_nothing_of_them() {
+    for (boolean gated : new boolean[] {false, true}) {
+      new Case(new Size(5, 3, 16), gated).run(VECTOR, 1);
+      var narrow = new Case(new Size(5, 3, 11), gated);
+      assertSame(narrow.run(VECTOR, 1), narrow.run(SCALAR, 1), AGAINST_SCALAR);
+    }
+  }
+
   @ParameterizedTest
   @MethodSource("kernels")
   void outputs_and_gradients_are_those_of_the_equation_and_central_differences(
