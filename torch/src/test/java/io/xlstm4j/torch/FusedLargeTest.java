@@ -15,16 +15,19 @@ import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /// The Large family on its block kernel and the capped head against libtorch operations: outputs,
-/// states, loss and every gradient.
+/// states, loss and every gradient. Stacks are compared with float64, since libtorch's float32 sums
+/// in an order that depends on the processor.
 class FusedLargeTest {
-  /// Float32 sums in another order, and other approximations of exp and tanh.
-  private static final double TOLERANCE = 1e-4;
+  /// What float32 leaves after two blocks and up to 260 positions: of the largest differences from
+  /// float64, ours is 1.02e-4 and that of libtorch in float32 7.5e-5.
+  private static final double TOLERANCE = 2e-4;
 
   private static LargeModelConfig config(int dim, int heads, WeightMode mode) {
     return LargeModelConfig.of(37, dim, 2, heads).withWeightMode(mode);
@@ -39,11 +42,11 @@ class FusedLargeTest {
     "3, 9, 32, 2, SINGLE, lengths",
     "3, 9, 32, 2, FUSED, starts",
   })
-  void a_stack_gives_what_libtorch_gives(
+  void a_stack_gives_what_libtorch_gives_in_float64(
       int batch, int length, int dim, int heads, WeightMode mode, String kind) {
     try (var _ = new PointerScope();
         var a = Parameters.onCpu();
-        var b = Parameters.onCpu()) {
+        var b = new Parameters(a.device(), ScalarType.Double)) {
       Torch.seed(batch * 100L + length);
       var fused = new BlockStack(a.at("stack"), config(dim, heads, mode), new Execution());
       var twin = new BlockStack(b.at("stack"), config(dim, heads, mode), new Execution());
@@ -61,11 +64,14 @@ class FusedLargeTest {
       BlockStack.State before;
       try (var _ = new NoGradGuard()) {
         before =
-            twin.forward(randn(batch, 5, dim), twin.initialState(batch), SequenceLayout.FULL)
+            twin.forward(
+                    randn(batch, 5, dim).to(ScalarType.Double),
+                    twin.initialState(batch),
+                    SequenceLayout.FULL)
                 .state();
       }
-      Run actual = run(fused, x, before, layout);
-      Run expected = run(twin, x, before, layout);
+      Run actual = run(fused, x, before, layout, ScalarType.Float);
+      Run expected = run(twin, x, before, layout, ScalarType.Double);
       for (int i = 0; i < expected.outputs.size(); i++) {
         near("output " + i, actual.outputs.get(i), expected.outputs.get(i));
       }
@@ -112,15 +118,16 @@ class FusedLargeTest {
   private record Run(List<Tensor> outputs, List<Tensor> leaves) {}
 
   private static Run run(
-      BlockStack stack, Tensor x, BlockStack.State before, SequenceLayout layout) {
+      BlockStack stack, Tensor x, BlockStack.State before, SequenceLayout layout, ScalarType type) {
     Torch.seed(7);
     var leaves = new ArrayList<Tensor>();
-    Tensor in = leaf(x, leaves);
+    Tensor in = leaf(x.to(type), leaves);
     var states = new ArrayList<BlockState>();
     for (BlockState block : before.blocks()) {
       var parts = new ArrayList<Tensor>();
       for (BlockState.Named part : block.named()) { // the stabilizer is detached by definition
-        parts.add(part.name().equals("m") ? part.tensor() : leaf(part.tensor(), leaves));
+        Tensor given = part.tensor().to(type);
+        parts.add(part.name().equals("m") ? given : leaf(given, leaves));
       }
       states.add(block.with(parts));
     }
