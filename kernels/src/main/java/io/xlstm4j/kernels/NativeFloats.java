@@ -25,10 +25,14 @@ final class NativeFloats {
 
   /// The vector from float `index` on.
   static FloatVector load(MemorySegment from, long index) {
-    if (DIRECT && from.isNative()) {
-      return FloatVector.fromMemorySegment(LANES, ALL, from.address() + index * Float.BYTES, ORDER);
+    if (!DIRECT || !from.isNative()) {
+      return SegmentFloats.load(from, index);
     }
-    return SegmentFloats.load(from, index);
+    try {
+      return FloatVector.fromMemorySegment(LANES, ALL, from.address() + index * Float.BYTES, ORDER);
+    } finally {
+      Reference.reachabilityFence(from); // the collector may own the memory
+    }
   }
 
   static void store(FloatVector value, MemorySegment to, long index) {

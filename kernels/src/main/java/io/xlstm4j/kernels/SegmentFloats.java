@@ -64,13 +64,28 @@ final class SegmentFloats {
     MemorySegment.copy(from, start, to, FLOAT, index * Float.BYTES, count);
   }
 
-  /// Copies `count` floats, all at once: see [#load] on what single vectors cost.
+  /// Copies `count` floats by vectors; quicker than the bulk copy for the length of a head.
   static void read(MemorySegment from, long index, float[] to, int start, int count) {
-    copy(from, index, to, start, count);
+    int i = 0;
+    for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
+      FloatVector.fromMemorySegment(LANES, from, (index + i) * Float.BYTES, ORDER)
+          .intoArray(to, start + i);
+    }
+    if (i < count) {
+      copy(from, index + i, to, start + i, count - i);
+    }
   }
 
+  /// Copies `count` floats by vectors.
   static void write(float[] from, int start, MemorySegment to, long index, int count) {
-    copy(from, start, to, index, count);
+    int i = 0;
+    for (int bound = LANES.loopBound(count); i < bound; i += LANES.length()) {
+      FloatVector.fromArray(LANES, from, start + i)
+          .intoMemorySegment(to, (index + i) * Float.BYTES, ORDER);
+    }
+    if (i < count) {
+      copy(from, start + i, to, index + i, count - i);
+    }
   }
 
   static void zero(MemorySegment to, long index, int count) {
