@@ -50,8 +50,8 @@ final class PanelProduct {
       int stride,
       boolean add) {
     int row = 0;
-    for (; row + 8 <= rows && !FEW_REGISTERS; row += 8) {
-      tile8(k, a, a0 + row * STRIDE, b, b0, c, c0 + row * stride, stride, add);
+    for (; row + 12 <= rows && !FEW_REGISTERS; row += 12) {
+      tile12(k, a, a0 + row * STRIDE, b, b0, c, c0 + row * stride, stride, add);
     }
     for (; row < rows; row += 4) {
       tile4(k, a, a0 + row * STRIDE, b, b0, c, c0 + row * stride, stride, add);
@@ -83,7 +83,7 @@ final class PanelProduct {
     }
   }
 
-  private static void tile8(
+  private static void tile12(
       int k, float[] a, int a0, float[] b, int b0, float[] c, int c0, int stride, boolean add) {
     int c1 = c0 + stride;
     int c2 = c1 + stride;
@@ -92,6 +92,10 @@ final class PanelProduct {
     int c5 = c4 + stride;
     int c6 = c5 + stride;
     int c7 = c6 + stride;
+    int c8 = c7 + stride;
+    int c9 = c8 + stride;
+    int c10 = c9 + stride;
+    int c11 = c10 + stride;
     var s0a = add ? FloatVector.fromArray(LANES, c, c0) : FloatVector.zero(LANES);
     var s0b = add ? FloatVector.fromArray(LANES, c, c0 + WIDTH) : FloatVector.zero(LANES);
     var s1a = add ? FloatVector.fromArray(LANES, c, c1) : FloatVector.zero(LANES);
@@ -108,6 +112,14 @@ final class PanelProduct {
     var s6b = add ? FloatVector.fromArray(LANES, c, c6 + WIDTH) : FloatVector.zero(LANES);
     var s7a = add ? FloatVector.fromArray(LANES, c, c7) : FloatVector.zero(LANES);
     var s7b = add ? FloatVector.fromArray(LANES, c, c7 + WIDTH) : FloatVector.zero(LANES);
+    var s8a = add ? FloatVector.fromArray(LANES, c, c8) : FloatVector.zero(LANES);
+    var s8b = add ? FloatVector.fromArray(LANES, c, c8 + WIDTH) : FloatVector.zero(LANES);
+    var s9a = add ? FloatVector.fromArray(LANES, c, c9) : FloatVector.zero(LANES);
+    var s9b = add ? FloatVector.fromArray(LANES, c, c9 + WIDTH) : FloatVector.zero(LANES);
+    var s10a = add ? FloatVector.fromArray(LANES, c, c10) : FloatVector.zero(LANES);
+    var s10b = add ? FloatVector.fromArray(LANES, c, c10 + WIDTH) : FloatVector.zero(LANES);
+    var s11a = add ? FloatVector.fromArray(LANES, c, c11) : FloatVector.zero(LANES);
+    var s11b = add ? FloatVector.fromArray(LANES, c, c11 + WIDTH) : FloatVector.zero(LANES);
     for (int i = 0; i < k; i++) {
       int at = a0 + i;
       var ya = FloatVector.fromArray(LANES, b, b0 + i * WIDE);
@@ -136,6 +148,18 @@ final class PanelProduct {
       var x7 = FloatVector.broadcast(LANES, a[at + 7 * STRIDE]);
       s7a = x7.fma(ya, s7a);
       s7b = x7.fma(yb, s7b);
+      var x8 = FloatVector.broadcast(LANES, a[at + 8 * STRIDE]);
+      s8a = x8.fma(ya, s8a);
+      s8b = x8.fma(yb, s8b);
+      var x9 = FloatVector.broadcast(LANES, a[at + 9 * STRIDE]);
+      s9a = x9.fma(ya, s9a);
+      s9b = x9.fma(yb, s9b);
+      var x10 = FloatVector.broadcast(LANES, a[at + 10 * STRIDE]);
+      s10a = x10.fma(ya, s10a);
+      s10b = x10.fma(yb, s10b);
+      var x11 = FloatVector.broadcast(LANES, a[at + 11 * STRIDE]);
+      s11a = x11.fma(ya, s11a);
+      s11b = x11.fma(yb, s11b);
     }
     s0a.intoArray(c, c0);
     s0b.intoArray(c, c0 + WIDTH);
@@ -153,6 +177,14 @@ final class PanelProduct {
     s6b.intoArray(c, c6 + WIDTH);
     s7a.intoArray(c, c7);
     s7b.intoArray(c, c7 + WIDTH);
+    s8a.intoArray(c, c8);
+    s8b.intoArray(c, c8 + WIDTH);
+    s9a.intoArray(c, c9);
+    s9b.intoArray(c, c9 + WIDTH);
+    s10a.intoArray(c, c10);
+    s10b.intoArray(c, c10 + WIDTH);
+    s11a.intoArray(c, c11);
+    s11b.intoArray(c, c11 + WIDTH);
   }
 
   private static void tile4(

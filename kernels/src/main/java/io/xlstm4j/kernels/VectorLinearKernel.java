@@ -15,8 +15,8 @@ public final class VectorLinearKernel implements LinearKernel {
   private static final int DEPTH = PanelProduct.DEEP; // inner index of a block
   private static final int STRIDE = PanelProduct.STRIDE;
 
-  /// Rows of a task; with a panel they fit the first cache.
-  private static final int ROWS = 32;
+  /// Rows of a task, whole tiles; with a panel they fit the first cache.
+  private static final int ROWS = 36;
 
   /// Outputs and inputs of a task of the weight's gradient.
   private static final int SLICE = 128;
