@@ -4,13 +4,15 @@ import io.xlstm4j.kernels.MatrixProduct.Block;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /// [LinearKernel] on [PanelProduct]: the right-hand matrix is packed once into panels that stay in
 /// the first cache while some rows go by (Goto and van de Geijn 2008, "Anatomy of high-performance
 /// matrix multiplication").
 public final class VectorLinearKernel implements LinearKernel {
-  private static final int LANES = FloatVector.SPECIES_PREFERRED.length();
+  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  private static final int LANES = SPECIES.length();
   private static final int PANEL = PanelProduct.WIDE; // columns
   private static final int DEPTH = PanelProduct.DEEP; // inner index of a block
   private static final int STRIDE = PanelProduct.STRIDE;
@@ -168,8 +170,7 @@ public final class VectorLinearKernel implements LinearKernel {
     private float[] left = new float[DEPTH * STRIDE];
     private final float[] right = new float[SLICE * SLICE]; // (panels, DEPTH, PANEL)
     private final float[] tile = new float[SLICE * SLICE]; // of the weight's gradient
-    private float[] result = new float[0]; // (ROWS, whole panels)
-    private float[] other = new float[0]; // a row to add to it
+    private final float[] result = new float[ROWS * PANEL];
 
     /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
     void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
@@ -199,13 +200,6 @@ public final class VectorLinearKernel implements LinearKernel {
       if (left.length < blocks * ROWS * STRIDE) {
         left = new float[blocks * ROWS * STRIDE];
       }
-      int wide = Math.ceilDiv(n, PANEL) * PANEL;
-      if (other.length < wide) {
-        other = new float[wide];
-      }
-      if (result.length < ROWS * wide) {
-        result = new float[ROWS * wide];
-      }
       for (int i = 0; i < rows; i++) {
         long from = (long) (first + i) * a.stride();
         for (int block = 0; block < blocks; block++) {
@@ -225,31 +219,36 @@ public final class VectorLinearKernel implements LinearKernel {
               b,
               column * k + depth * PANEL,
               result,
-              column,
-              wide,
+              0,
+              PANEL,
               depth > 0);
         }
-      }
-      for (int i = 0; i < rows; i++) {
-        int at = i * wide;
-        if (bias != null) {
-          SegmentFloats.read(bias, 0, other, 0, n);
-          addToResult(at, n);
+        for (int at = 0; at < Math.min(PANEL, n - column); at += LANES) {
+          write(first, rows, at, column + at, n, bias, plus, c);
         }
-        if (plus != null) {
-          SegmentFloats.read(plus.data(), (long) (first + i) * plus.stride(), other, 0, n);
-          addToResult(at, n);
-        }
-        SegmentFloats.write(result, at, c.data(), (long) (first + i) * c.stride(), n);
       }
     }
 
-    /// Adds `other` to a row of the result.
-    private void addToResult(int at, int count) {
-      for (int j = 0; j < count; j += LANES) {
-        FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, result, at + j)
-            .add(FloatVector.fromArray(FloatVector.SPECIES_PREFERRED, other, j))
-            .intoArray(result, at + j);
+    /// A vector of columns of the result, `column` in all, and what is to be added to it.
+    private void write(
+        int first,
+        int rows,
+        int at,
+        int column,
+        int columns,
+        @Nullable MemorySegment bias,
+        @Nullable Rows plus,
+        Rows c) {
+      int count = columns - column;
+      FloatVector toAll =
+          bias == null ? FloatVector.zero(SPECIES) : NativeFloats.load(bias, column, count);
+      for (int i = 0; i < rows; i++) {
+        FloatVector sum = FloatVector.fromArray(SPECIES, result, i * PANEL + at).add(toAll);
+        if (plus != null) {
+          long from = (long) (first + i) * plus.stride() + column;
+          sum = sum.add(NativeFloats.load(plus.data(), from, count));
+        }
+        NativeFloats.store(sum, c.data(), (long) (first + i) * c.stride() + column, count);
       }
     }
 
