@@ -18,4 +18,18 @@ public record FloatRows(MemorySegment data, long at, int stride) {
   public FloatRows from(int column) {
     return new FloatRows(data, at + column, stride);
   }
+
+  /// @throws IllegalArgumentException if the memory has not `rows` rows of `columns`
+  /// @throws IllegalStateException if it has been closed
+  void check(String name, int rows, int columns) {
+    long end = row(rows - 1) + columns;
+    if (at < 0 || stride < 0 || end * Float.BYTES > data.byteSize()) {
+      throw new IllegalArgumentException(
+          "%s: %d rows of %d, one every %d floats from float %d on, do not fit %d bytes"
+              .formatted(name, rows, columns, stride, at, data.byteSize()));
+    }
+    if (!data.scope().isAlive()) {
+      throw new IllegalStateException("the memory of " + name + " has been closed");
+    }
+  }
 }

@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/// Vectors of floats in native memory, for the loops of training over memory whose size was checked
-/// before.
+/// Vectors of floats in native memory, for loops over memory whose size was checked before and
+/// which stays open meanwhile.
 ///
 /// Java's own way to a segment knows neither where the memory lies nor that it stays open, and
 /// checks both for every vector as soon as the process has used vectors on a heap segment anywhere:
@@ -16,12 +16,20 @@ import jdk.incubator.vector.VectorSpecies;
 /// access is not enabled, [SegmentFloats] is used instead.
 final class NativeFloats {
   private static final boolean DIRECT = NativeFloats.class.getModule().isNativeAccessEnabled();
-  private static final MemorySegment ALL =
+
+  /// All memory, from address 0 on; empty where it is not to be had.
+  static final MemorySegment MEMORY =
       DIRECT ? MemorySegment.NULL.reinterpret(Long.MAX_VALUE) : MemorySegment.NULL;
+
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   private NativeFloats() {}
+
+  /// Whether native memory is read without checks here.
+  static boolean areDirect() {
+    return DIRECT;
+  }
 
   /// The vector from float `index` on.
   static FloatVector load(MemorySegment from, long index) {
@@ -29,7 +37,8 @@ final class NativeFloats {
       return SegmentFloats.load(from, index);
     }
     try {
-      return FloatVector.fromMemorySegment(LANES, ALL, from.address() + index * Float.BYTES, ORDER);
+      return FloatVector.fromMemorySegment(
+          LANES, MEMORY, from.address() + index * Float.BYTES, ORDER);
     } finally {
       Reference.reachabilityFence(from); // the collector may own the memory
     }
@@ -41,7 +50,7 @@ final class NativeFloats {
       return;
     }
     try {
-      value.intoMemorySegment(ALL, to.address() + index * Float.BYTES, ORDER);
+      value.intoMemorySegment(MEMORY, to.address() + index * Float.BYTES, ORDER);
     } finally {
       Reference.reachabilityFence(to);
     }

@@ -20,13 +20,6 @@ public final class Projector {
 
   private static final int TASKS_PER_THREAD = 4;
 
-  /// Floats of W that are widened at a time: for one row they stay in the first cache, for several
-  /// in the second.
-  private static final int ONE_ROW_FLOATS = 1 << 12;
-
-  private static final int MANY_FLOATS = 1 << 15;
-  private static final int MOST_OUTPUTS = 64;
-  private static final int ROWS = 64; // of x that are copied at a time
   private static final int MAX_TASKS = 1 << 16;
 
   /// Rows that are worth no waiting for the compiler.
@@ -36,7 +29,7 @@ public final class Projector {
   private final Lazy<Forms> forms;
   private final @Nullable Forms cold;
   private final @Nullable WarmUp warmUp;
-  private final AtomicReferenceArray<@Nullable Scratch> scratches;
+  private final AtomicReferenceArray<@Nullable ProjectorTask> kept;
   private final IntConsumer task = this::runTask;
 
   // of the call under way
@@ -63,24 +56,30 @@ public final class Projector {
                 ? new Forms(
                     new VectorWeightRowsKernel(),
                     new VectorRowsProductKernel(),
-                    new StoredProductKernel())
-                : new Forms(new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), null));
+                    new StoredProductKernel(),
+                    NativeRowsProduct.isAvailable())
+                : new Forms(
+                    new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), null, false));
     cold =
         warmUp == null
             ? null
-            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), null);
+            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), null, false);
     now = forms(0);
-    scratches = new AtomicReferenceArray<>(workers.count());
+    kept = new AtomicReferenceArray<>(workers.count());
     for (int i = 0; i < workers.count(); i++) {
-      scratches.set(i, new Scratch());
+      kept.set(i, new ProjectorTask());
     }
   }
 
   /// What computes.
   ///
   /// @param stored for one row, where it takes the weights; null without vectors
-  private record Forms(
-      WeightRowsKernel weights, RowsProductKernel product, @Nullable StoredProductKernel stored) {}
+  /// @param isNative whether memory may be read at its address
+  record Forms(
+      WeightRowsKernel weights,
+      RowsProductKernel product,
+      @Nullable StoredProductKernel stored,
+      boolean isNative) {}
 
   /// Lane by lane for few rows until the vectors are compiled; both have the same bits.
   private Forms forms(int rowCount) {
@@ -97,11 +96,26 @@ public final class Projector {
   /// @param y `(rows, out)`, written; must not overlap any x of the same call
   /// @param add whether the product is added to what y holds
   public record Part(
-      WeightMatrix w, @Nullable MemorySegment bias, FloatRows x, FloatRows y, boolean add) {}
+      WeightMatrix w, @Nullable MemorySegment bias, FloatRows x, FloatRows y, boolean add) {
+    /// What is read at its address is checked here, once for each call.
+    private void check(int rows) {
+      if (!w.data().scope().isAlive()) {
+        throw new IllegalStateException("the memory of the weights has been closed");
+      }
+      x.check("x", rows, w.columns());
+      y.check("y", rows, w.rows());
+      if (bias != null) {
+        MlstmMath.expectFloats("bias", bias, w.rows());
+      }
+    }
+  }
 
   /// Computes all `parts` for the first `rowCount` rows of each. Calls from several threads wait
   /// for each other.
   public synchronized void run(int rowCount, Part... all) {
+    for (Part part : all) {
+      part.check(rowCount);
+    }
     parts = all;
     rows = rowCount;
     now = forms(rowCount);
@@ -121,13 +135,11 @@ public final class Projector {
 
   /// Writes row `id` of an embedding matrix to row `to` of `rows`.
   public void lookUp(WeightMatrix embedding, int id, FloatRows rows, int to) {
-    Scratch scratch = borrow();
+    ProjectorTask with = borrow();
     try {
-      scratch.fit(1, 1, embedding.columns());
-      forms(1).weights.widen(embedding, id, 1, scratch.stored, scratch.x, embedding.columns());
-      SegmentFloats.copy(scratch.x, 0, rows.data(), rows.row(to), embedding.columns());
+      with.lookUp(forms(1), embedding, id, rows, to);
     } finally {
-      giveBack(scratch);
+      giveBack(with);
     }
   }
 
@@ -161,123 +173,27 @@ public final class Projector {
   }
 
   private void runTask(int number) {
-    Scratch scratch = borrow();
+    ProjectorTask with = borrow();
     try {
-      outputs(parts[taskPart[number]], taskFirst[number], taskEnd[number], scratch);
+      with.run(now, parts[taskPart[number]], rows, taskFirst[number], taskEnd[number]);
     } finally {
-      giveBack(scratch);
+      giveBack(with);
     }
   }
 
-  private void outputs(Part part, int first, int end, Scratch scratch) {
-    int inputs = part.w.columns();
-    int stride = now.product.stride(inputs);
-    int floats = rows == 1 ? ONE_ROW_FLOATS : MANY_FLOATS;
-    int block = Math.clamp(floats / stride & ~3, 4, MOST_OUTPUTS);
-    @Nullable StoredProductKernel asStored = rows == 1 ? now.stored : null;
-    if (asStored != null && !StoredProductKernel.takes(part.w)) { // asked where there are vectors
-      asStored = null;
-    }
-    scratch.fit(Math.min(rows, ROWS), block, stride);
-    for (int from = 0; from < rows; from += ROWS) {
-      int count = Math.min(ROWS, rows - from);
-      for (int row = 0; row < count; row++) {
-        long at = part.x.row(from + row);
-        read(part.x.data(), at, scratch.x, row * stride, inputs);
-        clear(scratch.x, row * stride + inputs, (row + 1) * stride);
-      }
-      for (int output = first; output < end; output += block) {
-        int outputs = Math.min(block, end - output);
-        if (asStored != null && outputs % StoredProductKernel.TILE == 0) {
-          scratch.stored.read(part.w, output, outputs);
-          asStored.multiply(part.w, scratch.stored, outputs, scratch.x, scratch.y, scratch.sums);
-        } else {
-          widenAndMultiply(part.w, output, outputs, count, stride, scratch);
-        }
-        store(part, from, count, output, outputs, scratch);
+  private ProjectorTask borrow() {
+    for (int i = 0; ; i = (i + 1) % kept.length()) { // no more threads than are kept
+      ProjectorTask task = kept.getAndSet(i, null);
+      if (task != null) {
+        return task;
       }
     }
   }
 
-  private void widenAndMultiply(
-      WeightMatrix w, int first, int outputs, int count, int stride, Scratch scratch) {
-    now.weights.widen(w, first, outputs, scratch.stored, scratch.w, stride);
-    for (int o = 0; o < outputs; o++) {
-      clear(scratch.w, o * stride + w.columns(), (o + 1) * stride);
-    }
-    now.product.multiply(count, outputs, stride, scratch.w, scratch.x, scratch.y, scratch.sums);
-  }
-
-  private static void clear(float[] data, int from, int end) {
-    for (int i = from; i < end; i++) {
-      data[i] = 0;
-    }
-  }
-
-  private void read(MemorySegment from, long at, float[] to, int start, int count) {
-    if (now.stored != null) {
-      SegmentFloats.read(from, at, to, start, count);
-    } else {
-      SegmentFloats.copy(from, at, to, start, count);
-    }
-  }
-
-  private static void store(
-      Part part, int from, int count, int output, int outputs, Scratch scratch) {
-    float[] values = scratch.y;
-    for (int row = 0; row < count; row++) {
-      long at = part.y.row(from + row) + output;
-      if (part.bias != null) {
-        add(part.bias, output, outputs, scratch, row * outputs);
-      }
-      if (part.add) {
-        add(part.y.data(), at, outputs, scratch, row * outputs);
-      }
-      SegmentFloats.copy(values, row * outputs, part.y.data(), at, outputs);
-    }
-  }
-
-  private static void add(MemorySegment from, long at, int count, Scratch scratch, int start) {
-    SegmentFloats.copy(from, at, scratch.added, 0, count);
-    for (int i = 0; i < count; i++) {
-      scratch.y[start + i] += scratch.added[i];
-    }
-  }
-
-  private Scratch borrow() {
-    for (int i = 0; ; i = (i + 1) % scratches.length()) { // no more threads than scratches
-      Scratch scratch = scratches.getAndSet(i, null);
-      if (scratch != null) {
-        return scratch;
-      }
-    }
-  }
-
-  private void giveBack(Scratch scratch) {
-    for (int i = 0; ; i = (i + 1) % scratches.length()) {
-      if (scratches.compareAndSet(i, null, scratch)) {
+  private void giveBack(ProjectorTask task) {
+    for (int i = 0; ; i = (i + 1) % kept.length()) {
+      if (kept.compareAndSet(i, null, task)) {
         return;
-      }
-    }
-  }
-
-  private static final class Scratch {
-    private final StoredRows stored = new StoredRows();
-    private float[] x = new float[0];
-    private float[] w = new float[0];
-    private float[] y = new float[0];
-    private final float[] added = new float[MOST_OUTPUTS];
-    private final float[] sums = new float[RowsProductKernel.SCRATCH];
-
-    void fit(int rows, int outputs, int stride) {
-      if (x.length < rows * stride) {
-        x = new float[rows * stride];
-      }
-      if (w.length < outputs * stride) {
-        w = new float[outputs * stride];
-      }
-      if (y.length < rows * outputs) {
-        y = new float[rows * outputs];
       }
     }
   }

@@ -1,6 +1,8 @@
 package io.xlstm4j.kernels;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [RowsProductKernel] on the Vector API. Each element has one vector of partial sums, by fused
@@ -10,6 +12,28 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final int WIDTH = LANES.length();
   static final int TILE = 4; // outputs, and rows
+
+  private static final VectorShuffle<Float> BY_HALF = rotation(WIDTH / 2);
+  private static final VectorShuffle<Float> BY_QUARTER = rotation(WIDTH / 4);
+  private static final VectorShuffle<Float> BACK_BY_QUARTER = rotation(3 * WIDTH / 4);
+  private static final VectorShuffle<Float> BY_2 = rotation(2);
+  private static final VectorShuffle<Float> BY_1 = rotation(1);
+  private static final VectorMask<Float> LAST_HALF = lanes(1);
+  private static final VectorMask<Float> ODD_QUARTERS = lanes(0);
+
+  /// Lane i takes lane i + `by`, around.
+  private static VectorShuffle<Float> rotation(int by) {
+    return VectorShuffle.iota(LANES, by, 1, true);
+  }
+
+  /// The lanes whose quarter has bit `bit` in its number.
+  private static VectorMask<Float> lanes(int bit) {
+    boolean[] set = new boolean[WIDTH];
+    for (int i = 0; i < WIDTH; i++) {
+      set[i] = ((4 * i / WIDTH) & (1 << bit)) != 0;
+    }
+    return VectorMask.fromArray(LANES, set, 0);
+  }
 
   @Override
   public int stride(int inputs) {
@@ -38,9 +62,43 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
     }
   }
 
-  /// Adds up the vectors of partial sums of a tile. A method of its own, since a sum that a long
-  /// caller does not inline gets its vector on the heap.
+  /// Adds up the vectors of partial sums of a tile, the four of a row at a time, each in the order
+  /// of [MlstmMath#sum]: halves, then quarters, then what is left. Written out, since a vector that
+  /// is given to a method may end up on the heap.
   static void store(float[] sums, int rows, float[] y, int at, int stride) {
+    if (WIDTH > 16) {
+      storeOneByOne(sums, rows, y, at, stride);
+      return;
+    }
+    for (int row = 0; row < rows; row++) {
+      int from = row * TILE * WIDTH;
+      var a = FloatVector.fromArray(LANES, sums, from);
+      var b = FloatVector.fromArray(LANES, sums, from + WIDTH);
+      var c = FloatVector.fromArray(LANES, sums, from + 2 * WIDTH);
+      var d = FloatVector.fromArray(LANES, sums, from + 3 * WIDTH);
+      var ab =
+          a.blend(b.rearrange(BY_HALF), LAST_HALF).add(a.rearrange(BY_HALF).blend(b, LAST_HALF));
+      var cd =
+          c.blend(d.rearrange(BY_HALF), LAST_HALF).add(c.rearrange(BY_HALF).blend(d, LAST_HALF));
+      var acbd =
+          ab.blend(cd.rearrange(BACK_BY_QUARTER), ODD_QUARTERS)
+              .add(ab.rearrange(BY_QUARTER).blend(cd, ODD_QUARTERS));
+      if (WIDTH >= 16) {
+        acbd = acbd.add(acbd.rearrange(BY_2));
+      }
+      if (WIDTH >= 8) {
+        acbd = acbd.add(acbd.rearrange(BY_1));
+      }
+      acbd.intoArray(sums, from);
+      int to = at + row * stride;
+      y[to] = sums[from];
+      y[to + 1] = sums[from + WIDTH / 2];
+      y[to + 2] = sums[from + WIDTH / 4];
+      y[to + 3] = sums[from + 3 * WIDTH / 4];
+    }
+  }
+
+  private static void storeOneByOne(float[] sums, int rows, float[] y, int at, int stride) {
     for (int row = 0; row < rows; row++) {
       for (int output = 0; output < TILE; output++) {
         int from = (row * TILE + output) * WIDTH;

@@ -1,8 +1,10 @@
 package io.xlstm4j.kernels;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.Projector.Part;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -60,6 +62,105 @@ class ProjectorTest {
       MemorySegment expected = multiply(WeightMatrix.of(WeightType.F32, 37, 90, copy), x, rows);
       assertThat(Floats.read(multiply(stored, x, rows))).containsExactly(Floats.read(expected));
     }
+  }
+
+  @ParameterizedTest(name = "{0} inputs")
+  @ValueSource(ints = {16, 48, 100, 512, 4096}) // with 4096, x goes by in several parts
+  void native_memory_gives_the_bits_of_arrays_wherever_it_lies(int in) {
+    int[] all = in == 4096 ? new int[] {8, 33, 65} : new int[] {1, 4, 5, 6, 7, 8, 9, 11, 14, 33};
+    for (WeightType type : WeightType.values()) {
+      for (int out : new int[] {1, 4, 6, 16, 33}) {
+        for (int offset : new int[] {0, 4}) { // bytes, of W
+          WeightMatrix w =
+              WeightRowsKernelTest.random(type, out, in, type == WeightType.INT8 ? 16 : 0, offset);
+          for (int rows : all) {
+            assertBitsOfArrays(w, rows, 64, 0);
+            assertBitsOfArrays(w, rows, 64, 16); // x begins at a line of the cache, y too
+            assertBitsOfArrays(w, rows, 64, 5);
+            assertBitsOfArrays(w, rows, 1, 0); // on the heap
+          }
+        }
+      }
+    }
+  }
+
+  /// @param alignment of x and y; 1 for arrays
+  /// @param gap floats before the first row and between rows
+  private static void assertBitsOfArrays(WeightMatrix w, int rows, int alignment, int gap) {
+    int in = w.columns();
+    int out = w.rows();
+    double[] values = Floats.gaussian(new Random(rows), rows * in);
+    double[] bias = Floats.gaussian(new Random(7), out);
+    var x = new FloatRows(memory((in + gap) * rows + gap, alignment), gap, in + gap);
+    var y = new FloatRows(memory((out + gap) * rows + gap, alignment), gap, out + gap);
+    for (int i = 0; i < rows * in; i++) {
+      SegmentFloats.set(x.data(), x.row(i / in) + i % in, (float) values[i]);
+    }
+    for (long i = 0; i < y.data().byteSize() / Float.BYTES; i++) {
+      SegmentFloats.set(y.data(), i, 0.5f);
+    }
+    var workers = new Workers(2);
+    new Projector(workers, true).run(rows, new Part(w, Floats.of(bias), x, y, true));
+    workers.close();
+
+    float[] expected = byArrays(w, values, rows);
+    float[] actual = new float[rows * out];
+    for (int i = 0; i < actual.length; i++) {
+      expected[i] = expected[i] + (float) bias[i % out] + 0.5f;
+      actual[i] = SegmentFloats.get(y.data(), y.row(i / out) + i % out);
+    }
+    assertThat(actual)
+        .as("%s, %d rows of %d outputs, gap %d", w.type(), rows, out, gap)
+        .isEqualTo(expected);
+    for (int row = 0; row < rows; row++) {
+      for (int i = 1; i <= gap; i++) {
+        assertThat(SegmentFloats.get(y.data(), y.row(row) - i)).isEqualTo(0.5f);
+      }
+    }
+  }
+
+  private static MemorySegment memory(int floats, int alignment) {
+    return alignment == 1
+        ? MemorySegment.ofArray(new float[floats])
+        : Arena.ofAuto().allocate((long) floats * Float.BYTES, alignment);
+  }
+
+  private static float[] byArrays(WeightMatrix w, double[] values, int rows) {
+    var kernel = new VectorRowsProductKernel();
+    int in = w.columns();
+    int stride = kernel.stride(in);
+    float[] wide = new float[w.rows() * stride];
+    new ScalarWeightRowsKernel().widen(w, 0, w.rows(), new StoredRows(), wide, stride);
+    float[] x = new float[rows * stride];
+    for (int i = 0; i < rows * in; i++) {
+      x[i / in * stride + i % in] = (float) values[i];
+    }
+    float[] y = new float[rows * w.rows()];
+    kernel.multiply(rows, w.rows(), stride, wide, x, y, new float[RowsProductKernel.SCRATCH]);
+    return y;
+  }
+
+  @Test
+  void memory_that_is_closed_or_too_small_is_refused_before_it_is_read() {
+    var workers = new Workers(1);
+    var projector = new Projector(workers, true);
+    var w = WeightRowsKernelTest.random(WeightType.F32, 8, 16, 0, 0);
+    var x = new FloatRows(Floats.garbage(5 * 16), 0, 16);
+    var y = new FloatRows(Floats.garbage(5 * 8), 0, 8);
+    assertThatThrownBy(() -> projector.run(6, new Part(w, null, x, y, false)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("x: 6 rows of 16, one every 16 floats from float 0 on, do not fit 320 bytes");
+    assertThatThrownBy(() -> projector.run(5, new Part(w, null, x, y.from(1), false)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("y: ");
+    WeightMatrix closed;
+    try (Arena arena = Arena.ofShared()) {
+      closed = WeightMatrix.of(WeightType.F32, 8, 16, arena.allocate(8 * 16 * Float.BYTES));
+    }
+    assertThatThrownBy(() -> projector.run(5, new Part(closed, null, x, y, false)))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("the memory of the weights has been closed");
+    workers.close();
   }
 
   private static MemorySegment multiply(WeightMatrix w, MemorySegment x, int rows) {

@@ -1,0 +1,310 @@
+package io.xlstm4j.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+
+/// [VectorRowsProductKernel], its slow twin, on native memory at its address, with the same bits.
+/// Nothing is checked here: the caller knows that the memory is there and stays.
+///
+/// One row reads W where it lies, so that the processor fetches one line while it multiplies
+/// another. Many rows read a vector of 64 bytes in half a cycle where it begins at a line of the
+/// cache; in an array, which begins anywhere, most lie in two lines and take two cycles.
+final class NativeRowsProduct {
+  /// Outputs at a time; W must have a multiple of it.
+  static final int TILE = VectorRowsProductKernel.TILE;
+
+  /// The fewest rows that [#multiply] takes.
+  static final int FEWEST_ROWS = 4;
+
+  /// Where rows should begin, in bytes.
+  static final int LINE = 64;
+
+  private static final int HIGH = 6; // rows of a tile, whose sums take 24 of 32 registers
+  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
+  private static final int WIDTH = LANES.length();
+  private static final MemorySegment MEMORY = NativeFloats.MEMORY;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+
+  /// Bytes of x that leave room in the first cache for the rows of W that go by.
+  private static final int NEAR_BYTES = 24 << 10;
+
+  private NativeRowsProduct() {}
+
+  /// Whether memory can be read here, and as files have it.
+  static boolean isAvailable() {
+    return NativeFloats.areDirect() && ORDER == ByteOrder.LITTLE_ENDIAN;
+  }
+
+  /// Whether [#multiply] can do it: its tiles need 32 registers of 16 floats.
+  static boolean takesMany() {
+    return isAvailable() && WIDTH == 16;
+  }
+
+  /// `y[o] = Σ_i x[i] W[o, i]`
+  ///
+  /// @param w address of `(outputs, columns)`, at any alignment
+  /// @param columns whole vectors
+  /// @param x `(columns)`
+  /// @param y `(outputs)`, written
+  static void multiplyOne(int outputs, int columns, long w, float[] x, float[] y, float[] sums) {
+    long row = (long) columns * Float.BYTES;
+    for (int output = 0; output < outputs; output += TILE) {
+      tile1x4(w + output * row, row, x, columns, sums);
+      VectorRowsProductKernel.store(sums, 1, y, output, outputs);
+    }
+  }
+
+  /// `y[r, o] = Σ_i x[r, i] W[o, i]`
+  ///
+  /// @param rows at least [#FEWEST_ROWS]
+  /// @param columns whole vectors
+  /// @param w address of `(outputs, columns)`
+  /// @param wRow bytes from one row of W to the next
+  /// @param x address of `(rows, columns)`
+  /// @param xRow bytes from one row of x to the next
+  /// @param y `(rows, outputs)`, written
+  /// @param sums at least [RowsProductKernel#SCRATCH] floats
+  static void multiply(
+      int rows,
+      int outputs,
+      int columns,
+      long w,
+      long wRow,
+      long x,
+      long xRow,
+      float[] y,
+      float[] sums) {
+    int group = Math.max(1, NEAR_BYTES / (HIGH * columns * Float.BYTES)) * HIGH;
+    for (int first = 0; first < rows; ) {
+      int end = rows - first < group + FEWEST_ROWS ? rows : first + group;
+      for (int output = 0; output < outputs; output += TILE) {
+        for (int row = first; row < end; ) {
+          int left = end - row;
+          // two tiles of 4 for 7 or 8 rows; the last tile may compute rows of the one before again
+          boolean high = left > 8 || ((left == 5 || left == 6) && end >= HIGH);
+          int from = Math.min(row, end - (high ? HIGH : FEWEST_ROWS));
+          if (high) {
+            tile6x4(w + output * wRow, wRow, x + from * xRow, xRow, columns, sums);
+          } else {
+            tile4x4(w + output * wRow, wRow, x + from * xRow, xRow, columns, sums);
+          }
+          int count = high ? HIGH : FEWEST_ROWS;
+          VectorRowsProductKernel.store(sums, count, y, from * outputs + output, outputs);
+          row = from + count;
+        }
+      }
+      first = end;
+    }
+  }
+
+  /// Adds memory to an array.
+  ///
+  /// @param count whole vectors
+  /// @param from address
+  static void add(float[] to, int start, int count, long from) {
+    for (int i = 0; i < count; i += WIDTH) {
+      FloatVector.fromArray(LANES, to, start + i)
+          .add(FloatVector.fromMemorySegment(LANES, MEMORY, from + (long) i * Float.BYTES, ORDER))
+          .intoArray(to, start + i);
+    }
+  }
+
+  /// Copies an array to memory.
+  ///
+  /// @param count whole vectors
+  /// @param to address
+  static void write(float[] from, int start, int count, long to) {
+    for (int i = 0; i < count; i += WIDTH) {
+      FloatVector.fromArray(LANES, from, start + i)
+          .intoMemorySegment(MEMORY, to + (long) i * Float.BYTES, ORDER);
+    }
+  }
+
+  private static void tile1x4(long w, long wRow, float[] x, int columns, float[] sums) {
+    long w1 = w + wRow;
+    long w2 = w1 + wRow;
+    long w3 = w2 + wRow;
+    var s0 = FloatVector.zero(LANES);
+    var s1 = FloatVector.zero(LANES);
+    var s2 = FloatVector.zero(LANES);
+    var s3 = FloatVector.zero(LANES);
+    for (int i = 0; i < columns; i += WIDTH) {
+      long at = (long) i * Float.BYTES;
+      var a = FloatVector.fromArray(LANES, x, i);
+      s0 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w + at, ORDER), s0);
+      s1 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w1 + at, ORDER), s1);
+      s2 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w2 + at, ORDER), s2);
+      s3 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w3 + at, ORDER), s3);
+    }
+    s0.intoArray(sums, 0);
+    s1.intoArray(sums, WIDTH);
+    s2.intoArray(sums, 2 * WIDTH);
+    s3.intoArray(sums, 3 * WIDTH);
+  }
+
+  private static void tile4x4(long w, long wRow, long x, long xRow, int columns, float[] sums) {
+    long w1 = w + wRow;
+    long w2 = w1 + wRow;
+    long w3 = w2 + wRow;
+    long x1 = x + xRow;
+    long x2 = x1 + xRow;
+    long x3 = x2 + xRow;
+    var s00 = FloatVector.zero(LANES);
+    var s01 = FloatVector.zero(LANES);
+    var s02 = FloatVector.zero(LANES);
+    var s03 = FloatVector.zero(LANES);
+    var s10 = FloatVector.zero(LANES);
+    var s11 = FloatVector.zero(LANES);
+    var s12 = FloatVector.zero(LANES);
+    var s13 = FloatVector.zero(LANES);
+    var s20 = FloatVector.zero(LANES);
+    var s21 = FloatVector.zero(LANES);
+    var s22 = FloatVector.zero(LANES);
+    var s23 = FloatVector.zero(LANES);
+    var s30 = FloatVector.zero(LANES);
+    var s31 = FloatVector.zero(LANES);
+    var s32 = FloatVector.zero(LANES);
+    var s33 = FloatVector.zero(LANES);
+    for (int i = 0; i < columns; i += WIDTH) {
+      long at = (long) i * Float.BYTES;
+      var b0 = FloatVector.fromMemorySegment(LANES, MEMORY, w + at, ORDER);
+      var b1 = FloatVector.fromMemorySegment(LANES, MEMORY, w1 + at, ORDER);
+      var b2 = FloatVector.fromMemorySegment(LANES, MEMORY, w2 + at, ORDER);
+      var b3 = FloatVector.fromMemorySegment(LANES, MEMORY, w3 + at, ORDER);
+      var a0 = FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER);
+      s00 = a0.fma(b0, s00);
+      s01 = a0.fma(b1, s01);
+      s02 = a0.fma(b2, s02);
+      s03 = a0.fma(b3, s03);
+      var a1 = FloatVector.fromMemorySegment(LANES, MEMORY, x1 + at, ORDER);
+      s10 = a1.fma(b0, s10);
+      s11 = a1.fma(b1, s11);
+      s12 = a1.fma(b2, s12);
+      s13 = a1.fma(b3, s13);
+      var a2 = FloatVector.fromMemorySegment(LANES, MEMORY, x2 + at, ORDER);
+      s20 = a2.fma(b0, s20);
+      s21 = a2.fma(b1, s21);
+      s22 = a2.fma(b2, s22);
+      s23 = a2.fma(b3, s23);
+      var a3 = FloatVector.fromMemorySegment(LANES, MEMORY, x3 + at, ORDER);
+      s30 = a3.fma(b0, s30);
+      s31 = a3.fma(b1, s31);
+      s32 = a3.fma(b2, s32);
+      s33 = a3.fma(b3, s33);
+    }
+    s00.intoArray(sums, 0);
+    s01.intoArray(sums, WIDTH);
+    s02.intoArray(sums, 2 * WIDTH);
+    s03.intoArray(sums, 3 * WIDTH);
+    s10.intoArray(sums, 4 * WIDTH);
+    s11.intoArray(sums, 5 * WIDTH);
+    s12.intoArray(sums, 6 * WIDTH);
+    s13.intoArray(sums, 7 * WIDTH);
+    s20.intoArray(sums, 8 * WIDTH);
+    s21.intoArray(sums, 9 * WIDTH);
+    s22.intoArray(sums, 10 * WIDTH);
+    s23.intoArray(sums, 11 * WIDTH);
+    s30.intoArray(sums, 12 * WIDTH);
+    s31.intoArray(sums, 13 * WIDTH);
+    s32.intoArray(sums, 14 * WIDTH);
+    s33.intoArray(sums, 15 * WIDTH);
+  }
+
+  private static void tile6x4(long w, long wRow, long x, long xRow, int columns, float[] sums) {
+    long w1 = w + wRow;
+    long w2 = w1 + wRow;
+    long w3 = w2 + wRow;
+    long x1 = x + xRow;
+    long x2 = x1 + xRow;
+    long x3 = x2 + xRow;
+    long x4 = x3 + xRow;
+    long x5 = x4 + xRow;
+    var s00 = FloatVector.zero(LANES);
+    var s01 = FloatVector.zero(LANES);
+    var s02 = FloatVector.zero(LANES);
+    var s03 = FloatVector.zero(LANES);
+    var s10 = FloatVector.zero(LANES);
+    var s11 = FloatVector.zero(LANES);
+    var s12 = FloatVector.zero(LANES);
+    var s13 = FloatVector.zero(LANES);
+    var s20 = FloatVector.zero(LANES);
+    var s21 = FloatVector.zero(LANES);
+    var s22 = FloatVector.zero(LANES);
+    var s23 = FloatVector.zero(LANES);
+    var s30 = FloatVector.zero(LANES);
+    var s31 = FloatVector.zero(LANES);
+    var s32 = FloatVector.zero(LANES);
+    var s33 = FloatVector.zero(LANES);
+    var s40 = FloatVector.zero(LANES);
+    var s41 = FloatVector.zero(LANES);
+    var s42 = FloatVector.zero(LANES);
+    var s43 = FloatVector.zero(LANES);
+    var s50 = FloatVector.zero(LANES);
+    var s51 = FloatVector.zero(LANES);
+    var s52 = FloatVector.zero(LANES);
+    var s53 = FloatVector.zero(LANES);
+    for (int i = 0; i < columns; i += WIDTH) {
+      long at = (long) i * Float.BYTES;
+      var b0 = FloatVector.fromMemorySegment(LANES, MEMORY, w + at, ORDER);
+      var b1 = FloatVector.fromMemorySegment(LANES, MEMORY, w1 + at, ORDER);
+      var b2 = FloatVector.fromMemorySegment(LANES, MEMORY, w2 + at, ORDER);
+      var b3 = FloatVector.fromMemorySegment(LANES, MEMORY, w3 + at, ORDER);
+      var a0 = FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER);
+      s00 = a0.fma(b0, s00);
+      s01 = a0.fma(b1, s01);
+      s02 = a0.fma(b2, s02);
+      s03 = a0.fma(b3, s03);
+      var a1 = FloatVector.fromMemorySegment(LANES, MEMORY, x1 + at, ORDER);
+      s10 = a1.fma(b0, s10);
+      s11 = a1.fma(b1, s11);
+      s12 = a1.fma(b2, s12);
+      s13 = a1.fma(b3, s13);
+      var a2 = FloatVector.fromMemorySegment(LANES, MEMORY, x2 + at, ORDER);
+      s20 = a2.fma(b0, s20);
+      s21 = a2.fma(b1, s21);
+      s22 = a2.fma(b2, s22);
+      s23 = a2.fma(b3, s23);
+      var a3 = FloatVector.fromMemorySegment(LANES, MEMORY, x3 + at, ORDER);
+      s30 = a3.fma(b0, s30);
+      s31 = a3.fma(b1, s31);
+      s32 = a3.fma(b2, s32);
+      s33 = a3.fma(b3, s33);
+      var a4 = FloatVector.fromMemorySegment(LANES, MEMORY, x4 + at, ORDER);
+      s40 = a4.fma(b0, s40);
+      s41 = a4.fma(b1, s41);
+      s42 = a4.fma(b2, s42);
+      s43 = a4.fma(b3, s43);
+      var a5 = FloatVector.fromMemorySegment(LANES, MEMORY, x5 + at, ORDER);
+      s50 = a5.fma(b0, s50);
+      s51 = a5.fma(b1, s51);
+      s52 = a5.fma(b2, s52);
+      s53 = a5.fma(b3, s53);
+    }
+    s00.intoArray(sums, 0);
+    s01.intoArray(sums, WIDTH);
+    s02.intoArray(sums, 2 * WIDTH);
+    s03.intoArray(sums, 3 * WIDTH);
+    s10.intoArray(sums, 4 * WIDTH);
+    s11.intoArray(sums, 5 * WIDTH);
+    s12.intoArray(sums, 6 * WIDTH);
+    s13.intoArray(sums, 7 * WIDTH);
+    s20.intoArray(sums, 8 * WIDTH);
+    s21.intoArray(sums, 9 * WIDTH);
+    s22.intoArray(sums, 10 * WIDTH);
+    s23.intoArray(sums, 11 * WIDTH);
+    s30.intoArray(sums, 12 * WIDTH);
+    s31.intoArray(sums, 13 * WIDTH);
+    s32.intoArray(sums, 14 * WIDTH);
+    s33.intoArray(sums, 15 * WIDTH);
+    s40.intoArray(sums, 16 * WIDTH);
+    s41.intoArray(sums, 17 * WIDTH);
+    s42.intoArray(sums, 18 * WIDTH);
+    s43.intoArray(sums, 19 * WIDTH);
+    s50.intoArray(sums, 20 * WIDTH);
+    s51.intoArray(sums, 21 * WIDTH);
+    s52.intoArray(sums, 22 * WIDTH);
+    s53.intoArray(sums, 23 * WIDTH);
+  }
+}
