@@ -154,7 +154,7 @@ public final class Projector {
     tasks = 0;
     for (int p = 0; p < parts.length; p++) {
       WeightMatrix w = parts[p].w;
-      int step = Math.clamp(perTask / w.columns(), 4, w.rows() + 3) & ~3; // whole tiles
+      int step = Math.clamp(perTask / w.columns(), 16, w.rows() + 15) & ~15; // whole tiles
       for (int first = 0; first < w.rows(); first += step) {
         addTask(p, first, Math.min(w.rows(), first + step));
       }

@@ -19,7 +19,7 @@ final class ProjectorTask {
   private static final int ROWS = 64; // of x that are copied to arrays at a time
 
   /// Floats of x that stay in the second cache while W goes by.
-  private static final int NEAR_FLOATS = 1 << 17;
+  private static final int NEAR_FLOATS = 1 << 18;
 
   private static final int FEWEST_NEAR_ROWS = 12;
 
@@ -52,7 +52,7 @@ final class ProjectorTask {
       oneRow(forms, part, first, end);
       return;
     }
-    int fewest = isInPlace(forms, part.w()) ? NativeRowsProduct.FEWEST_ROWS : MANY_ROWS;
+    int fewest = isInPlace(forms, part.w()) ? NativeRowsProduct.FEW : MANY_ROWS;
     if (forms.isNative() && NativeRowsProduct.takesMany() && rows >= fewest) {
       manyRows(forms, part, rows, first, end);
     } else {
@@ -112,8 +112,8 @@ final class ProjectorTask {
     }
   }
 
-  /// x where it lies if that is at lines of the cache, else in a copy that is, and so W; as many
-  /// rows of x at a time as stay near.
+  /// x where it lies if that is at lines of the cache, else in a copy that is, and W packed; as
+  /// many rows of x at a time as stay near. For few rows W where it lies.
   private void manyRows(Forms forms, Part part, int rows, int first, int end) {
     WeightMatrix matrix = part.w();
     int stride = forms.product().stride(matrix.columns());
@@ -123,7 +123,7 @@ final class ProjectorTask {
     int mostRows = Math.ceilDiv(rows, passes);
     boolean xInPlace = isAligned(part.x()) && stride == matrix.columns();
     boolean wInPlace = rows <= FEW_ROWS && isInPlace(forms, matrix);
-    y = fitting(y, mostRows * most);
+    y = fitting(y, mostRows * (most + NativeRowsProduct.PANEL));
     for (int pass = 0; pass < passes; pass++) {
       int from = (int) ((long) rows * pass / passes);
       int count = (int) ((long) rows * (pass + 1) / passes) - from;
@@ -135,15 +135,20 @@ final class ProjectorTask {
       long xRow = xInPlace ? (long) part.x().stride() * Float.BYTES : strideBytes;
       for (int output = first; output < end; output += most) {
         int outputs = Math.min(most, end - output);
-        int tiles = Math.ceilDiv(outputs, TILE) * TILE;
-        boolean inPlace = wInPlace && tiles == outputs;
-        if (!inPlace) {
+        int width = outputs; // of a row of y
+        if (wInPlace && outputs % TILE == 0) {
+          long w = address(matrix, output);
+          NativeRowsProduct.multiplyFew(count, outputs, stride, w, xAt, xRow, y, sums);
+        } else {
           nativeW = fitting(nativeW, most * strideBytes);
-          widenToNative(forms, matrix, output, outputs, stride);
+          pack(forms, matrix, output, outputs, stride);
+          long w = nativeW.address();
+          int panels = Math.ceilDiv(outputs, NativeRowsProduct.PANEL);
+          int packed = panels * NativeRowsProduct.PANEL;
+          NativeRowsProduct.multiply(count, packed, stride, w, xAt, xRow, y, sums);
+          width = packed + NativeRowsProduct.PANEL;
         }
-        long wAt = inPlace ? address(matrix, output) : nativeW.address();
-        NativeRowsProduct.multiply(count, tiles, stride, wAt, strideBytes, xAt, xRow, y, sums);
-        store(forms, part, from, count, output, outputs, tiles);
+        store(forms, part, from, count, output, outputs, width);
       }
     }
   }
@@ -200,12 +205,12 @@ final class ProjectorTask {
     }
   }
 
-  private void widenToNative(Forms forms, WeightMatrix matrix, int first, int outputs, int stride) {
-    if (matrix.type() == WeightType.F32) {
-      StoredRows.copy(matrix, first, outputs, nativeW, stride);
+  private void pack(Forms forms, WeightMatrix matrix, int first, int outputs, int stride) {
+    if (isInPlace(forms, matrix)) {
+      NativeRowsProduct.pack(outputs, stride, address(matrix, first), nativeW.address());
     } else {
       widen(forms, matrix, first, outputs, stride);
-      SegmentFloats.copy(w, 0, nativeW, 0, outputs * stride);
+      NativeRowsProduct.pack(outputs, stride, w, nativeW.address());
     }
   }
 

@@ -70,18 +70,4 @@ public final class StoredRows {
       MemorySegment.copy(w.data(), FLOAT, at, to, row * stride, columns);
     }
   }
-
-  /// The same, to native memory.
-  static void copy(WeightMatrix w, int first, int count, MemorySegment to, int stride) {
-    long row = (long) w.columns() * Float.BYTES;
-    if (stride == w.columns()) {
-      MemorySegment.copy(w.data(), first * row, to, 0, count * row);
-      return;
-    }
-    for (int i = 0; i < count; i++) {
-      long at = (long) i * stride;
-      MemorySegment.copy(w.data(), (first + i) * row, to, at * Float.BYTES, row);
-      SegmentFloats.zero(to, at + w.columns(), stride - w.columns());
-    }
-  }
 }
