@@ -18,10 +18,8 @@ final class ProjectorTask {
   private static final int MOST_OUTPUTS = 64;
   private static final int ROWS = 64; // of x that are copied to arrays at a time
 
-  /// Floats of x that stay in the second cache while W goes by.
-  private static final int NEAR_FLOATS = 1 << 18;
-
-  private static final int FEWEST_NEAR_ROWS = 12;
+  /// Floats of W that are packed at a time, which stay in the second cache while x goes by.
+  private static final int PACKED_FLOATS = 1 << 17;
 
   /// Rows for which W is read so few times that a copy does not pay.
   private static final int FEW_ROWS = 8;
@@ -112,44 +110,38 @@ final class ProjectorTask {
     }
   }
 
-  /// x where it lies if that is at lines of the cache, else in a copy that is, and W packed; as
-  /// many rows of x at a time as stay near. For few rows W where it lies.
+  /// x where it lies if that is at lines of the cache, else in a copy that is; W packed, some
+  /// outputs at a time, or for few rows where it lies.
   private void manyRows(Forms forms, Part part, int rows, int first, int end) {
     WeightMatrix matrix = part.w();
     int stride = forms.product().stride(matrix.columns());
     long strideBytes = (long) stride * Float.BYTES;
-    int most = Math.clamp(MANY_FLOATS / stride & -16, 16, MOST_OUTPUTS);
-    int passes = Math.ceilDiv(rows, Math.max(NEAR_FLOATS / stride, FEWEST_NEAR_ROWS));
-    int mostRows = Math.ceilDiv(rows, passes);
+    int most = Math.clamp(PACKED_FLOATS / stride & -16, 16, MOST_OUTPUTS);
     boolean xInPlace = isAligned(part.x()) && stride == matrix.columns();
     boolean wInPlace = rows <= FEW_ROWS && isInPlace(forms, matrix);
-    y = fitting(y, mostRows * (most + NativeRowsProduct.PANEL));
-    for (int pass = 0; pass < passes; pass++) {
-      int from = (int) ((long) rows * pass / passes);
-      int count = (int) ((long) rows * (pass + 1) / passes) - from;
-      if (!xInPlace) {
-        nativeX = fitting(nativeX, mostRows * strideBytes);
-        copyRowsToNative(part.x(), from, count, matrix.columns(), stride);
+    if (!xInPlace) {
+      nativeX = fitting(nativeX, rows * strideBytes);
+      copyRowsToNative(part.x(), rows, matrix.columns(), stride);
+    }
+    long xAt = xInPlace ? address(part.x(), 0) : nativeX.address();
+    long xRow = xInPlace ? (long) part.x().stride() * Float.BYTES : strideBytes;
+    y = fitting(y, rows * (most + NativeRowsProduct.PANEL));
+    for (int output = first; output < end; output += most) {
+      int outputs = Math.min(most, end - output);
+      int width = outputs; // of a row of y
+      if (wInPlace && outputs % TILE == 0) {
+        long w = address(matrix, output);
+        NativeRowsProduct.multiplyFew(rows, outputs, stride, w, xAt, xRow, y, sums);
+      } else {
+        nativeW = fitting(nativeW, most * strideBytes);
+        pack(forms, matrix, output, outputs, stride);
+        int panels = Math.ceilDiv(outputs, NativeRowsProduct.PANEL);
+        int packed = panels * NativeRowsProduct.PANEL;
+        long w = nativeW.address();
+        NativeRowsProduct.multiply(rows, packed, stride, w, xAt, xRow, y, sums);
+        width = packed + NativeRowsProduct.PANEL;
       }
-      long xAt = xInPlace ? address(part.x(), from) : nativeX.address();
-      long xRow = xInPlace ? (long) part.x().stride() * Float.BYTES : strideBytes;
-      for (int output = first; output < end; output += most) {
-        int outputs = Math.min(most, end - output);
-        int width = outputs; // of a row of y
-        if (wInPlace && outputs % TILE == 0) {
-          long w = address(matrix, output);
-          NativeRowsProduct.multiplyFew(count, outputs, stride, w, xAt, xRow, y, sums);
-        } else {
-          nativeW = fitting(nativeW, most * strideBytes);
-          pack(forms, matrix, output, outputs, stride);
-          long w = nativeW.address();
-          int panels = Math.ceilDiv(outputs, NativeRowsProduct.PANEL);
-          int packed = panels * NativeRowsProduct.PANEL;
-          NativeRowsProduct.multiply(count, packed, stride, w, xAt, xRow, y, sums);
-          width = packed + NativeRowsProduct.PANEL;
-        }
-        store(forms, part, from, count, output, outputs, width);
-      }
+      store(forms, part, 0, rows, output, outputs, width);
     }
   }
 
@@ -188,9 +180,9 @@ final class ProjectorTask {
     }
   }
 
-  private void copyRowsToNative(FloatRows rows, int from, int count, int inputs, int stride) {
+  private void copyRowsToNative(FloatRows rows, int count, int inputs, int stride) {
     for (int row = 0; row < count; row++) {
-      long at = rows.row(from + row) * Float.BYTES;
+      long at = rows.row(row) * Float.BYTES;
       long to = (long) row * stride;
       MemorySegment.copy(rows.data(), at, nativeX, to * Float.BYTES, (long) inputs * Float.BYTES);
       SegmentFloats.zero(nativeX, to + inputs, stride - inputs);

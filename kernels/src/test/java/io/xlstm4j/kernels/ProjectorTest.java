@@ -65,7 +65,7 @@ class ProjectorTest {
   }
 
   @ParameterizedTest(name = "{0} inputs")
-  @ValueSource(ints = {16, 48, 100, 512, 4096}) // with 4096, x goes by in several parts
+  @ValueSource(ints = {16, 48, 100, 512, 4096}) // with 4096, W is packed in several parts
   void native_memory_gives_the_bits_of_arrays_wherever_it_lies(int in) {
     int[] all = in == 4096 ? new int[] {8, 33, 65} : new int[] {1, 4, 5, 6, 7, 8, 9, 11, 14, 33};
     for (WeightType type : WeightType.values()) {

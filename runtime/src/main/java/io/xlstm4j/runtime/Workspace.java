@@ -15,7 +15,7 @@ import java.util.Map;
 /// have one row for each token of either.
 final class Workspace {
   /// Tokens in a batch at most; longer runs go through in pieces.
-  static final int TOKENS = 256;
+  static final int TOKENS = 512;
 
   /// Tokens of a run that is not worth the kernels of whole sequences, which take a while to be
   /// compiled.
