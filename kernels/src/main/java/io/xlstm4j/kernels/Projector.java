@@ -106,12 +106,18 @@ public final class Projector {
       y.check("y", rows, w.rows());
       if (bias != null) {
         MlstmMath.expectFloats("bias", bias, w.rows());
+        if (!bias.scope().isAlive()) {
+          throw new IllegalStateException("the memory of the bias has been closed");
+        }
       }
     }
   }
 
   /// Computes all `parts` for the first `rowCount` rows of each. Calls from several threads wait
-  /// for each other.
+  /// for each other. Memory must not be closed during a call: it is read without checks.
+  ///
+  /// @throws IllegalArgumentException if memory is too small for its rows
+  /// @throws IllegalStateException if memory has been closed
   public synchronized void run(int rowCount, Part... all) {
     for (Part part : all) {
       part.check(rowCount);

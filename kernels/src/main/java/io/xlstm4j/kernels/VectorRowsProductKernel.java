@@ -66,7 +66,7 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
   /// of [MlstmMath#sum]: halves, then quarters, then what is left. Written out, since a vector that
   /// is given to a method may end up on the heap.
   static void store(float[] sums, int rows, float[] y, int at, int stride) {
-    if (WIDTH > 16) {
+    if (WIDTH < 4 || WIDTH > 16) {
       storeOneByOne(sums, rows, y, at, stride);
       return;
     }

@@ -154,12 +154,17 @@ class ProjectorTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageStartingWith("y: ");
     WeightMatrix closed;
+    MemorySegment bias;
     try (Arena arena = Arena.ofShared()) {
+      bias = arena.allocate(8 * Float.BYTES);
       closed = WeightMatrix.of(WeightType.F32, 8, 16, arena.allocate(8 * 16 * Float.BYTES));
     }
     assertThatThrownBy(() -> projector.run(5, new Part(closed, null, x, y, false)))
         .isInstanceOf(IllegalStateException.class)
         .hasMessage("the memory of the weights has been closed");
+    assertThatThrownBy(() -> projector.run(5, new Part(w, bias, x, y, false)))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("the memory of the bias has been closed");
     workers.close();
   }
 
