@@ -11,8 +11,10 @@ import jdk.incubator.vector.VectorSpecies;
 /// Nothing is checked here: the caller knows that the memory is there and stays.
 ///
 /// One row reads W where it lies, so that the processor fetches one line while it multiplies
-/// another. Many rows read a vector of 64 bytes in half a cycle where it begins at a line of the
-/// cache; in an array, which begins anywhere, most lie in two lines and take two cycles.
+/// another. The four outputs of a tile are a quarter of the outputs apart: the processor reads
+/// ahead on one line of addresses in a page of memory, and rows beside each other share pages. Many
+/// rows read a vector of 64 bytes in half a cycle where it begins at a line of the cache; in an
+/// array, which begins anywhere, most lie in two lines and take two cycles.
 final class NativeRowsProduct {
   /// Outputs at a time of W where it lies, which must have a multiple of it.
   static final int TILE = VectorRowsProductKernel.TILE;
@@ -37,7 +39,7 @@ final class NativeRowsProduct {
 
   /// Every address is at most that. The compiler does not know it and would check each vector of
   /// each tile against the end of memory; so it does.
-  private static final long ADDRESSES = (1L << 56) - 1;
+  static final long ADDRESSES = (1L << 56) - 1;
 
   /// Bytes of x that leave room in the first cache for the rows of W that go by.
   private static final int NEAR_BYTES = 12 << 10;
@@ -86,9 +88,10 @@ final class NativeRowsProduct {
   /// @param y `(outputs)`, written
   static void multiplyOne(int outputs, int columns, long w, float[] x, float[] y, float[] sums) {
     long row = (long) columns * Float.BYTES;
-    for (int output = 0; output < outputs; output += TILE) {
-      tile1x4(w + output * row, row, x, columns, sums);
-      VectorRowsProductKernel.store(sums, 1, y, output, outputs);
+    int quarter = outputs / TILE;
+    for (int output = 0; output < quarter; output++) {
+      tile1x4(w + output * row, quarter * row, x, columns, sums);
+      VectorRowsProductKernel.store(sums, 1, y, output, outputs, quarter);
     }
   }
 
@@ -103,11 +106,12 @@ final class NativeRowsProduct {
   static void multiplyFew(
       int rows, int outputs, int columns, long w, long x, long xRow, float[] y, float[] sums) {
     long wRow = (long) columns * Float.BYTES;
-    for (int output = 0; output < outputs; output += TILE) {
+    int quarter = outputs / TILE;
+    for (int output = 0; output < quarter; output++) {
       for (int row = 0; row < rows; row += FEW) {
         int from = Math.min(row, rows - FEW); // the last tile may compute rows again
-        tile4x4(w + output * wRow, wRow, x + from * xRow, xRow, columns, sums);
-        VectorRowsProductKernel.store(sums, FEW, y, from * outputs + output, outputs);
+        tile4x4(w + output * wRow, quarter * wRow, x + from * xRow, xRow, columns, sums);
+        VectorRowsProductKernel.store(sums, FEW, y, from * outputs + output, outputs, quarter);
       }
     }
   }

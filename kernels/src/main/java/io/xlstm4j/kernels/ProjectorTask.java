@@ -68,7 +68,11 @@ final class ProjectorTask {
     if (asStored != null && !StoredProductKernel.takes(matrix)) { // asked where there are vectors
       asStored = null;
     }
-    int most = inPlace ? MOST_OUTPUTS : Math.clamp(ONE_ROW_FLOATS / stride & ~3, 4, MOST_OUTPUTS);
+    boolean storedInPlace = forms.isNative() && NativeStoredProduct.takes(matrix);
+    int most =
+        inPlace || storedInPlace
+            ? MOST_OUTPUTS
+            : Math.clamp(ONE_ROW_FLOATS / stride & ~3, 4, MOST_OUTPUTS);
     x = fitting(x, stride);
     y = fitting(y, most);
     copyRows(forms, part.x(), 0, 1, inputs, stride);
@@ -79,6 +83,8 @@ final class ProjectorTask {
       }
       if (inPlace && outputs % TILE == 0) {
         NativeRowsProduct.multiplyOne(outputs, inputs, address(matrix, output), x, y, sums);
+      } else if (storedInPlace && outputs % TILE == 0) {
+        NativeStoredProduct.multiply(matrix, output, outputs, x, y, sums);
       } else if (asStored != null && outputs % TILE == 0) {
         stored.read(matrix, output, outputs);
         asStored.multiply(matrix, stored, outputs, x, y, sums);

@@ -23,10 +23,10 @@ final class StoredProductKernel {
   private static final int WIDTH = LANES.length();
 
   /// As many lanes as [#LANES]; of bytes at least 8, the fewest there are.
-  private static final VectorSpecies<Short> SHORTS =
+  static final VectorSpecies<Short> SHORTS =
       VectorSpecies.of(short.class, VectorShape.forBitSize(Math.max(64, WIDTH * Short.SIZE)));
 
-  private static final VectorSpecies<Byte> BYTES =
+  static final VectorSpecies<Byte> BYTES =
       VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, WIDTH * Byte.SIZE)));
 
   /// Whether [#multiply] can do it: rows of whole vectors, groups of whole vectors.
@@ -46,6 +46,11 @@ final class StoredProductKernel {
     return w.groups() == 1 || (Integer.bitCount(w.group()) == 1 && w.group() >= WIDTH);
   }
 
+  /// Element i of a row has scale number `i >> shift` of the row.
+  static int shift(WeightMatrix w) {
+    return w.groups() == 1 ? 31 : Integer.numberOfTrailingZeros(w.group());
+  }
+
   /// `y[o] = Σ_i x[i] W[o, i]`
   ///
   /// @param w whose rows are stored
@@ -57,7 +62,7 @@ final class StoredProductKernel {
       WeightMatrix w, StoredRows stored, int outputs, float[] x, float[] y, float[] sums) {
     int columns = w.columns();
     int groups = w.groups();
-    int shift = groups == 1 ? 31 : Integer.numberOfTrailingZeros(w.group());
+    int shift = shift(w);
     boolean scaled = w.type() == WeightType.INT8;
     for (int output = 0; output < outputs; output += TILE) {
       if (scaled) {
@@ -66,7 +71,7 @@ final class StoredProductKernel {
       } else {
         bfloat16(stored.shorts, output * columns, columns, x, sums);
       }
-      VectorRowsProductKernel.store(sums, 1, y, output, outputs);
+      VectorRowsProductKernel.store(sums, 1, y, output, outputs, 1);
     }
   }
 

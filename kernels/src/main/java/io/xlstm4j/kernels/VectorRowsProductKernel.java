@@ -48,11 +48,11 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
       int row = 0;
       for (; row + TILE <= rows; row += TILE) {
         tile4x4(w, output * stride, x, row * stride, stride, scratch);
-        store(scratch, TILE, y, row * outputs + output, outputs);
+        store(scratch, TILE, y, row * outputs + output, outputs, 1);
       }
       for (; row < rows; row++) {
         tile1x4(w, output * stride, x, row * stride, stride, scratch);
-        store(scratch, 1, y, row * outputs + output, outputs);
+        store(scratch, 1, y, row * outputs + output, outputs, 1);
       }
     }
     for (; output < outputs; output++) {
@@ -65,9 +65,12 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
   /// Adds up the vectors of partial sums of a tile, the four of a row at a time, each in the order
   /// of [MlstmMath#sum]: halves, then quarters, then what is left. Written out, since a vector that
   /// is given to a method may end up on the heap.
-  static void store(float[] sums, int rows, float[] y, int at, int stride) {
+  ///
+  /// @param stride floats of y from one row to the next
+  /// @param step floats of y from one output to the next
+  static void store(float[] sums, int rows, float[] y, int at, int stride, int step) {
     if (WIDTH < 4 || WIDTH > 16) {
-      storeOneByOne(sums, rows, y, at, stride);
+      storeOneByOne(sums, rows, y, at, stride, step);
       return;
     }
     for (int row = 0; row < rows; row++) {
@@ -92,17 +95,19 @@ public final class VectorRowsProductKernel implements RowsProductKernel {
       acbd.intoArray(sums, from);
       int to = at + row * stride;
       y[to] = sums[from];
-      y[to + 1] = sums[from + WIDTH / 2];
-      y[to + 2] = sums[from + WIDTH / 4];
-      y[to + 3] = sums[from + 3 * WIDTH / 4];
+      y[to + step] = sums[from + WIDTH / 2];
+      y[to + 2 * step] = sums[from + WIDTH / 4];
+      y[to + 3 * step] = sums[from + 3 * WIDTH / 4];
     }
   }
 
-  private static void storeOneByOne(float[] sums, int rows, float[] y, int at, int stride) {
+  private static void storeOneByOne(
+      float[] sums, int rows, float[] y, int at, int stride, int step) {
     for (int row = 0; row < rows; row++) {
       for (int output = 0; output < TILE; output++) {
         int from = (row * TILE + output) * WIDTH;
-        y[at + row * stride + output] = MlstmMath.sum(FloatVector.fromArray(LANES, sums, from));
+        float sum = MlstmMath.sum(FloatVector.fromArray(LANES, sums, from));
+        y[at + row * stride + output * step] = sum;
       }
     }
   }

@@ -9,6 +9,9 @@ import java.util.Random;
 /// Prints the speed of products with stored matrices, and of a bare read of memory beside it. Run
 /// by hand.
 final class ProjectorTiming {
+  /// Outputs beside many rows.
+  private static final int SMALL = 1536;
+
   private ProjectorTiming() {}
 
   public static void main(String[] args) {
@@ -25,7 +28,7 @@ final class ProjectorTiming {
     }
     MemorySegment scales = arena.allocate(4L * in * out / 32, 64);
     MemorySegment x = arena.allocate(4L * 512 * in, 64);
-    MemorySegment y = arena.allocate(4L * 16 * out, 64);
+    MemorySegment y = arena.allocate(4L * Math.max(16 * out, 512 * SMALL), 64);
     for (int round = 0; round < 3; round++) {
       forkJoin(workers);
       for (WeightType type : WeightType.values()) {
@@ -36,7 +39,7 @@ final class ProjectorTiming {
         for (int rows : new int[] {1, 2, 4, 8, 16}) {
           time(projector, w, rows, x, y, 1);
         }
-        var small = w.rows(0, 1536);
+        var small = w.rows(0, SMALL);
         time(projector, small, 512, x, y, 10);
       }
     }
