@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.xlstm4j.kernels.Projector.Part;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -78,10 +79,16 @@ class ProjectorTest {
             assertBitsOfArrays(w, rows, 64, 16); // x begins at a line of the cache, y too
             assertBitsOfArrays(w, rows, 64, 5);
             assertBitsOfArrays(w, rows, 1, 0); // on the heap
+            assertBitsOfArrays(onHeap(w), rows, 64, 0);
           }
         }
       }
     }
+  }
+
+  private static WeightMatrix onHeap(WeightMatrix w) {
+    MemorySegment data = MemorySegment.ofArray(w.data().toArray(ValueLayout.JAVA_BYTE));
+    return new WeightMatrix(w.type(), w.rows(), w.columns(), data, w.scales(), w.group());
   }
 
   /// @param alignment of x and y; 1 for arrays
