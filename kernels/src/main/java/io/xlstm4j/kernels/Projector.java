@@ -18,6 +18,12 @@ public final class Projector {
   /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
   private static final int TASK_WEIGHTS = 1 << 19;
 
+  /// Outputs of a task of [#run] but the last of a part are a multiple of it: whole tiles.
+  private static final int UNIT = 16;
+
+  /// Tokens for which it pays to turn W.
+  private static final int LONG = 48;
+
   private static final int TASKS_PER_THREAD = 4;
 
   private static final int MAX_TASKS = 1 << 16;
@@ -31,8 +37,12 @@ public final class Projector {
   private final @Nullable WarmUp warmUp;
   private final AtomicReferenceArray<@Nullable ProjectorTask> kept;
   private final IntConsumer task = this::runTask;
+  private final IntConsumer sequenceTask = this::runSequenceTask;
+  private final boolean vectorized;
+  private float[] @Nullable [] rooms = {}; // for x of each part
 
   // of the call under way
+  private PackedRows[] packed = {}; // of each part
   private Part[] parts = new Part[0];
   private Forms now;
   private int rows;
@@ -49,6 +59,7 @@ public final class Projector {
   /// @param warmUp says when the Vector API is quick, or null if it is to be used at once
   Projector(Workers workers, boolean vectorized, @Nullable WarmUp warmUp) {
     this.workers = workers;
+    this.vectorized = vectorized;
     this.warmUp = warmUp;
     forms =
         new Lazy<>(() ->
@@ -119,17 +130,62 @@ public final class Projector {
   /// @throws IllegalArgumentException if memory is too small for its rows
   /// @throws IllegalStateException if memory has been closed
   public synchronized void run(int rowCount, Part... all) {
+    begin(rowCount, all);
+    now = forms(rowCount);
+    if (warmUp != null && !warmUp.isDone()) {
+      noteUses(warmUp);
+    }
+    plan(TASK_WEIGHTS, UNIT);
+    workers.run(tasks, task);
+  }
+
+  /// The same for tokens of one sequence, which need not have the bits of a token alone: where they
+  /// are many, each sum runs in the order of the columns, and that is faster. Without the Vector
+  /// API the bits are those of [#run].
+  ///
+  /// @throws IllegalArgumentException if memory is too small for its rows
+  /// @throws IllegalStateException if memory has been closed
+  public synchronized void runSequence(int tokens, Part... all) {
+    if (tokens < LONG || !vectorized) {
+      run(tokens, all);
+      return;
+    }
+    begin(tokens, all);
+    now = forms.get();
+    pack();
+    plan(SequenceProduct.TASK_WEIGHTS, SequenceProduct.PANEL);
+    workers.run(tasks, sequenceTask);
+  }
+
+  private void begin(int rowCount, Part[] all) {
     for (Part part : all) {
       part.check(rowCount);
     }
     parts = all;
     rows = rowCount;
-    now = forms(rowCount);
-    if (warmUp != null && !warmUp.isDone()) {
-      noteUses(warmUp);
+  }
+
+  /// Packs x of every part, once where parts have it in common.
+  private void pack() {
+    if (packed.length < parts.length) {
+      packed = Arrays.copyOf(packed, parts.length);
+      rooms = Arrays.copyOf(rooms, parts.length);
     }
-    plan();
-    workers.run(tasks, task);
+    for (int p = 0; p < parts.length; p++) {
+      FloatRows x = parts[p].x;
+      int columns = parts[p].w.columns();
+      int same = 0;
+      while (same < p && !packed[same].isOf(x, columns)) {
+        same++;
+      }
+      if (same < p) {
+        packed[p] = packed[same];
+      } else {
+        packed[p] = new PackedRows(x, rows, columns, rooms[p]);
+        rooms[p] = packed[p].data();
+        workers.run(packed[p].slices(), packed[p]::pack);
+      }
+    }
   }
 
   private void noteUses(WarmUp noted) {
@@ -150,17 +206,20 @@ public final class Projector {
   }
 
   /// Splits the outputs of all parts into tasks of about equal work.
-  private void plan() {
+  ///
+  /// @param most weights in a task, about
+  /// @param unit outputs of a task but the last are a multiple of it
+  private void plan(int most, int unit) {
     long total = 0;
     for (Part part : parts) {
       total += (long) part.w.rows() * part.w.columns();
     }
     long share = Math.ceilDiv(total, (long) TASKS_PER_THREAD * workers.count());
-    long perTask = Math.max(Math.min(TASK_WEIGHTS, share), total / MAX_TASKS + 1);
+    long perTask = Math.max(Math.min(most, share), total / MAX_TASKS + 1);
     tasks = 0;
     for (int p = 0; p < parts.length; p++) {
       WeightMatrix w = parts[p].w;
-      int step = Math.clamp(perTask / w.columns(), 16, w.rows() + 15) & ~15; // whole tiles
+      int step = Math.clamp(perTask / w.columns() / unit * unit, unit, w.rows() + unit);
       for (int first = 0; first < w.rows(); first += step) {
         addTask(p, first, Math.min(w.rows(), first + step));
       }
@@ -182,6 +241,16 @@ public final class Projector {
     ProjectorTask with = borrow();
     try {
       with.run(now, parts[taskPart[number]], rows, taskFirst[number], taskEnd[number]);
+    } finally {
+      giveBack(with);
+    }
+  }
+
+  private void runSequenceTask(int number) {
+    ProjectorTask with = borrow();
+    int part = taskPart[number];
+    try {
+      with.sequence(now, parts[part], packed[part], rows, taskFirst[number], taskEnd[number]);
     } finally {
       giveBack(with);
     }

@@ -18,21 +18,12 @@ final class ProjectorTask {
   private static final int MOST_OUTPUTS = 64;
   private static final int ROWS = 64; // of x that are copied to arrays at a time
 
-  /// Floats of W that are packed at a time, which stay in the second cache while x goes by.
-  private static final int PACKED_FLOATS = 1 << 17;
-
-  /// Rows for which W is read so few times that a copy does not pay.
-  private static final int FEW_ROWS = 8;
-
-  /// Rows for which it pays to widen W to an array and copy that.
-  private static final int MANY_ROWS = 32;
-
   private final StoredRows stored = new StoredRows();
   private float[] x = new float[0];
   private float[] w = new float[0];
   private float[] y = new float[0];
   private MemorySegment nativeX = MemorySegment.NULL; // from a line of the cache on
-  private MemorySegment nativeW = MemorySegment.NULL;
+  private @Nullable SequenceProduct ofSequences; // which needs the Vector API
   private final float[] added = new float[MOST_OUTPUTS];
   private final float[] sums = new float[RowsProductKernel.SCRATCH];
 
@@ -50,12 +41,27 @@ final class ProjectorTask {
       oneRow(forms, part, first, end);
       return;
     }
-    int fewest = isInPlace(forms, part.w()) ? NativeRowsProduct.FEW : MANY_ROWS;
-    if (forms.isNative() && NativeRowsProduct.takesMany() && rows >= fewest) {
-      manyRows(forms, part, rows, first, end);
+    if (rows >= NativeRowsProduct.FEW
+        && isInPlace(forms, part.w())
+        && NativeRowsProduct.takesFew()) {
+      rowsInPlace(forms, part, rows, first, end);
     } else {
       someRows(forms, part, rows, first, end);
     }
+  }
+
+  /// The same for the tokens of a sequence, on vectors.
+  ///
+  /// @param x the rows of `part`
+  void sequence(Forms forms, Part part, PackedRows x, int tokens, int first, int end) {
+    if (ofSequences == null) {
+      ofSequences = new SequenceProduct();
+    }
+    WeightMatrix w = part.w();
+    int outputs = end - first;
+    y = fitting(y, SequenceProduct.floats(tokens, outputs));
+    ofSequences.multiply(forms.weights(), w, isInPlace(forms, w), first, outputs, tokens, x, y);
+    store(forms, part, 0, tokens, first, outputs, SequenceProduct.stride(outputs));
   }
 
   /// W where it lies, or as it is stored, or widened.
@@ -116,38 +122,36 @@ final class ProjectorTask {
     }
   }
 
-  /// x where it lies if that is at lines of the cache, else in a copy that is; W packed, some
-  /// outputs at a time, or for few rows where it lies.
-  private void manyRows(Forms forms, Part part, int rows, int first, int end) {
+  /// W where it lies; x too if that is at lines of the cache, else in a copy that is.
+  private void rowsInPlace(Forms forms, Part part, int rows, int first, int end) {
     WeightMatrix matrix = part.w();
-    int stride = forms.product().stride(matrix.columns());
-    long strideBytes = (long) stride * Float.BYTES;
-    int most = Math.clamp(PACKED_FLOATS / stride & -16, 16, MOST_OUTPUTS);
-    boolean xInPlace = isAligned(part.x()) && stride == matrix.columns();
-    boolean wInPlace = rows <= FEW_ROWS && isInPlace(forms, matrix);
-    if (!xInPlace) {
-      nativeX = fitting(nativeX, rows * strideBytes);
-      copyRowsToNative(part.x(), rows, matrix.columns(), stride);
-    }
-    long xAt = xInPlace ? address(part.x(), 0) : nativeX.address();
-    long xRow = xInPlace ? (long) part.x().stride() * Float.BYTES : strideBytes;
-    y = fitting(y, rows * (most + NativeRowsProduct.PANEL));
-    for (int output = first; output < end; output += most) {
-      int outputs = Math.min(most, end - output);
-      int width = outputs; // of a row of y
-      if (wInPlace && outputs % TILE == 0) {
-        long w = address(matrix, output);
-        NativeRowsProduct.multiplyFew(rows, outputs, stride, w, xAt, xRow, y, sums);
-      } else {
-        nativeW = fitting(nativeW, most * strideBytes);
-        pack(forms, matrix, output, outputs, stride);
-        int panels = Math.ceilDiv(outputs, NativeRowsProduct.PANEL);
-        int packed = panels * NativeRowsProduct.PANEL;
-        long w = nativeW.address();
-        NativeRowsProduct.multiply(rows, packed, stride, w, xAt, xRow, y, sums);
-        width = packed + NativeRowsProduct.PANEL;
+    int inputs = matrix.columns();
+    long xAt;
+    long xRow;
+    if (isAligned(part.x())) {
+      xAt = address(part.x(), 0);
+      xRow = (long) part.x().stride() * Float.BYTES;
+    } else {
+      xRow = (long) inputs * Float.BYTES;
+      nativeX = fitting(nativeX, rows * xRow);
+      for (int row = 0; row < rows; row++) {
+        MemorySegment.copy(
+            part.x().data(), part.x().row(row) * Float.BYTES, nativeX, row * xRow, xRow);
       }
-      store(forms, part, 0, rows, output, outputs, width);
+      xAt = nativeX.address();
+    }
+    y = fitting(y, rows * MOST_OUTPUTS);
+    for (int output = first; output < end; ) {
+      int outputs = Math.min(MOST_OUTPUTS, end - output);
+      if (outputs >= TILE) {
+        outputs -= outputs % TILE;
+        long w = address(matrix, output);
+        NativeRowsProduct.multiplyFew(rows, outputs, inputs, w, xAt, xRow, y, sums);
+        store(forms, part, 0, rows, output, outputs, outputs);
+      } else {
+        someRows(forms, part, rows, output, end);
+      }
+      output += outputs;
     }
   }
 
@@ -186,29 +190,11 @@ final class ProjectorTask {
     }
   }
 
-  private void copyRowsToNative(FloatRows rows, int count, int inputs, int stride) {
-    for (int row = 0; row < count; row++) {
-      long at = rows.row(row) * Float.BYTES;
-      long to = (long) row * stride;
-      MemorySegment.copy(rows.data(), at, nativeX, to * Float.BYTES, (long) inputs * Float.BYTES);
-      SegmentFloats.zero(nativeX, to + inputs, stride - inputs);
-    }
-  }
-
   private void widen(Forms forms, WeightMatrix matrix, int first, int outputs, int stride) {
     w = fitting(w, outputs * stride);
     forms.weights().widen(matrix, first, outputs, stored, w, stride);
     for (int o = 0; o < outputs; o++) {
       clear(w, o * stride + matrix.columns(), (o + 1) * stride);
-    }
-  }
-
-  private void pack(Forms forms, WeightMatrix matrix, int first, int outputs, int stride) {
-    if (isInPlace(forms, matrix)) {
-      NativeRowsProduct.pack(outputs, stride, address(matrix, first), nativeW.address());
-    } else {
-      widen(forms, matrix, first, outputs, stride);
-      NativeRowsProduct.pack(outputs, stride, w, nativeW.address());
     }
   }
 

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;
@@ -13,6 +15,8 @@ import jdk.incubator.vector.VectorSpecies;
 public final class VectorMatrixProduct implements MatrixProduct {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final int WIDTH = LANES.length();
+  private static final MemorySegment MEMORY = NativeFloats.MEMORY;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final int ROWS = 4; // of a tile
 
   /// Vectors in a row of the widest tile: 16 sums and the operands fit 32 registers; 8-lane
@@ -81,24 +85,57 @@ public final class VectorMatrixProduct implements MatrixProduct {
     }
   }
 
+  /// The same from memory at its address, which is there and stays; only where memory [may be read
+  /// so][NativeRowsProduct#isAvailable].
+  ///
+  /// @param rows whole vectors
+  /// @param columns whole vectors
+  /// @param from address of `(rows, columns)`, `rowBytes` apart
+  void transpose(int rows, int columns, long from, long rowBytes, Block to) {
+    for (int row = 0; row < rows; row += WIDTH) {
+      for (int column = 0; column < columns; column += WIDTH) {
+        interleave(from + row * rowBytes + (long) column * Float.BYTES, rowBytes, square);
+        interleaveOn(to.data(), to.at() + column * to.stride() + row, to.stride());
+      }
+    }
+  }
+
   /// WIDTH rows and columns: as often as WIDTH is doubled from 1, every row of the first half is
   /// interleaved with its counterpart of the second.
   private void transposeSquare(
       float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
-    float[] free = square;
-    float[] source = from;
-    int sourceAt = fromAt;
-    int sourceStride = fromStride;
-    for (int done = 1; done < WIDTH; done *= 2) {
-      boolean last = done * 2 == WIDTH;
-      float[] target = last ? to : free;
-      int targetAt = last ? toAt : 0;
-      int targetStride = last ? toStride : WIDTH;
-      interleave(source, sourceAt, sourceStride, target, targetAt, targetStride);
-      free = done % 3 == 1 ? otherSquare : square; // powers of 2 are 1 and 2 by turns
-      source = target;
-      sourceAt = 0;
-      sourceStride = WIDTH;
+    interleave(from, fromAt, fromStride, square, 0, WIDTH);
+    interleaveOn(to, toAt, toStride);
+  }
+
+  /// All times but the first, from [#square] on.
+  private void interleaveOn(float[] to, int toAt, int toStride) {
+    if (WIDTH == 2) { // once was enough
+      System.arraycopy(square, 0, to, toAt, 2);
+      System.arraycopy(square, 2, to, toAt + toStride, 2);
+      return;
+    }
+    float[] source = square;
+    float[] free = otherSquare;
+    for (int done = 2; done < WIDTH / 2; done *= 2) {
+      interleave(source, 0, WIDTH, free, 0, WIDTH);
+      float[] next = free;
+      free = source;
+      source = next;
+    }
+    interleave(source, 0, WIDTH, to, toAt, toStride);
+  }
+
+  private static void interleave(long from, long rowBytes, float[] to) {
+    long first = from & NativeRowsProduct.ADDRESSES;
+    long half = (from + WIDTH / 2 * rowBytes) & NativeRowsProduct.ADDRESSES;
+    for (int row = 0; row < WIDTH / 2; row++) {
+      var a = FloatVector.fromMemorySegment(LANES, MEMORY, first + row * rowBytes, ORDER);
+      var b = FloatVector.fromMemorySegment(LANES, MEMORY, half + row * rowBytes, ORDER);
+      var b0 = b.rearrange(FRONT);
+      var b1 = b.rearrange(BACK);
+      b0.blend(a.rearrange(FRONT), EVEN).intoArray(to, 2 * row * WIDTH);
+      b1.blend(a.rearrange(BACK), EVEN).intoArray(to, (2 * row + 1) * WIDTH);
     }
   }
 

@@ -41,12 +41,13 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       return;
     }
     stored.read(w, first, count);
+    boolean fits = SHORTS.length() == WIDTH; // not with two lanes
     for (int row = 0; row < count; row++) {
       int from = row * w.columns();
       int done =
           switch (w.type()) {
-            case BF16 -> bfloat16(stored.shorts, from, w.columns(), to, row * stride);
-            case F16 -> float16(stored.shorts, from, w.columns(), to, row * stride);
+            case BF16 -> fits ? bfloat16(stored.shorts, from, w.columns(), to, row * stride) : 0;
+            case F16 -> fits ? float16(stored.shorts, from, w.columns(), to, row * stride) : 0;
             case INT8 -> int8(w, row, stored, to, row * stride);
             case F32 -> 0;
           };

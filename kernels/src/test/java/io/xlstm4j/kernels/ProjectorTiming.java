@@ -37,10 +37,13 @@ final class ProjectorTiming {
                 ? new WeightMatrix(type, out, in, data, scales, 64)
                 : WeightMatrix.of(type, out, in, data);
         for (int rows : new int[] {1, 2, 4, 8, 16}) {
-          time(projector, w, rows, x, y, 1);
+          time("rows", projector, w, rows, x, y, 1);
         }
         var small = w.rows(0, SMALL);
-        time(projector, small, 512, x, y, 10);
+        for (int tokens : new int[] {16, 24, 32, 64, 512}) {
+          time("rows", projector, small, tokens, x, y, 10);
+          time("tokens", projector, small, tokens, x, y, 10);
+        }
       }
     }
     workers.close();
@@ -54,24 +57,36 @@ final class ProjectorTiming {
     System.out.printf(Locale.ROOT, "fork and join %.2f us%n", (System.nanoTime() - from) / 1e8);
   }
 
+  /// @param kind rows of a batch, or tokens of a sequence
   private static void time(
-      Projector projector, WeightMatrix w, int rows, MemorySegment x, MemorySegment y, int calls) {
+      String kind,
+      Projector projector,
+      WeightMatrix w,
+      int rows,
+      MemorySegment x,
+      MemorySegment y,
+      int calls) {
     var part =
         new Part(w, null, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), false);
     double best = Double.MAX_VALUE;
     for (int round = 0; round < 8; round++) {
       long from = System.nanoTime();
       for (int i = 0; i < calls; i++) {
-        projector.run(rows, part);
+        if (kind.equals("rows")) {
+          projector.run(rows, part);
+        } else {
+          projector.runSequence(rows, part);
+        }
       }
       best = Math.min(best, (System.nanoTime() - from) / (double) calls);
     }
     double weights = (double) w.rows() * w.columns();
     System.out.printf(
         Locale.ROOT,
-        "%-5s %4d rows: %8.3f ms %6.1f GB/s %7.1f GF/s%n",
+        "%-5s %4d %s: %8.3f ms %6.1f GB/s %7.1f GF/s%n",
         w.type(),
         rows,
+        kind,
         best / 1e6,
         weights * w.type().bytes() / best,
         2 * weights * rows / best);

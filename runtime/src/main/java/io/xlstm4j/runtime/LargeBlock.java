@@ -115,14 +115,14 @@ final class LargeBlock implements RuntimeBlock {
   @Override
   public void forward() {
     work.each(before);
-    work.projector.run(work.tokens(), project);
+    work.project(project);
     work.each(cap);
     cell.forward();
     work.each(after);
-    work.projector.run(work.tokens(), out);
+    work.project(out);
     work.each(beforeFfn);
-    work.projector.run(work.tokens(), up);
+    work.project(up);
     work.each(activate);
-    work.projector.run(work.tokens(), down);
+    work.project(down);
   }
 }

@@ -134,15 +134,15 @@ final class PaperMlstmBlock implements RuntimeBlock {
   @Override
   public void forward() {
     work.each(before);
-    work.projector.run(work.tokens(), up);
+    work.project(up);
     if (convolution != null) {
       convolution.forward();
     }
     work.each(project);
-    work.projector.run(work.tokens(), gates);
+    work.project(gates);
     cell.forward();
     work.each(after);
-    work.projector.run(work.tokens(), down);
+    work.project(down);
   }
 
   private static @Nullable MemorySegment part(@Nullable MemorySegment bias, int from, int count) {

@@ -128,9 +128,9 @@ final class PaperSlstmBlock implements RuntimeBlock {
     work.each(after);
     if (feedForward != null) {
       work.each(feedForward.before);
-      work.projector.run(work.tokens(), feedForward.up);
+      work.project(feedForward.up);
       work.each(feedForward.activate);
-      work.projector.run(work.tokens(), feedForward.down);
+      work.project(feedForward.down);
     }
   }
 

@@ -110,16 +110,16 @@ final class SlstmCell {
 
   void forward() {
     if (!work.isSequence() || work.tokens() == 1) {
-      work.projector.run(work.tokens(), inputWithBias);
+      work.project(inputWithBias);
       step();
     } else if (work.isByToken() || cell.plain() || cell.clip() != null) {
       // a short run, or what the sequence kernel does not know
-      work.projector.run(work.tokens(), inputWithBias);
+      work.project(inputWithBias);
       for (int token = 0; token < work.tokens(); token++) {
         oneOfRun(token);
       }
     } else {
-      work.projector.run(work.tokens(), input);
+      work.project(input);
       run();
     }
   }

@@ -3,6 +3,7 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.Projector;
+import io.xlstm4j.kernels.Projector.Part;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
@@ -103,6 +104,15 @@ final class Workspace {
         .run(
             Math.ceilDiv(tokens, SLICE),
             task -> slice.run(task * SLICE, Math.min(tokens, (task + 1) * SLICE)));
+  }
+
+  /// Products of all tokens of the batch.
+  void project(Part... parts) {
+    if (sequence) {
+      projector.runSequence(tokens, parts);
+    } else {
+      projector.run(tokens, parts);
+    }
   }
 
   /// The memory of the batch's tokens in a buffer that starts at 0 and has no gaps.
