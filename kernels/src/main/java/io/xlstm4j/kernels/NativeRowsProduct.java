@@ -80,26 +80,24 @@ final class NativeRowsProduct {
     }
   }
 
-  /// Adds memory to an array.
+  /// Writes sums to memory, with a bias and on top of what is there.
   ///
   /// @param count whole vectors
-  /// @param from address
-  static void add(float[] to, int start, int count, long from) {
-    for (int i = 0; i < count; i += WIDTH) {
-      FloatVector.fromArray(LANES, to, start + i)
-          .add(FloatVector.fromMemorySegment(LANES, MEMORY, from + (long) i * Float.BYTES, ORDER))
-          .intoArray(to, start + i);
-    }
-  }
-
-  /// Copies an array to memory.
-  ///
-  /// @param count whole vectors
+  /// @param bias address, or 0 for none
   /// @param to address
-  static void write(float[] from, int start, int count, long to) {
+  static void write(float[] sums, int start, int count, long bias, boolean add, long to) {
+    long b = bias & ADDRESSES;
+    long y = to & ADDRESSES;
     for (int i = 0; i < count; i += WIDTH) {
-      FloatVector.fromArray(LANES, from, start + i)
-          .intoMemorySegment(MEMORY, to + (long) i * Float.BYTES, ORDER);
+      long at = (long) i * Float.BYTES;
+      var sum = FloatVector.fromArray(LANES, sums, start + i);
+      if (bias != 0) {
+        sum = sum.add(FloatVector.fromMemorySegment(LANES, MEMORY, b + at, ORDER));
+      }
+      if (add) {
+        sum = sum.add(FloatVector.fromMemorySegment(LANES, MEMORY, y + at, ORDER));
+      }
+      sum.intoMemorySegment(MEMORY, y + at, ORDER);
     }
   }
 

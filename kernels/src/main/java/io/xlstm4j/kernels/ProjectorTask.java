@@ -24,7 +24,7 @@ final class ProjectorTask {
   private float[] y = new float[0];
   private MemorySegment nativeX = MemorySegment.NULL; // from a line of the cache on
   private @Nullable SequenceProduct ofSequences; // which needs the Vector API
-  private final float[] added = new float[MOST_OUTPUTS];
+  private float[] added = new float[MOST_OUTPUTS];
   private final float[] sums = new float[RowsProductKernel.SCRATCH];
 
   /// Row `id` of an embedding matrix to row `to`.
@@ -216,28 +216,27 @@ final class ProjectorTask {
             && outputs % forms.product().stride(1) == 0
             && to.isNative()
             && (bias == null || bias.isNative());
+    long biasAt = inPlace && bias != null ? bias.address() + (long) output * Float.BYTES : 0;
     for (int row = 0; row < count; row++) {
       long at = part.y().row(from + row) + output;
       int start = row * stride;
+      if (inPlace) {
+        long address = to.address() + at * Float.BYTES;
+        NativeRowsProduct.write(y, start, outputs, biasAt, part.add(), address);
+        continue;
+      }
       if (bias != null) {
-        add(inPlace, bias, output, outputs, start);
+        add(bias, output, outputs, start);
       }
       if (part.add()) {
-        add(inPlace, to, at, outputs, start);
+        add(to, at, outputs, start);
       }
-      if (inPlace) {
-        NativeRowsProduct.write(y, start, outputs, to.address() + at * Float.BYTES);
-      } else {
-        SegmentFloats.copy(y, start, to, at, outputs);
-      }
+      SegmentFloats.copy(y, start, to, at, outputs);
     }
   }
 
-  private void add(boolean inPlace, MemorySegment from, long at, int count, int start) {
-    if (inPlace) {
-      NativeRowsProduct.add(y, start, count, from.address() + at * Float.BYTES);
-      return;
-    }
+  private void add(MemorySegment from, long at, int count, int start) {
+    added = fitting(added, count);
     SegmentFloats.copy(from, at, added, 0, count);
     for (int i = 0; i < count; i++) {
       y[start + i] += added[i];

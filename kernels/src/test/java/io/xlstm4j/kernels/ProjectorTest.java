@@ -151,7 +151,7 @@ class ProjectorTest {
   @EnumSource
   void sums_of_long_sequences_run_in_the_order_of_the_columns(WeightType type) {
     for (int in : new int[] {1, 17, 128, 160, 272}) {
-      for (int out : new int[] {1, 31, 32, 70}) {
+      for (int out : new int[] {1, 31, 32, 70, 760}) {
         for (int tokens : new int[] {48, 49, 61}) {
           for (int offset : new int[] {0, 4}) { // bytes, of W
             int group = type == WeightType.INT8 ? in : 0;
