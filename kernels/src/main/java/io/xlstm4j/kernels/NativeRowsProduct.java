@@ -10,9 +10,9 @@ import jdk.incubator.vector.VectorSpecies;
 ///
 /// One row reads W where it lies, so that the processor fetches one line while it multiplies
 /// another. The four outputs of a tile are a quarter of the outputs apart: the processor reads
-/// ahead on one line of addresses in a page of memory, and rows beside each other share pages. Many
-/// rows read a vector of 64 bytes in half a cycle where it begins at a line of the cache; in an
-/// array, which begins anywhere, most lie in two lines and take two cycles.
+/// ahead on one line of addresses in a page of memory, and rows beside each other share pages.
+/// Several rows read a vector of 64 bytes in half a cycle where it begins at a line of the cache;
+/// in an array, which begins anywhere, most lie in two lines and take two cycles.
 final class NativeRowsProduct {
   /// Outputs at a time of W where it lies, which must have a multiple of it.
   static final int TILE = VectorRowsProductKernel.TILE;

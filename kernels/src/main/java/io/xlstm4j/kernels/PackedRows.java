@@ -23,7 +23,7 @@ final class PackedRows {
     this.count = count;
     this.columns = columns;
     blockFloats = padded(count) * STRIDE;
-    int floats = Math.ceilDiv(columns, DEEP) * blockFloats;
+    int floats = Math.multiplyExact(Math.ceilDiv(columns, DEEP), blockFloats);
     data = room != null && room.length >= floats ? room : new float[floats];
   }
 

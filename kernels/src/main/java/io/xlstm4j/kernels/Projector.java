@@ -9,8 +9,9 @@ import org.jspecify.annotations.Nullable;
 /// Products of the rows of a batch with matrices as they lie in a file, `y = x Wᵀ + b`, several
 /// side by side on all threads.
 ///
-/// Each element is one sum in an order of its own: neither the number of rows, nor the number of
-/// threads, nor the products beside it change a bit. Nothing is allocated in a call.
+/// Each element of [#run] is one sum in an order of its own: neither the number of rows, nor the
+/// number of threads, nor the products beside it change a bit. Nothing is allocated in a call.
+/// [#runSequence] is faster for a prompt, in an order that its length may change.
 ///
 /// Beside [LinearKernel], which trains: that packs float32 weights for many rows and has a backward
 /// pass; this reads weights of any type once, where they lie.

@@ -31,7 +31,7 @@ final class SequenceProduct {
 
   /// Floats of y.
   static int floats(int tokens, int outputs) {
-    return PackedRows.padded(tokens) * stride(outputs);
+    return Math.multiplyExact(PackedRows.padded(tokens), stride(outputs));
   }
 
   /// @param inPlace whether W is float32 of whole vectors in memory that may be read at its address
