@@ -133,9 +133,6 @@ public final class Projector {
   public synchronized void run(int rowCount, Part... all) {
     begin(rowCount, all);
     now = forms(rowCount);
-    if (warmUp != null && !warmUp.isDone()) {
-      noteUses(warmUp);
-    }
     plan(TASK_WEIGHTS, UNIT);
     workers.run(tasks, task);
   }
@@ -164,6 +161,9 @@ public final class Projector {
     }
     parts = all;
     rows = rowCount;
+    if (warmUp != null && !warmUp.isDone()) {
+      noteUses(warmUp);
+    }
   }
 
   /// Packs x of every part, once where parts have it in common.

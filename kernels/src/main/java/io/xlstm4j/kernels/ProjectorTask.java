@@ -243,7 +243,8 @@ final class ProjectorTask {
     }
   }
 
-  private static float[] fitting(float[] has, int floats) {
+  /// An array with room; what the old one held is lost if it had none.
+  static float[] fitting(float[] has, int floats) {
     return has.length >= floats ? has : new float[floats];
   }
 

@@ -49,7 +49,7 @@ final class SequenceProduct {
       float[] y) {
     int columns = w.columns();
     int stride = stride(outputs);
-    panels = fitting(panels, columns * stride);
+    panels = ProjectorTask.fitting(panels, columns * stride);
     for (int output = 0; output < outputs; output += PANEL) {
       int count = Math.min(PANEL, outputs - output);
       turn(widener, w, inPlace, first + output, count, output * columns);
@@ -77,12 +77,8 @@ final class SequenceProduct {
       return;
     }
     int stride = columns + GAP;
-    rows = fitting(rows, PANEL * stride);
+    rows = ProjectorTask.fitting(rows, PANEL * stride);
     widener.widen(w, first, count, stored, rows, stride);
     turner.transpose(count, columns, new Block(rows, 0, stride), panel);
-  }
-
-  private static float[] fitting(float[] has, int floats) {
-    return has.length >= floats ? has : new float[floats];
   }
 }
