@@ -32,6 +32,7 @@ final class MlstmChunk {
   private final int vWide;
   private final float scale;
   private final VectorMatrixProduct product = new VectorMatrixProduct();
+  private final Transposition transposition = new Transposition();
 
   private int count; // positions now
   private boolean tokens; // at least one
@@ -220,7 +221,7 @@ final class MlstmChunk {
         Arrays.fill(kT, x * across + count, (x + 1) * across, 0);
       }
     }
-    product.transpose(count, qkDim, new Block(k, 0, qkWide), new Block(kT, 0, across));
+    transposition.run(count, qkDim, new Block(k, 0, qkWide), new Block(kT, 0, across));
   }
 
   /// Padding may hold anything, such as infinities, which times 0 are not 0.
@@ -501,7 +502,7 @@ final class MlstmChunk {
 
   /// `dnum Vᵀ` up to the diagonal.
   private void scoreBack() {
-    product.transpose(count, vDim, new Block(v, 0, vWide), new Block(vT, 0, across));
+    transposition.run(count, vDim, new Block(v, 0, vWide), new Block(vT, 0, across));
     var rowsOf = new Block(dNumerator, 0, vWide);
     var values = new Block(vT, 0, across);
     var to = new Block(dScores, 0, across);
@@ -530,7 +531,7 @@ final class MlstmChunk {
 
   private void queriesBack() {
     var cT = new Block(turned, 0, qkWide);
-    product.transpose(qkDim, vDim, new Block(c, 0, vWide), cT);
+    transposition.run(qkDim, vDim, new Block(c, 0, vWide), cT);
     product.multiply(
         count, qkWide, vDim, new Block(dNumerator, 0, vWide), cT, new Block(dq, 0, qkWide), false);
     for (int l = 0; l < count; l++) {
@@ -548,7 +549,7 @@ final class MlstmChunk {
 
   private void keysBack() {
     var dcT = new Block(turned, 0, qkWide);
-    product.transpose(qkDim, vDim, new Block(dc, 0, vWide), dcT);
+    transposition.run(qkDim, vDim, new Block(dc, 0, vWide), dcT);
     product.multiply(
         count, qkWide, vDim, new Block(v, 0, vWide), dcT, new Block(dk, 0, qkWide), false);
     for (int j = 0; j < count; j++) {

@@ -20,7 +20,7 @@ final class SequenceProduct {
   private static final int GAP = 16;
 
   private final StoredRows stored = new StoredRows();
-  private final VectorMatrixProduct turner = new VectorMatrixProduct();
+  private final Transposition transposition = new Transposition();
   private float[] rows = new float[0]; // of W, (PANEL, columns + GAP)
   private float[] panels = new float[0]; // (panels, columns, PANEL)
 
@@ -73,12 +73,12 @@ final class SequenceProduct {
     var panel = new Block(panels, at, PANEL);
     if (inPlace && count == PANEL) {
       long rowBytes = (long) columns * Float.BYTES;
-      turner.transpose(PANEL, columns, w.data().address() + first * rowBytes, rowBytes, panel);
+      transposition.run(PANEL, columns, w.data().address() + first * rowBytes, rowBytes, panel);
       return;
     }
     int stride = columns + GAP;
     rows = ProjectorTask.fitting(rows, PANEL * stride);
     widener.widen(w, first, count, stored, rows, stride);
-    turner.transpose(count, columns, new Block(rows, 0, stride), panel);
+    transposition.run(count, columns, new Block(rows, 0, stride), panel);
   }
 }

@@ -338,7 +338,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     int out = shape.out();
     work.fit(in, out);
     for (int head = 0; head < shape.heads(); head++) {
-      work.product.transpose(
+      work.transposition.run(
           out, in, new Block(w, head * in * out, in), new Block(work.turned, 0, out));
       for (int p = from; p < to; p += SLICE) {
         int rows = Math.min(SLICE, to - p);
@@ -397,6 +397,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   /// Rows of one head.
   private static final class Scratch {
     private final VectorMatrixProduct product = new VectorMatrixProduct();
+    private final Transposition transposition = new Transposition();
     private float[] in = new float[0];
     private float[] out = new float[0];
     private float[] turned = new float[0]; // (in, out)

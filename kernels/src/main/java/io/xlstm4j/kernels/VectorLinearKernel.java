@@ -165,7 +165,7 @@ public final class VectorLinearKernel implements LinearKernel {
 
   /// What one thread works in.
   private static final class Scratch {
-    private final VectorMatrixProduct product = new VectorMatrixProduct();
+    private final Transposition transposition = new Transposition();
     private float[] plain = new float[0];
     private float[] left = new float[DEPTH * STRIDE];
     private final float[] right = new float[SLICE * SLICE]; // (panels, DEPTH, PANEL)
@@ -182,7 +182,7 @@ public final class VectorLinearKernel implements LinearKernel {
       for (int o = 0; o < count; o++) {
         SegmentFloats.read(weight.data(), (long) (first + o) * weight.stride(), plain, o * in, in);
       }
-      product.transpose(
+      transposition.run(
           count, in, new Block(plain, 0, in), new Block(packed, panel * in * PANEL, PANEL));
     }
 

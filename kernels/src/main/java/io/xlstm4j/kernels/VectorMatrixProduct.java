@@ -1,10 +1,7 @@
 package io.xlstm4j.kernels;
 
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [MatrixProduct] on the Vector API: tiles of the result stay in registers while the inner index
@@ -15,22 +12,13 @@ import jdk.incubator.vector.VectorSpecies;
 public final class VectorMatrixProduct implements MatrixProduct {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final int WIDTH = LANES.length();
-  private static final MemorySegment MEMORY = NativeFloats.MEMORY;
-  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final int ROWS = 4; // of a tile
 
   /// Vectors in a row of the widest tile: 16 sums and the operands fit 32 registers; 8-lane
   /// machines (AVX2) have only 16.
   private static final int VECTORS = WIDTH == 8 ? 2 : 4;
 
-  // interleaving: lane l takes lane l / 2 of the vector's front or back half
-  private static final VectorShuffle<Float> FRONT = VectorShuffle.fromOp(LANES, l -> l / 2);
-  private static final VectorShuffle<Float> BACK =
-      VectorShuffle.fromOp(LANES, l -> (WIDTH + l) / 2);
-  private static final VectorMask<Float> EVEN = VectorMask.fromLong(LANES, 0x5555_5555_5555_5555L);
-
-  private final float[] square = new float[WIDTH * WIDTH];
-  private final float[] otherSquare = new float[WIDTH * WIDTH];
+  private final Transposition transposition = new Transposition();
   private float[] transposed = new float[0];
 
   @Override
@@ -49,106 +37,8 @@ public final class VectorMatrixProduct implements MatrixProduct {
       transposed = new float[n * k];
     }
     var bT = new Block(transposed, 0, n);
-    transpose(n, k, b, bT);
+    transposition.run(n, k, b, bT);
     multiply(m, n, k, a, a.stride(), 1, bT, c, add);
-  }
-
-  /// `to = fromᵀ`.
-  ///
-  /// @param from `(rows, columns)`
-  /// @param to `(columns, rows)`
-  void transpose(int rows, int columns, Block from, Block to) {
-    int wholeRows = LANES.loopBound(rows);
-    int wholeColumns = LANES.loopBound(columns);
-    for (int row = 0; row < wholeRows; row += WIDTH) {
-      for (int column = 0; column < wholeColumns; column += WIDTH) {
-        transposeSquare(
-            from.data(),
-            from.at() + row * from.stride() + column,
-            from.stride(),
-            to.data(),
-            to.at() + column * to.stride() + row,
-            to.stride());
-      }
-    }
-    transposePlain(rows, columns, 0, wholeColumns, from, to);
-    transposePlain(rows, wholeColumns, wholeRows, 0, from, to);
-  }
-
-  private static void transposePlain(
-      int rows, int columns, int firstRow, int firstColumn, Block from, Block to) {
-    for (int row = firstRow; row < rows; row++) {
-      for (int column = firstColumn; column < columns; column++) {
-        to.data()[to.at() + column * to.stride() + row] =
-            from.data()[from.at() + row * from.stride() + column];
-      }
-    }
-  }
-
-  /// The same from memory at its address, which is there and stays; only where memory [may be read
-  /// so][NativeRowsProduct#isAvailable].
-  ///
-  /// @param rows whole vectors
-  /// @param columns whole vectors
-  /// @param from address of `(rows, columns)`, `rowBytes` apart
-  void transpose(int rows, int columns, long from, long rowBytes, Block to) {
-    for (int row = 0; row < rows; row += WIDTH) {
-      for (int column = 0; column < columns; column += WIDTH) {
-        interleave(from + row * rowBytes + (long) column * Float.BYTES, rowBytes, square);
-        interleaveOn(to.data(), to.at() + column * to.stride() + row, to.stride());
-      }
-    }
-  }
-
-  /// WIDTH rows and columns: as often as WIDTH is doubled from 1, every row of the first half is
-  /// interleaved with its counterpart of the second.
-  private void transposeSquare(
-      float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
-    interleave(from, fromAt, fromStride, square, 0, WIDTH);
-    interleaveOn(to, toAt, toStride);
-  }
-
-  /// All times but the first, from [#square] on.
-  private void interleaveOn(float[] to, int toAt, int toStride) {
-    if (WIDTH == 2) { // once was enough
-      System.arraycopy(square, 0, to, toAt, 2);
-      System.arraycopy(square, 2, to, toAt + toStride, 2);
-      return;
-    }
-    float[] source = square;
-    float[] free = otherSquare;
-    for (int done = 2; done < WIDTH / 2; done *= 2) {
-      interleave(source, 0, WIDTH, free, 0, WIDTH);
-      float[] next = free;
-      free = source;
-      source = next;
-    }
-    interleave(source, 0, WIDTH, to, toAt, toStride);
-  }
-
-  private static void interleave(long from, long rowBytes, float[] to) {
-    long first = from & NativeRowsProduct.ADDRESSES;
-    long half = (from + WIDTH / 2 * rowBytes) & NativeRowsProduct.ADDRESSES;
-    for (int row = 0; row < WIDTH / 2; row++) {
-      var a = FloatVector.fromMemorySegment(LANES, MEMORY, first + row * rowBytes, ORDER);
-      var b = FloatVector.fromMemorySegment(LANES, MEMORY, half + row * rowBytes, ORDER);
-      var b0 = b.rearrange(FRONT);
-      var b1 = b.rearrange(BACK);
-      b0.blend(a.rearrange(FRONT), EVEN).intoArray(to, 2 * row * WIDTH);
-      b1.blend(a.rearrange(BACK), EVEN).intoArray(to, (2 * row + 1) * WIDTH);
-    }
-  }
-
-  private static void interleave(
-      float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
-    for (int row = 0; row < WIDTH / 2; row++) {
-      var a = FloatVector.fromArray(LANES, from, fromAt + row * fromStride);
-      var b = FloatVector.fromArray(LANES, from, fromAt + (row + WIDTH / 2) * fromStride);
-      var b0 = b.rearrange(FRONT);
-      var b1 = b.rearrange(BACK);
-      b0.blend(a.rearrange(FRONT), EVEN).intoArray(to, toAt + 2 * row * toStride);
-      b1.blend(a.rearrange(BACK), EVEN).intoArray(to, toAt + (2 * row + 1) * toStride);
-    }
   }
 
   private static void multiply(
