@@ -223,6 +223,7 @@ public final class RuntimeModel implements LanguageModel {
       for (int from = 0; from < count; from += Workspace.TOKENS) {
         stepSome(ids, rows, from, Math.min(Workspace.TOKENS, count - from));
       }
+      network.work().kernels.warmUp(); // a restored row may never see a prefill
     } finally {
       lock.unlock();
     }
