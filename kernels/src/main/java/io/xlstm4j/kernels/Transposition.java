@@ -118,8 +118,7 @@ final class Transposition {
     }
   }
 
-  /// A square of 16 lanes that stays in registers: each vector is read from its row of W and stored
-  /// to its column once.
+  /// A square of 16 lanes that stays in registers: each row is read once, each column stored once.
   private static final class Square16 {
     private static final FloatVector FRONT = lanes(0);
     private static final FloatVector BACK = lanes(8);
