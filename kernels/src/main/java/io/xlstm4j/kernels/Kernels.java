@@ -109,13 +109,16 @@ public final class Kernels {
     return new Kernels(new Workers(threads), vectorized, false);
   }
 
+  /// Kernels with threads of their own that begin as those of a new process do: lane by lane until
+  /// [#warmUp].
+  public static Kernels starting(int threads) {
+    return new Kernels(new Workers(threads), hasVectors(), true);
+  }
+
   /// Made on first use.
   private static final class Shared {
     private static final Kernels INSTANCE =
-        new Kernels(
-            new Workers(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors())),
-            hasVectors(),
-            true);
+        starting(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors()));
   }
 
   /// Whether the JVM was started with the Vector API's module.
@@ -177,6 +180,11 @@ public final class Kernels {
     if (warmUp != null) {
       warmUp.begin();
     }
+  }
+
+  /// Whether [#warmUp] was called, or was never needed.
+  public boolean warmUpHasBegun() {
+    return warmUp == null || warmUp.hasBegun();
   }
 
   public LinearKernel linear() {

@@ -62,6 +62,10 @@ final class WarmUp {
     this.tokens = tokens;
   }
 
+  boolean hasBegun() {
+    return begun.get();
+  }
+
   boolean isDone() {
     return done;
   }

@@ -200,6 +200,26 @@ class RowTest {
   }
 
   @Test
+  void a_model_that_is_only_stepped_or_only_reads_prompts_warms_up_after_its_first_tokens() {
+    Path folder = Fixtures.folder("hf_xlstm_tiny", DType.F32, temporary);
+    for (boolean steps : new boolean[] {true, false}) {
+      Kernels cold = Kernels.starting(1);
+      try (var model = RuntimeModel.open(folder, cold);
+          Row row = model.newRow()) {
+        assertThat(cold.warmUpHasBegun()).isFalse();
+        if (steps) {
+          model.step(new int[] {1}, row);
+        } else {
+          model.prefill(row, 1, 2);
+        }
+        assertThat(cold.warmUpHasBegun()).isTrue();
+      } finally {
+        cold.workers().close();
+      }
+    }
+  }
+
+  @Test
   void the_plain_kernels_give_the_same_numbers_up_to_rounding() {
     Path folder = Fixtures.folder("hf_xlstm_tiny", DType.F32, temporary);
     Kernels plain = Kernels.with(1, false);
