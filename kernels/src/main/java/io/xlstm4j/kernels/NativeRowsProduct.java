@@ -44,18 +44,19 @@ final class NativeRowsProduct {
     return isAvailable() && WIDTH == 16;
   }
 
-  /// `y[o] = Σ_i x[i] W[o, i]`
+  /// `y[row, o] = Σ_i x[row, i] W[o, i]` for one row.
   ///
   /// @param w address of `(outputs, columns)`, at any alignment
   /// @param columns whole vectors
-  /// @param x `(columns)`
-  /// @param y `(outputs)`, written
-  static void multiplyOne(int outputs, int columns, long w, float[] x, float[] y, float[] sums) {
-    long row = (long) columns * Float.BYTES;
+  /// @param x `(rows, columns)`
+  /// @param y `(rows, outputs)`, written
+  static void multiplyOne(
+      int outputs, int columns, long w, float[] x, int row, float[] y, float[] sums) {
+    long wRow = (long) columns * Float.BYTES;
     int quarter = outputs / TILE;
     for (int output = 0; output < quarter; output++) {
-      tile1x4(w + output * row, quarter * row, x, columns, sums);
-      VectorRowsProductKernel.store(sums, 1, y, output, outputs, quarter);
+      tile1x4(w + output * wRow, quarter * wRow, x, row * columns, columns, sums);
+      VectorRowsProductKernel.store(sums, 1, y, row * outputs + output, outputs, quarter);
     }
   }
 
@@ -101,7 +102,8 @@ final class NativeRowsProduct {
     }
   }
 
-  private static void tile1x4(long outputs, long wRow, float[] x, int columns, float[] sums) {
+  private static void tile1x4(
+      long outputs, long wRow, float[] x, int x0, int columns, float[] sums) {
     long w = outputs & ADDRESSES;
     long w1 = (w + wRow) & ADDRESSES;
     long w2 = (w1 + wRow) & ADDRESSES;
@@ -112,7 +114,7 @@ final class NativeRowsProduct {
     var s3 = FloatVector.zero(LANES);
     for (int i = 0; i < columns; i += WIDTH) {
       long at = (long) i * Float.BYTES;
-      var a = FloatVector.fromArray(LANES, x, i);
+      var a = FloatVector.fromArray(LANES, x, x0 + i);
       s0 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w + at, ORDER), s0);
       s1 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w1 + at, ORDER), s1);
       s2 = a.fma(FloatVector.fromMemorySegment(LANES, MEMORY, w2 + at, ORDER), s2);

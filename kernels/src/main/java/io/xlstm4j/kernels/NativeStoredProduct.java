@@ -36,35 +36,37 @@ final class NativeStoredProduct {
         && StoredProductKernel.takes(w);
   }
 
-  /// `y[o] = Σ_i x[i] W[first + o, i]`
+  /// `y[row, o] = Σ_i x[row, i] W[first + o, i]` for one row.
   ///
   /// @param outputs a multiple of [StoredProductKernel#TILE]
-  /// @param x `(columns)`
-  /// @param y `(outputs)`, written
+  /// @param x `(rows, columns)`
+  /// @param y `(rows, outputs)`, written
   /// @param sums at least [RowsProductKernel#SCRATCH] floats
-  static void multiply(WeightMatrix w, int first, int outputs, float[] x, float[] y, float[] sums) {
+  static void multiply(
+      WeightMatrix w, int first, int outputs, float[] x, int row, float[] y, float[] sums) {
     int columns = w.columns();
-    long row = (long) columns * w.type().bytes();
-    long data = w.data().address() + first * row;
+    int x0 = row * columns;
+    long wRow = (long) columns * w.type().bytes();
+    long data = w.data().address() + first * wRow;
     @Nullable MemorySegment scales = w.scales();
     int shift = StoredProductKernel.shift(w);
     long scaleRow = (long) w.groups() * Float.BYTES;
     int quarter = outputs / StoredProductKernel.TILE;
     for (int output = 0; output < quarter; output++) {
       if (scales == null) {
-        bfloat16(data + output * row, quarter * row, columns, x, sums);
+        bfloat16(data + output * wRow, quarter * wRow, columns, x, x0, sums);
       } else {
         long scale = scales.address() + (first + output) * scaleRow;
-        int8(
-            data + output * row, quarter * row, columns, scale, quarter * scaleRow, shift, x, sums);
+        long apart = quarter * scaleRow;
+        int8(data + output * wRow, quarter * wRow, columns, scale, apart, shift, x, x0, sums);
       }
-      VectorRowsProductKernel.store(sums, 1, y, output, outputs, quarter);
+      VectorRowsProductKernel.store(sums, 1, y, row * outputs + output, outputs, quarter);
     }
   }
 
   /// @param rows address of the first output's weights
   /// @param row bytes from there to those of the next output
-  private static void bfloat16(long rows, long row, int columns, float[] x, float[] sums) {
+  private static void bfloat16(long rows, long row, int columns, float[] x, int x0, float[] sums) {
     long w0 = rows & NativeRowsProduct.ADDRESSES;
     long w1 = (w0 + row) & NativeRowsProduct.ADDRESSES;
     long w2 = (w1 + row) & NativeRowsProduct.ADDRESSES;
@@ -75,7 +77,7 @@ final class NativeStoredProduct {
     var s3 = s0;
     for (int i = 0; i < columns; i += WIDTH) {
       long at = (long) i * Short.BYTES;
-      var a = FloatVector.fromArray(LANES, x, i);
+      var a = FloatVector.fromArray(LANES, x, x0 + i);
       s0 =
           a.fma(
               ((IntVector)
@@ -126,6 +128,7 @@ final class NativeStoredProduct {
       long scaleRow,
       int shift,
       float[] x,
+      int x0,
       float[] sums) {
     long w0 = rows & NativeRowsProduct.ADDRESSES;
     long w1 = (w0 + row) & NativeRowsProduct.ADDRESSES;
@@ -140,7 +143,7 @@ final class NativeStoredProduct {
     var s2 = s0;
     var s3 = s0;
     for (int i = 0; i < columns; i += WIDTH) {
-      var a = FloatVector.fromArray(LANES, x, i);
+      var a = FloatVector.fromArray(LANES, x, x0 + i);
       long scale = (long) (i >> shift) * Float.BYTES;
       s0 =
           a.fma(

@@ -9,10 +9,11 @@ import org.jspecify.annotations.Nullable;
 /// Some outputs of a [Projector]'s product on one thread, which keeps its scratch from task to
 /// task.
 final class ProjectorTask {
-  /// Floats of W that are widened at a time: for one row they stay in the first cache, for several
-  /// in the second.
-  private static final int ONE_ROW_FLOATS = 1 << 12;
+  /// Floats of W that are widened at a time: row by row and for vectors at lines of the cache they
+  /// stay in the first cache, else in the second.
+  private static final int ROW_BY_ROW_FLOATS = 1 << 12;
 
+  private static final int FEW_ROWS_FLOATS = 1 << 13;
   private static final int MANY_FLOATS = 1 << 15;
   private static final int TILE = NativeRowsProduct.TILE;
   private static final int MOST_OUTPUTS = 64;
@@ -23,6 +24,7 @@ final class ProjectorTask {
   private float[] w = new float[0];
   private float[] y = new float[0];
   private MemorySegment nativeX = MemorySegment.NULL; // from a line of the cache on
+  private MemorySegment nativeW = MemorySegment.NULL; // likewise
   private @Nullable SequenceProduct ofSequences; // which needs the Vector API
   private float[] added = new float[MOST_OUTPUTS];
   private final float[] sums = new float[RowsProductKernel.SCRATCH];
@@ -37,13 +39,10 @@ final class ProjectorTask {
 
   /// Outputs in `[first, end)` of `rows` rows. Sizes and lifetime of all memory have been checked.
   void run(Forms forms, Part part, int rows, int first, int end) {
-    if (rows == 1) {
-      oneRow(forms, part, first, end);
-      return;
-    }
-    if (rows >= NativeRowsProduct.FEW
-        && isInPlace(forms, part.w())
-        && NativeRowsProduct.takesFew()) {
+    if (rows < NativeRowsProduct.FEW) {
+      rowByRow(forms, part, rows, first, end);
+    } else if ((isInPlace(forms, part.w()) || isStoredInPlace(forms, part.w()))
+        && NativeRowsProduct.takesFew()) { // asked where there are vectors
       rowsInPlace(forms, part, rows, first, end);
     } else {
       someRows(forms, part, rows, first, end);
@@ -64,8 +63,9 @@ final class ProjectorTask {
     store(forms, part, 0, tokens, first, outputs, SequenceProduct.stride(outputs));
   }
 
-  /// W where it lies, or as it is stored, or widened.
-  private void oneRow(Forms forms, Part part, int first, int end) {
+  /// W where it lies, or as it is stored, or widened; some outputs of all rows at a time, so that
+  /// memory is read once.
+  private void rowByRow(Forms forms, Part part, int rows, int first, int end) {
     WeightMatrix matrix = part.w();
     int inputs = matrix.columns();
     int stride = forms.product().stride(inputs);
@@ -74,31 +74,38 @@ final class ProjectorTask {
     if (asStored != null && !StoredProductKernel.takes(matrix)) { // asked where there are vectors
       asStored = null;
     }
-    boolean storedInPlace = forms.isNative() && NativeStoredProduct.takes(matrix);
+    boolean storedInPlace = isStoredInPlace(forms, matrix);
     int most =
         inPlace || storedInPlace
             ? MOST_OUTPUTS
-            : Math.clamp(ONE_ROW_FLOATS / stride & ~3, 4, MOST_OUTPUTS);
-    x = fitting(x, stride);
-    y = fitting(y, most);
-    copyRows(forms, part.x(), 0, 1, inputs, stride);
+            : Math.clamp(ROW_BY_ROW_FLOATS / stride & ~3, 4, MOST_OUTPUTS);
+    x = fitting(x, rows * stride);
+    y = fitting(y, rows * most);
+    copyRows(forms, part.x(), 0, rows, inputs, stride);
     for (int output = first; output < end; ) {
       int outputs = Math.min(most, end - output);
       if (outputs > TILE) {
         outputs -= outputs % TILE;
       }
       if (inPlace && outputs % TILE == 0) {
-        NativeRowsProduct.multiplyOne(outputs, inputs, address(matrix, output), x, y, sums);
+        long w = address(matrix, output);
+        for (int row = 0; row < rows; row++) {
+          NativeRowsProduct.multiplyOne(outputs, inputs, w, x, row, y, sums);
+        }
       } else if (storedInPlace && outputs % TILE == 0) {
-        NativeStoredProduct.multiply(matrix, output, outputs, x, y, sums);
+        for (int row = 0; row < rows; row++) {
+          NativeStoredProduct.multiply(matrix, output, outputs, x, row, y, sums);
+        }
       } else if (asStored != null && outputs % TILE == 0) {
         stored.read(matrix, output, outputs);
-        asStored.multiply(matrix, stored, outputs, x, y, sums);
+        for (int row = 0; row < rows; row++) {
+          asStored.multiply(matrix, stored, outputs, x, row, y, sums);
+        }
       } else {
         widen(forms, matrix, output, outputs, stride);
-        forms.product().multiply(1, outputs, stride, w, x, y, sums);
+        forms.product().multiply(rows, outputs, stride, w, x, y, sums);
       }
-      store(forms, part, 0, 1, output, outputs, outputs);
+      store(forms, part, 0, rows, output, outputs, outputs);
       output += outputs;
     }
   }
@@ -122,7 +129,8 @@ final class ProjectorTask {
     }
   }
 
-  /// W where it lies; x too if that is at lines of the cache, else in a copy that is.
+  /// W where it lies, or widened; x where it lies if that is at lines of the cache, else in a copy
+  /// that is.
   private void rowsInPlace(Forms forms, Part part, int rows, int first, int end) {
     WeightMatrix matrix = part.w();
     int inputs = matrix.columns();
@@ -140,12 +148,21 @@ final class ProjectorTask {
       }
       xAt = nativeX.address();
     }
-    y = fitting(y, rows * MOST_OUTPUTS);
+    boolean widens = !isInPlace(forms, matrix);
+    int most =
+        widens ? Math.clamp(FEW_ROWS_FLOATS / inputs & ~3, TILE, MOST_OUTPUTS) : MOST_OUTPUTS;
+    if (widens) {
+      nativeW = fitting(nativeW, (long) most * inputs * Float.BYTES);
+    }
+    y = fitting(y, rows * most);
     for (int output = first; output < end; ) {
-      int outputs = Math.min(MOST_OUTPUTS, end - output);
+      int outputs = Math.min(most, end - output);
       if (outputs >= TILE) {
         outputs -= outputs % TILE;
-        long w = address(matrix, output);
+        long w = widens ? nativeW.address() : address(matrix, output);
+        if (widens) {
+          NativeWeightRows.widen(matrix, output, outputs, w);
+        }
         NativeRowsProduct.multiplyFew(rows, outputs, inputs, w, xAt, xRow, y, sums);
         store(forms, part, 0, rows, output, outputs, outputs);
       } else {
@@ -161,6 +178,11 @@ final class ProjectorTask {
         && w.type() == WeightType.F32
         && w.data().isNative()
         && forms.product().stride(w.columns()) == w.columns();
+  }
+
+  /// Whether W can be read where it lies though it is not float32.
+  private static boolean isStoredInPlace(Forms forms, WeightMatrix w) {
+    return forms.isNative() && NativeStoredProduct.takes(w);
   }
 
   private static long address(WeightMatrix w, int row) {

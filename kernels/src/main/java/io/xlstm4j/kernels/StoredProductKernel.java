@@ -8,8 +8,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 
-/// One row times [StoredRows], which are widened in registers and never written: each is used only
-/// once, by the one token of one sequence.
+/// One row times [StoredRows], which are widened in registers and never written: each is used by
+/// few rows, mostly by the one token of one sequence.
 ///
 /// The four outputs of a tile are written out, since a vector that a method gives may end up on the
 /// heap. The sums have the order and so the bits of [VectorRowsProductKernel] on widened rows,
@@ -37,7 +37,7 @@ final class StoredProductKernel {
     return switch (w.type()) {
       case BF16 -> SHORTS.length() == WIDTH;
       case INT8 -> BYTES.length() == WIDTH && hasGroupsOfVectors(w);
-      case F16 -> false; // whose widening is long, and not worth a second form
+      case F16 -> false; // for which the Vector API has no widening
       case F32 -> false; // which needs none
     };
   }
@@ -51,31 +51,33 @@ final class StoredProductKernel {
     return w.groups() == 1 ? 31 : Integer.numberOfTrailingZeros(w.group());
   }
 
-  /// `y[o] = Σ_i x[i] W[o, i]`
+  /// `y[row, o] = Σ_i x[row, i] W[o, i]` for one row.
   ///
   /// @param w whose rows are stored
   /// @param outputs as many as are stored, a multiple of [#TILE]
-  /// @param x `(columns)`
-  /// @param y `(outputs)`, written
+  /// @param x `(rows, columns)`
+  /// @param y `(rows, outputs)`, written
   /// @param sums at least [RowsProductKernel#SCRATCH] floats
   void multiply(
-      WeightMatrix w, StoredRows stored, int outputs, float[] x, float[] y, float[] sums) {
+      WeightMatrix w, StoredRows stored, int outputs, float[] x, int row, float[] y, float[] sums) {
     int columns = w.columns();
+    int x0 = row * columns;
     int groups = w.groups();
     int shift = shift(w);
     boolean scaled = w.type() == WeightType.INT8;
     for (int output = 0; output < outputs; output += TILE) {
       if (scaled) {
         int at = output * groups;
-        int8(stored.bytes, output * columns, columns, stored.scales, at, groups, shift, x, sums);
+        int8(
+            stored.bytes, output * columns, columns, stored.scales, at, groups, shift, x, x0, sums);
       } else {
-        bfloat16(stored.shorts, output * columns, columns, x, sums);
+        bfloat16(stored.shorts, output * columns, columns, x, x0, sums);
       }
-      VectorRowsProductKernel.store(sums, 1, y, output, outputs, 1);
+      VectorRowsProductKernel.store(sums, 1, y, row * outputs + output, outputs, 1);
     }
   }
 
-  private static void bfloat16(short[] w, int w0, int columns, float[] x, float[] sums) {
+  private static void bfloat16(short[] w, int w0, int columns, float[] x, int x0, float[] sums) {
     int w1 = w0 + columns;
     int w2 = w1 + columns;
     int w3 = w2 + columns;
@@ -84,7 +86,7 @@ final class StoredProductKernel {
     var s2 = s0;
     var s3 = s0;
     for (int i = 0; i < columns; i += WIDTH) {
-      var a = FloatVector.fromArray(LANES, x, i);
+      var a = FloatVector.fromArray(LANES, x, x0 + i);
       s0 =
           a.fma(
               ((IntVector)
@@ -134,6 +136,7 @@ final class StoredProductKernel {
       int groups,
       int shift,
       float[] x,
+      int x0,
       float[] sums) {
     int w1 = w0 + columns;
     int w2 = w1 + columns;
@@ -143,7 +146,7 @@ final class StoredProductKernel {
     var s2 = s0;
     var s3 = s0;
     for (int i = 0; i < columns; i += WIDTH) {
-      var a = FloatVector.fromArray(LANES, x, i);
+      var a = FloatVector.fromArray(LANES, x, x0 + i);
       int scale = scale0 + (i >> shift);
       s0 =
           a.fma(

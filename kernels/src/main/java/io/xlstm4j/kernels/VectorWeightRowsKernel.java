@@ -4,7 +4,6 @@ import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -27,12 +26,6 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
 
   private static final int WIDTH = LANES.length();
 
-  private static final int F16_SIGN = 0x8000;
-  private static final int F16_REST = 0x7FFF;
-  private static final int F16_INFINITE = 0x7C00 << 13;
-  private static final int F32_INFINITE = 0x7F80_0000;
-  private static final float F16_SCALE = 0x1p112f; // the exponents' biases differ by 112
-
   @Override
   public void widen(
       WeightMatrix w, int first, int count, StoredRows stored, float[] to, int stride) {
@@ -47,7 +40,7 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       int done =
           switch (w.type()) {
             case BF16 -> fits ? bfloat16(stored.shorts, from, w.columns(), to, row * stride) : 0;
-            case F16 -> fits ? float16(stored.shorts, from, w.columns(), to, row * stride) : 0;
+            case F16 -> float16(stored.shorts, from, w.columns(), to, row * stride);
             case INT8 -> int8(w, row, stored, to, row * stride);
             case F32 -> 0;
           };
@@ -69,26 +62,12 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
     return whole;
   }
 
+  /// The compiler has an instruction for many at once, the Vector API has no name for it.
   private static int float16(short[] data, int start, int count, float[] to, int at) {
-    int whole = LANES.loopBound(count);
-    for (int i = 0; i < whole; i += WIDTH) {
-      var bits =
-          (IntVector)
-              ShortVector.fromArray(SHORTS, data, start + i)
-                  .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
-      halves(bits).intoArray(to, at + i);
+    for (int i = 0; i < count; i++) {
+      to[at + i] = Float.float16ToFloat(data[start + i]);
     }
-    return whole;
-  }
-
-  private static FloatVector halves(IntVector bits) {
-    IntVector rest = bits.and(F16_REST).lanewise(VectorOperators.LSHL, 13);
-    VectorMask<Integer> infinite = rest.compare(VectorOperators.GE, F16_INFINITE);
-    IntVector finite = rest.reinterpretAsFloats().mul(F16_SCALE).reinterpretAsInts();
-    return finite
-        .blend(rest.or(F32_INFINITE), infinite)
-        .or(bits.and(F16_SIGN).lanewise(VectorOperators.LSHL, 16))
-        .reinterpretAsFloats();
+    return count;
   }
 
   private static int int8(WeightMatrix w, int row, StoredRows stored, float[] to, int at) {

@@ -172,7 +172,7 @@ final class WarmUp {
               () -> {
                 wide.widen(w, 0, outputs, stored, to, WIDTH);
                 if (multiplies) {
-                  inRegisters.multiply(w, stored, outputs, x, y, sums);
+                  inRegisters.multiply(w, stored, outputs, x, 0, y, sums);
                 }
               },
               () -> {

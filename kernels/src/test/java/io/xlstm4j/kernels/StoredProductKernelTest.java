@@ -29,7 +29,7 @@ class StoredProductKernelTest {
   }
 
   private static float[] x(WeightMatrix w) {
-    float[] x = new float[w.columns()];
+    float[] x = new float[2 * w.columns()]; // two rows
     var random = new Random(w.columns());
     for (int i = 0; i < x.length; i++) {
       x[i] = (float) random.nextGaussian();
@@ -40,24 +40,27 @@ class StoredProductKernelTest {
   private static float[] stored(WeightMatrix w) {
     var rows = new StoredRows();
     rows.read(w, FIRST, ROWS - FIRST);
-    float[] y = new float[ROWS - FIRST];
-    new StoredProductKernel()
-        .multiply(w, rows, y.length, x(w), y, new float[RowsProductKernel.SCRATCH]);
+    float[] y = new float[2 * (ROWS - FIRST)];
+    for (int row = 0; row < 2; row++) {
+      new StoredProductKernel()
+          .multiply(w, rows, ROWS - FIRST, x(w), row, y, new float[RowsProductKernel.SCRATCH]);
+    }
     return y;
   }
 
   private static float[] widened(WeightMatrix w) {
-    float[] y = new float[ROWS - FIRST];
-    float[] wide = new float[y.length * w.columns()];
-    new ScalarWeightRowsKernel().widen(w, FIRST, y.length, new StoredRows(), wide, w.columns());
+    int outputs = ROWS - FIRST;
+    float[] y = new float[2 * outputs];
+    float[] wide = new float[outputs * w.columns()];
+    new ScalarWeightRowsKernel().widen(w, FIRST, outputs, new StoredRows(), wide, w.columns());
     new VectorRowsProductKernel()
-        .multiply(1, y.length, w.columns(), wide, x(w), y, new float[RowsProductKernel.SCRATCH]);
+        .multiply(2, outputs, w.columns(), wide, x(w), y, new float[RowsProductKernel.SCRATCH]);
     return y;
   }
 
   @Test
   void rows_of_whole_vectors_are_taken_and_others_are_not() {
-    assertThat(takes(WeightType.BF16, 4 * WIDTH, 0)).isTrue();
+    assertThat(takes(WeightType.BF16, 4 * WIDTH, 0)).isEqualTo(WIDTH >= 4);
     assertThat(takes(WeightType.BF16, 4 * WIDTH + 1, 0)).isFalse();
     assertThat(takes(WeightType.INT8, 4 * WIDTH, 4 * WIDTH)).isEqualTo(WIDTH >= 8);
     assertThat(takes(WeightType.INT8, 4 * WIDTH, 2 * WIDTH)).isEqualTo(WIDTH >= 8);
