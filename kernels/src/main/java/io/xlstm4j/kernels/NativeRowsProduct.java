@@ -126,8 +126,7 @@ final class NativeRowsProduct {
     s3.intoArray(sums, 3 * WIDTH);
   }
 
-  private static void tile4x4(
-      long outputs, long wRow, long rows, long xRow, int columns, float[] sums) {
+  static void tile4x4(long outputs, long wRow, long rows, long xRow, int columns, float[] sums) {
     long w = outputs & ADDRESSES;
     long w1 = (w + wRow) & ADDRESSES;
     long w2 = (w1 + wRow) & ADDRESSES;

@@ -9,11 +9,10 @@ import org.jspecify.annotations.Nullable;
 /// Some outputs of a [Projector]'s product on one thread, which keeps its scratch from task to
 /// task.
 final class ProjectorTask {
-  /// Floats of W that are widened at a time: row by row and for vectors at lines of the cache they
-  /// stay in the first cache, else in the second.
+  /// Floats of W that are widened at a time: row by row they stay in the first cache, else in the
+  /// second.
   private static final int ROW_BY_ROW_FLOATS = 1 << 12;
 
-  private static final int FEW_ROWS_FLOATS = 1 << 13;
   private static final int MANY_FLOATS = 1 << 15;
   private static final int TILE = NativeRowsProduct.TILE;
   private static final int MOST_OUTPUTS = 64;
@@ -148,22 +147,22 @@ final class ProjectorTask {
       }
       xAt = nativeX.address();
     }
-    boolean widens = !isInPlace(forms, matrix);
-    int most =
-        widens ? Math.clamp(FEW_ROWS_FLOATS / inputs & ~3, TILE, MOST_OUTPUTS) : MOST_OUTPUTS;
-    if (widens) {
-      nativeW = fitting(nativeW, (long) most * inputs * Float.BYTES);
+    boolean isFloat = isInPlace(forms, matrix);
+    if (!isFloat) {
+      nativeW = fitting(nativeW, (long) TILE * inputs * Float.BYTES);
     }
-    y = fitting(y, rows * most);
+    y = fitting(y, rows * MOST_OUTPUTS);
     for (int output = first; output < end; ) {
-      int outputs = Math.min(most, end - output);
+      int outputs = Math.min(MOST_OUTPUTS, end - output);
       if (outputs >= TILE) {
         outputs -= outputs % TILE;
-        long w = widens ? nativeW.address() : address(matrix, output);
-        if (widens) {
-          NativeWeightRows.widen(matrix, output, outputs, w);
+        if (isFloat) {
+          long w = address(matrix, output);
+          NativeRowsProduct.multiplyFew(rows, outputs, inputs, w, xAt, xRow, y, sums);
+        } else {
+          long wide = nativeW.address();
+          NativeStoredProduct.multiplyFew(matrix, output, rows, outputs, wide, xAt, xRow, y, sums);
         }
-        NativeRowsProduct.multiplyFew(rows, outputs, inputs, w, xAt, xRow, y, sums);
         store(forms, part, 0, rows, output, outputs, outputs);
       } else {
         someRows(forms, part, rows, output, end);

@@ -139,46 +139,77 @@ final class WarmUp {
     return Arena.ofAuto().allocate((long) floats * Float.BYTES, 64);
   }
 
-  private static void products(Map<Object, Contest> contests) {
+  /// For widths of whole vectors: in native memory where that is read, else in arrays.
+  private void products(Map<Object, Contest> contests) {
     var vectors = new VectorRowsProductKernel();
     var lanes = new LaneRowsProductKernel();
     int outputs = 8;
-    for (int count : new int[] {1, ROWS}) {
-      var w = new float[outputs * WIDTH];
-      var x = new float[count * WIDTH];
-      var y = new float[count * outputs];
-      var scratch = new float[RowsProductKernel.SCRATCH];
-      contests.put(
-          count == 1 ? Use.ONE_ROW : Use.SEVERAL_ROWS,
-          Contest.of(vectors, lanes, k -> k.multiply(count, outputs, WIDTH, w, x, y, scratch)));
-    }
-    var wide = new VectorWeightRowsKernel();
+    boolean isNative = NativeRowsProduct.isAvailable();
+    boolean takesFew = NativeRowsProduct.takesFew();
+    MemorySegment nativeW = memory(outputs * WIDTH);
+    MemorySegment nativeX = memory(ROWS * WIDTH);
+    MemorySegment tile = memory(ROWS * WIDTH);
+    long xRow = (long) WIDTH * Float.BYTES;
+    var wide = new float[outputs * WIDTH];
+    var x = new float[ROWS * WIDTH];
+    var y = new float[ROWS * outputs];
+    var sums = new float[RowsProductKernel.SCRATCH];
+    contests.put(
+        Use.ONE_ROW,
+        new Contest(
+            () -> {
+              if (isNative) {
+                NativeRowsProduct.multiplyOne(outputs, WIDTH, nativeW.address(), x, 0, y, sums);
+              } else {
+                vectors.multiply(1, outputs, WIDTH, wide, x, y, sums);
+              }
+            },
+            () -> lanes.multiply(1, outputs, WIDTH, wide, x, y, sums)));
+    contests.put(
+        Use.SEVERAL_ROWS,
+        new Contest(
+            () -> {
+              if (takesFew) {
+                long xAt = nativeX.address();
+                NativeRowsProduct.multiplyFew(
+                    ROWS, outputs, WIDTH, nativeW.address(), xAt, xRow, y, sums);
+              } else {
+                vectors.multiply(ROWS, outputs, WIDTH, wide, x, y, sums);
+              }
+            },
+            () -> lanes.multiply(ROWS, outputs, WIDTH, wide, x, y, sums)));
+    var widener = new VectorWeightRowsKernel();
     var plain = new ScalarWeightRowsKernel();
     var inRegisters = new StoredProductKernel();
     for (WeightType type : WeightType.values()) {
       boolean scaled = type == WeightType.INT8;
       MemorySegment scales = scaled ? memory(outputs * WIDTH / 64) : null;
-      var w =
-          new WeightMatrix(type, outputs, WIDTH, memory(outputs * WIDTH), scales, scaled ? 64 : 0);
+      var w = new WeightMatrix(type, outputs, WIDTH, nativeW, scales, scaled ? 64 : 0);
       var stored = new StoredRows();
-      var to = new float[outputs * WIDTH];
-      var x = new float[WIDTH];
-      var y = new float[outputs];
-      var sums = new float[RowsProductKernel.SCRATCH];
       boolean multiplies = StoredProductKernel.takes(w);
+      boolean inPlace = isNative && NativeStoredProduct.takes(w);
       contests.put(
           type,
           new Contest(
               () -> {
-                wide.widen(w, 0, outputs, stored, to, WIDTH);
-                if (multiplies) {
+                if (inPlace && takesFew && used.contains(Use.SEVERAL_ROWS)) {
+                  long to = tile.address();
+                  long xAt = nativeX.address();
+                  NativeStoredProduct.multiplyFew(w, 0, ROWS, outputs, to, xAt, xRow, y, sums);
+                }
+                if (inPlace) {
+                  NativeStoredProduct.multiply(w, 0, outputs, x, 0, y, sums);
+                } else if (multiplies) {
+                  widener.widen(w, 0, outputs, stored, wide, WIDTH);
                   inRegisters.multiply(w, stored, outputs, x, 0, y, sums);
+                } else {
+                  widener.widen(w, 0, outputs, stored, wide, WIDTH);
                 }
               },
               () -> {
-                plain.widen(w, 0, outputs, stored, to, WIDTH);
+                plain.widen(w, 0, outputs, stored, wide, WIDTH);
                 if (multiplies) {
-                  lanes.multiply(1, outputs, WIDTH, to, x, y, sums);
+                  lanes.multiply(1, outputs, WIDTH, wide, x, y, sums);
                 }
               }));
     }

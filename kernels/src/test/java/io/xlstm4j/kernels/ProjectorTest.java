@@ -68,7 +68,7 @@ class ProjectorTest {
   @ParameterizedTest(name = "{0} inputs")
   @ValueSource(ints = {16, 48, 100, 512})
   void native_memory_gives_the_bits_of_arrays_wherever_it_lies(int in) {
-    int[] all = {1, 4, 5, 6, 7, 8, 9, 33};
+    int[] all = {1, 2, 3, 4, 5, 6, 7, 8, 9, 33};
     for (WeightType type : WeightType.values()) {
       for (int out : new int[] {1, 4, 6, 16, 33}) {
         for (int offset : new int[] {0, 4}) { // bytes, of W
