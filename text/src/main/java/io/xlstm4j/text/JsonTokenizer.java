@@ -66,8 +66,9 @@ final class JsonTokenizer implements Tokenizer {
     try {
       root = JSON.readTree(content);
     } catch (JsonProcessingException e) {
-      throw new InvalidTextException(
-          file + ": not JSON: " + e.getOriginalMessage().lines().findFirst().orElse(""), e);
+      String first = e.getOriginalMessage().lines().findFirst().orElse("");
+      String reason = first.replaceFirst(" \\(start marker at .*]\\)", "");
+      throw new InvalidTextException(file + ": not JSON: " + reason, e);
     } catch (IOException e) {
       throw new InvalidTextException(file + ": not JSON: " + Reason.of(e), e);
     }

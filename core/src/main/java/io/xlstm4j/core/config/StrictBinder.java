@@ -226,9 +226,11 @@ public final class StrictBinder {
     return names;
   }
 
-  /// Jackson's message without its second line, which names Java classes.
+  /// Jackson's message without its second line, which names Java classes, and without where an
+  /// object began, which is told as a source that it then withholds.
   private static String place(JsonProcessingException e) {
-    String message = OneLine.of(e.getOriginalMessage().lines().findFirst().orElse("unreadable"));
+    String first = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+    String message = OneLine.of(first.replaceFirst(" \\(start marker at .*]\\)", ""));
     var at = e.getLocation();
     return at == null || at.getLineNr() < 1
         ? message

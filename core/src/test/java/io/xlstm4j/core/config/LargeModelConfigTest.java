@@ -225,4 +225,13 @@ class LargeModelConfigTest {
         .hasMessageContaining(message)
         .hasMessageNotContaining("\n");
   }
+
+  @Test
+  void a_file_that_was_cut_short_is_told_by_line_and_column_alone() {
+    assertThatThrownBy(() -> CheckpointConfig.parse("{\n  \"model_type\": {", "config.json"))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessage(
+            "config.json: not JSON: Unexpected end-of-input: expected close marker for Object"
+                + " (line 2, column 18)");
+  }
 }
