@@ -1,5 +1,10 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.MlstmBlockMemory.Factors;
+import io.xlstm4j.kernels.MlstmBlockMemory.Gates;
+import io.xlstm4j.kernels.MlstmBlockMemory.Passing;
+import io.xlstm4j.kernels.MlstmBlockMemory.Returning;
+import io.xlstm4j.kernels.MlstmBlockMemory.Saved;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -170,72 +175,6 @@ public final class MlstmBlockKernel {
     }
   }
 
-  /// What the backward pass needs again, of all rows or of a group.
-  private record Saved(
-      MemorySegment normStatistics,
-      MemorySegment memory, // (R, I), what convolution and v read
-      MemorySegment outputGate, // (R, I)
-      MemorySegment convolved, // (R, I)
-      MemorySegment gates, // (R, 2 NH)
-      MemorySegment cell,
-      MemorySegment h, // (R, I)
-      MemorySegment headStatistics) {
-    static Saved in(Workspace from, Size size, long cellBytes) {
-      long rows = size.rows();
-      return new Saved(
-          from.floats(rows * 2),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.inner),
-          from.floats(rows * 2 * size.heads),
-          from.bytes(cellBytes),
-          from.floats(rows * size.inner),
-          from.floats(rows * 2 * size.heads));
-    }
-
-    Saved of(BatchRows.Group group) {
-      return new Saved(
-          group.of(normStatistics),
-          group.of(memory),
-          group.of(outputGate),
-          group.of(convolved),
-          group.of(gates),
-          group.of(cell),
-          group.of(h),
-          group.of(headStatistics));
-    }
-
-    MlstmInputs cellInputs(Size size, MemorySegment qkv, Inputs inputs) {
-      var gate = new Rows(gates, 2 * size.heads);
-      return new MlstmInputs(
-          part(size, qkv, 0),
-          part(size, qkv, 1),
-          part(size, qkv, 2),
-          gate,
-          gate.from(size.heads),
-          inputs.valid,
-          inputs.starts);
-    }
-
-    CausalConvKernel.Inputs convInputs(Weights weights, Inputs inputs) {
-      return new CausalConvKernel.Inputs(
-          memory, weights.conv, weights.convBias, inputs.initial.conv, inputs.valid, inputs.starts);
-    }
-
-    HeadNormKernel.Inputs headNormInputs(Weights weights, float epsilon) {
-      return new HeadNormKernel.Inputs(
-          h,
-          weights.outnorm,
-          new HeadNormKernel.Gate(weights.skip, convolved, outputGate),
-          epsilon);
-    }
-  }
-
-  /// q, k or v.
-  private static Rows part(Size size, MemorySegment qkv, int number) {
-    return new Rows(qkv, 3 * size.inner).from(number * size.inner);
-  }
-
   private Saved saved(Workspace from, Size size) {
     return Saved.in(from, size, kernels.mlstm().savedBytes(size.cell()));
   }
@@ -245,23 +184,6 @@ public final class MlstmBlockKernel {
     Workspace counting = Workspace.counting();
     saved(counting, size);
     return counting.size();
-  }
-
-  /// Scratch of a group's forward pass.
-  private record Passing(MemorySegment normed, MemorySegment qkv, MemorySegment y) {
-    static Passing in(Workspace from, Size size) {
-      long rows = size.rows();
-      return new Passing(
-          from.floats(rows * size.dim),
-          from.floats(rows * 3 * size.inner),
-          from.floats(rows * size.inner));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   /// Bytes that [#forward] works in.
@@ -298,7 +220,7 @@ public final class MlstmBlockKernel {
         new Ready(
             linear.forForward(size.dim, inner, weights.upMemory(), workers),
             linear.forForward(size.dim, inner, weights.upGate(), workers),
-            linear.forForward(3 * inner, 2 * size.heads, gates.weight, workers),
+            linear.forForward(3 * inner, 2 * size.heads, gates.weight(), workers),
             linear.forForward(inner, size.dim, weights.down, workers));
     Saved all = saved(Workspace.of(saved), size);
     size.cut()
@@ -313,7 +235,7 @@ public final class MlstmBlockKernel {
                   part,
                   weights,
                   ready,
-                  gates.bias,
+                  gates.bias(),
                   inputs.of(group),
                   all.of(group),
                   Passing.in(Workspace.of(memory), part),
@@ -338,33 +260,33 @@ public final class MlstmBlockKernel {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
     int inner = size.inner;
-    norm(kernels, size, weights, inputs, p.normed, s.normStatistics);
-    var normed = new Rows(p.normed, size.dim);
-    var memory = new Rows(s.memory, inner);
-    var outputGate = new Rows(s.outputGate, inner);
+    norm(kernels, size, weights, inputs, p.normed(), s.normStatistics());
+    var normed = new Rows(p.normed(), size.dim);
+    var memory = new Rows(s.memory(), inner);
+    var outputGate = new Rows(s.outputGate(), inner);
     linear.forward(size.up(), normed, ready.upMemory, null, null, memory, workers);
     linear.forward(size.up(), normed, ready.upGate, null, null, outputGate, workers);
     kernels
         .causalConv()
-        .forward(size.conv(), s.convInputs(weights, inputs), s.convolved, last.conv, workers);
-    qkv(kernels, size, weights, s, p.qkv);
-    var qkv = new Rows(p.qkv, 3 * inner);
-    var gates = new Rows(s.gates, 2 * size.heads);
+        .forward(size.conv(), s.convInputs(weights, inputs), s.convolved(), last.conv, workers);
+    qkv(kernels, size, weights, s, p.qkv());
+    var qkv = new Rows(p.qkv(), 3 * inner);
+    var gates = new Rows(s.gates(), 2 * size.heads);
     linear.forward(size.gates(), qkv, ready.gates, gateBias, null, gates, workers);
     kernels
         .mlstm()
         .forward(
             size.cell(),
-            s.cellInputs(size, p.qkv, inputs),
+            s.cellInputs(size, p.qkv(), inputs),
             inputs.initial.cell,
-            new Rows(s.h, inner),
+            new Rows(s.h(), inner),
             last.cell,
-            keep ? s.cell : null);
-    gated(kernels, size, weights, s, p.y);
+            keep ? s.cell() : null);
+    gated(kernels, size, weights, s, p.y());
     var x = new Rows(inputs.x, size.dim);
     linear.forward(
         size.down(),
-        new Rows(p.y, inner),
+        new Rows(p.y(), inner),
         ready.down,
         null,
         inputs.dropout == null ? x : null,
@@ -387,12 +309,12 @@ public final class MlstmBlockKernel {
   }
 
   private static void qkv(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment qkv) {
-    var memory = new Rows(s.memory, size.inner);
-    var convolved = new Rows(s.convolved, size.inner);
+    var memory = new Rows(s.memory(), size.inner);
+    var convolved = new Rows(s.convolved(), size.inner);
     HeadwiseKernel headwise = kernels.headwise();
-    headwise.forward(size.headwise(), convolved, weights.q, part(size, qkv, 0));
-    headwise.forward(size.headwise(), convolved, weights.k, part(size, qkv, 1));
-    headwise.forward(size.headwise(), memory, weights.v, part(size, qkv, 2));
+    headwise.forward(size.headwise(), convolved, weights.q, MlstmBlockMemory.part(size, qkv, 0));
+    headwise.forward(size.headwise(), convolved, weights.k, MlstmBlockMemory.part(size, qkv, 1));
+    headwise.forward(size.headwise(), memory, weights.v, MlstmBlockMemory.part(size, qkv, 2));
   }
 
   private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
@@ -402,136 +324,14 @@ public final class MlstmBlockKernel {
             size.headNorm(),
             s.headNormInputs(weights, size.epsilon),
             y,
-            s.headStatistics,
+            s.headStatistics(),
             kernels.workers());
-  }
-
-  /// Weight `(2 NH, 3 I)` and bias `(2 NH)` of both gates.
-  private record Gates(MemorySegment weight, MemorySegment bias) {
-    static Gates in(Workspace from, Size size) {
-      return new Gates(from.floats(6L * size.heads * size.inner), from.floats(2L * size.heads));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size);
-      return counting.size();
-    }
-
-    static Gates joined(MemorySegment memory, Size size, Weights weights) {
-      Gates gates = in(Workspace.of(memory), size);
-      join(weights.igate, weights.fgate, gates.weight);
-      join(weights.igateBias, weights.fgateBias, gates.bias);
-      return gates;
-    }
-
-    private static void join(MemorySegment first, MemorySegment second, MemorySegment both) {
-      MemorySegment.copy(first, 0, both, 0, first.byteSize());
-      MemorySegment.copy(second, 0, both, first.byteSize(), second.byteSize());
-    }
-  }
-
-  /// What the gradients of the large weights are products of: of a group, or of all rows.
-  private record Factors(
-      MemorySegment branch, // (R, D), gradient of the branch where there is dropout
-      MemorySegment y, // (R, I)
-      MemorySegment normed, // (R, D)
-      MemorySegment dMemory, // (R, I)
-      MemorySegment dOutputGate) { // (R, I)
-    static Factors in(Workspace from, Size size, boolean drops) {
-      long rows = size.rows();
-      return new Factors(
-          from.floats(drops ? rows * size.dim : 0),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.inner));
-    }
-
-    static long bytes(Size size, boolean drops) {
-      Workspace counting = Workspace.counting();
-      in(counting, size, drops);
-      return counting.size();
-    }
-
-    Factors of(BatchRows.Group group) {
-      return new Factors(
-          group.of(branch),
-          group.of(y),
-          group.of(normed),
-          group.of(dMemory),
-          group.of(dOutputGate));
-    }
-
-    /// @param dOut gradient of the block's output, the branch's too where there is no dropout
-    void multiply(Kernels kernels, Size size, MemorySegment dOut, Weights to) {
-      Workers workers = kernels.workers();
-      LinearKernel linear = kernels.linear();
-      var ys = new Rows(y, size.inner);
-      var branches = new Rows(branch.byteSize() > 0 ? branch : dOut, size.dim);
-      var xs = new Rows(normed, size.dim);
-      var memories = new Rows(dMemory, size.inner);
-      var outputGates = new Rows(dOutputGate, size.inner);
-      linear.backwardWeight(size.down(), ys, branches, to.down, null, workers);
-      linear.backwardWeight(size.up(), xs, memories, to.upMemory(), null, workers);
-      linear.backwardWeight(size.up(), xs, outputGates, to.upGate(), null, workers);
-    }
-  }
-
-  /// Gradients of weights that each group sums for itself; those of the large ones too, or nothing.
-  /// The gates' are joined in `igate` and `igateBias`.
-  private static Weights sums(Workspace from, Size size, boolean large) {
-    int inner = size.inner;
-    long block = (long) inner * size.blockSize;
-    return new Weights(
-        from.floats(size.dim),
-        from.floats(large ? 2L * inner * size.dim : 0),
-        from.floats((long) inner * size.taps),
-        from.floats(inner),
-        from.floats(block),
-        from.floats(block),
-        from.floats(block),
-        from.floats(6L * size.heads * inner),
-        from.floats(2L * size.heads),
-        MemorySegment.NULL,
-        MemorySegment.NULL,
-        from.floats(inner),
-        from.floats(inner),
-        from.floats(large ? (long) inner * size.dim : 0));
   }
 
   private long sumsBytes(Size size) {
     Workspace counting = Workspace.counting();
-    sums(counting, size, sumsByGroup(size));
+    MlstmBlockMemory.sums(counting, size, sumsByGroup(size));
     return counting.size();
-  }
-
-  /// Scratch of a group's backward pass: gradients, and what is computed again.
-  private record Returning(
-      MemorySegment qkv, // (R, 3 I)
-      MemorySegment dY, // (R, I)
-      MemorySegment dH, // (R, I)
-      MemorySegment dConvolved, // (R, I)
-      MemorySegment dQkv, // (R, 3 I)
-      MemorySegment dGates, // (R, 2 NH)
-      MemorySegment dNormed) { // (R, D)
-    static Returning in(Workspace from, Size size) {
-      long rows = size.rows();
-      return new Returning(
-          from.floats(rows * 3 * size.inner),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.inner),
-          from.floats(rows * size.inner),
-          from.floats(rows * 3 * size.inner),
-          from.floats(rows * 2 * size.heads),
-          from.floats(rows * size.dim));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   /// Bytes of the memory that all groups use, and of what each works in.
@@ -588,7 +388,7 @@ public final class MlstmBlockKernel {
         new Ready(
             linear.forBackward(size.dim, inner, weights.upMemory(), workers),
             linear.forBackward(size.dim, inner, weights.upGate(), workers),
-            linear.forBackward(3 * inner, 2 * size.heads, gates.weight, workers),
+            linear.forBackward(3 * inner, 2 * size.heads, gates.weight(), workers),
             linear.forBackward(inner, size.dim, weights.down, workers));
     Saved all = saved(Workspace.of(saved), size);
     MemorySegment sums = scratch.asSlice(bytes.gates, bytes.sums);
@@ -605,7 +405,7 @@ public final class MlstmBlockKernel {
               Workspace work = Workspace.of(memory);
               Factors mine = factors == null ? Factors.in(work, part, drops) : factors.of(group);
               MemorySegment to = sums.asSlice(group.number() * sumsBytes, sumsBytes);
-              Weights dMine = sums(Workspace.of(to), size, byGroup);
+              Weights dMine = MlstmBlockMemory.sums(Workspace.of(to), size, byGroup);
               backward(
                   own,
                   part,
@@ -621,13 +421,31 @@ public final class MlstmBlockKernel {
                   dMine,
                   dInitial.of(group));
               if (byGroup) {
-                mine.multiply(own, part, group.of(dOut), dMine);
+                largeWeights(own, part, mine, group.of(dOut), dMine);
               }
             });
     if (factors != null) {
-      factors.multiply(kernels, size, dOut, dWeights);
+      largeWeights(kernels, size, factors, dOut, dWeights);
     }
     writeSums(size, sums, dWeights);
+  }
+
+  /// Gradients of the large weights.
+  ///
+  /// @param dOut gradient of the block's output, the branch's too where there is no dropout
+  private static void largeWeights(
+      Kernels kernels, Size size, Factors factors, MemorySegment dOut, Weights to) {
+    Workers workers = kernels.workers();
+    LinearKernel linear = kernels.linear();
+    boolean drops = factors.branch().byteSize() > 0;
+    var branch = new Rows(drops ? factors.branch() : dOut, size.dim);
+    var y = new Rows(factors.y(), size.inner);
+    var normed = new Rows(factors.normed(), size.dim);
+    var dMemory = new Rows(factors.dMemory(), size.inner);
+    var dOutputGate = new Rows(factors.dOutputGate(), size.inner);
+    linear.backwardWeight(size.down(), y, branch, to.down, null, workers);
+    linear.backwardWeight(size.up(), normed, dMemory, to.upMemory(), null, workers);
+    linear.backwardWeight(size.up(), normed, dOutputGate, to.upGate(), null, workers);
   }
 
   /// Adds the groups' parts up in their order.
@@ -638,7 +456,7 @@ public final class MlstmBlockKernel {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
       kernels.elementwise().add(first, other, first, kernels.workers());
     }
-    Weights from = sums(Workspace.of(first), size, sumsByGroup(size));
+    Weights from = MlstmBlockMemory.sums(Workspace.of(first), size, sumsByGroup(size));
     to.norm.copyFrom(from.norm);
     to.conv.copyFrom(from.conv);
     to.convBias.copyFrom(from.convBias);
@@ -678,73 +496,92 @@ public final class MlstmBlockKernel {
     int inner = size.inner;
     MemorySegment dBranch = dOut;
     if (inputs.dropout != null) {
-      dBranch = factors.branch;
+      dBranch = factors.branch();
       kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, workers);
     }
     var branch = new Rows(dBranch, size.dim);
-    linear.backwardInput(size.down(), branch, ready.down, null, new Rows(d.dY, inner), workers);
+    linear.backwardInput(size.down(), branch, ready.down, null, new Rows(d.dY(), inner), workers);
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
             s.headNormInputs(weights, size.epsilon),
-            s.headStatistics,
-            d.dY,
+            s.headStatistics(),
+            d.dY(),
             new HeadNormKernel.Gradients(
-                d.dH,
+                d.dH(),
                 dWeights.outnorm,
-                new HeadNormKernel.Gate(dWeights.skip, d.dConvolved, factors.dOutputGate),
+                new HeadNormKernel.Gate(dWeights.skip, d.dConvolved(), factors.dOutputGate()),
                 null),
-            factors.y,
+            factors.y(),
             workers);
 
-    qkv(kernels, size, weights, s, d.qkv);
-    var dGates = new Rows(d.dGates, 2 * size.heads);
+    qkv(kernels, size, weights, s, d.qkv());
+    var dGates = new Rows(d.dGates(), 2 * size.heads);
     kernels
         .mlstm()
         .backward(
             size.cell(),
-            s.cellInputs(size, d.qkv, inputs),
-            new Rows(s.h, inner),
-            s.cell,
-            new Rows(d.dH, inner),
+            s.cellInputs(size, d.qkv(), inputs),
+            new Rows(s.h(), inner),
+            s.cell(),
+            new Rows(d.dH(), inner),
             dLast == null ? null : dLast.cell,
             new MlstmGradients(
-                part(size, d.dQkv, 0),
-                part(size, d.dQkv, 1),
-                part(size, d.dQkv, 2),
+                MlstmBlockMemory.part(size, d.dQkv(), 0),
+                MlstmBlockMemory.part(size, d.dQkv(), 1),
+                MlstmBlockMemory.part(size, d.dQkv(), 2),
                 dGates,
                 dGates.from(size.heads)),
             dInitial.cell);
-    var qkv = new Rows(d.qkv, 3 * inner);
-    var dQkv = new Rows(d.dQkv, 3 * inner);
+    var qkv = new Rows(d.qkv(), 3 * inner);
+    var dQkv = new Rows(d.dQkv(), 3 * inner);
     linear.backwardWeight(size.gates(), qkv, dGates, dWeights.igate, dWeights.igateBias, workers);
     linear.backwardInput(size.gates(), dGates, ready.gates, dQkv, dQkv, workers);
 
     HeadwiseKernel headwise = kernels.headwise();
     HeadwiseShape shape = size.headwise();
-    var convolved = new Rows(s.convolved, inner);
-    var dConvolved = new Rows(d.dConvolved, inner);
+    var convolved = new Rows(s.convolved(), inner);
+    var dConvolved = new Rows(d.dConvolved(), inner);
     headwise.backward(
-        shape, convolved, weights.q, part(size, d.dQkv, 0), dConvolved, true, dWeights.q);
+        shape,
+        convolved,
+        weights.q,
+        MlstmBlockMemory.part(size, d.dQkv(), 0),
+        dConvolved,
+        true,
+        dWeights.q);
     headwise.backward(
-        shape, convolved, weights.k, part(size, d.dQkv, 1), dConvolved, true, dWeights.k);
+        shape,
+        convolved,
+        weights.k,
+        MlstmBlockMemory.part(size, d.dQkv(), 1),
+        dConvolved,
+        true,
+        dWeights.k);
     kernels
         .causalConv()
         .backward(
             size.conv(),
             s.convInputs(weights, inputs),
-            d.dConvolved,
+            d.dConvolved(),
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                factors.dMemory, dWeights.conv, dWeights.convBias, dInitial.conv),
+                factors.dMemory(), dWeights.conv, dWeights.convBias, dInitial.conv),
             workers);
-    var memory = new Rows(s.memory, inner);
-    var dMemory = new Rows(factors.dMemory, inner);
-    headwise.backward(shape, memory, weights.v, part(size, d.dQkv, 2), dMemory, true, dWeights.v);
+    var memory = new Rows(s.memory(), inner);
+    var dMemory = new Rows(factors.dMemory(), inner);
+    headwise.backward(
+        shape,
+        memory,
+        weights.v,
+        MlstmBlockMemory.part(size, d.dQkv(), 2),
+        dMemory,
+        true,
+        dWeights.v);
 
-    var dOutputGate = new Rows(factors.dOutputGate, inner);
-    var dNormed = new Rows(d.dNormed, size.dim);
+    var dOutputGate = new Rows(factors.dOutputGate(), inner);
+    var dNormed = new Rows(d.dNormed(), size.dim);
     linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, workers);
     linear.backwardInput(size.up(), dOutputGate, ready.upGate, dNormed, dNormed, workers);
     kernels
@@ -752,10 +589,10 @@ public final class MlstmBlockKernel {
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
-            s.normStatistics,
-            d.dNormed,
+            s.normStatistics(),
+            d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
-            factors.normed,
+            factors.normed(),
             workers);
   }
 }

@@ -1,5 +1,10 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.MlstmLayerMemory.Passing;
+import io.xlstm4j.kernels.MlstmLayerMemory.Returning;
+import io.xlstm4j.kernels.MlstmLayerMemory.Saved;
+import io.xlstm4j.kernels.MlstmLayerMemory.Shared;
+import io.xlstm4j.kernels.MlstmLayerMemory.Small;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import java.util.List;
@@ -46,7 +51,7 @@ public final class MlstmLayerKernel implements LayerKernel {
   }
 
   /// The sizes of a call.
-  private record Size(Dims dims, int batch, int length) {
+  record Size(Dims dims, int batch, int length) {
     int rows() {
       return Math.multiplyExact(batch, length);
     }
@@ -105,7 +110,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     }
   }
 
-  private record Weights(
+  record Weights(
       MemorySegment norm,
       MemorySegment memory,
       MemorySegment gate,
@@ -152,7 +157,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     };
   }
 
-  private record State(MemorySegment conv, MlstmState cell) {
+  record State(MemorySegment conv, MlstmState cell) {
     State of(BatchRows.Group group) {
       return new State(
           group.of(conv),
@@ -236,79 +241,6 @@ public final class MlstmLayerKernel implements LayerKernel {
         : kernels.linear().forBackward(in, out, weight, kernels.workers());
   }
 
-  /// What the backward pass needs again, of all rows or of a group.
-  private record Saved(
-      MemorySegment normStatistics,
-      MemorySegment memory, // (R, M), what convolution and values read
-      MemorySegment outputGate, // (R, H)
-      MemorySegment convolved, // (R, M)
-      MemorySegment queriesKeys, // (R, 2 H)
-      MemorySegment values, // (R, H)
-      MemorySegment skipped, // (R, H)
-      MemorySegment gates, // (R, 2 NH)
-      MemorySegment cell,
-      MemorySegment h, // (R, H)
-      MemorySegment headStatistics,
-      MemorySegment ones) { // (H): the skip is a projection already
-    static Saved in(Workspace from, Size size, long cellBytes) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      long hidden = dims.hidden();
-      return new Saved(
-          from.floats(rows * 2),
-          from.floats(rows * dims.memory),
-          from.floats(rows * hidden),
-          from.floats(rows * dims.memory),
-          from.floats(rows * 2 * hidden),
-          from.floats(rows * hidden),
-          from.floats(rows * hidden),
-          from.floats(rows * 2 * dims.heads),
-          from.bytes(cellBytes),
-          from.floats(rows * hidden),
-          from.floats(rows * 2 * dims.heads),
-          from.floats(hidden));
-    }
-
-    Saved of(BatchRows.Group group) {
-      return new Saved(
-          group.of(normStatistics),
-          group.of(memory),
-          group.of(outputGate),
-          group.of(convolved),
-          group.of(queriesKeys),
-          group.of(values),
-          group.of(skipped),
-          group.of(gates),
-          group.of(cell),
-          group.of(h),
-          group.of(headStatistics),
-          ones);
-    }
-
-    MlstmInputs cellInputs(Dims dims, Call call) {
-      var qk = new Rows(queriesKeys, 2 * dims.hidden());
-      var gate = new Rows(gates, 2 * dims.heads);
-      return new MlstmInputs(
-          qk,
-          qk.from(dims.hidden()),
-          new Rows(values, dims.hidden()),
-          gate,
-          gate.from(dims.heads),
-          call.valid(),
-          call.starts());
-    }
-
-    CausalConvKernel.Inputs convInputs(Weights weights, Call call, State initial) {
-      return new CausalConvKernel.Inputs(
-          memory, weights.conv, weights.convBias, initial.conv, call.valid(), call.starts());
-    }
-
-    HeadNormKernel.Inputs headNormInputs(Dims dims, Weights weights) {
-      return new HeadNormKernel.Inputs(
-          h, weights.headNorm, new HeadNormKernel.Gate(ones, skipped, outputGate), dims.epsilon);
-    }
-  }
-
   private Saved saved(Workspace from, Size size) {
     return Saved.in(from, size, kernels.mlstm().savedBytes(size.cell()));
   }
@@ -318,20 +250,6 @@ public final class MlstmLayerKernel implements LayerKernel {
     Workspace counting = Workspace.counting();
     saved(counting, new Size(dims, batch, length));
     return counting.size();
-  }
-
-  /// Scratch of a group's forward pass.
-  private record Passing(MemorySegment normed, MemorySegment y) { // (R, D) and (R, H)
-    static Passing in(Workspace from, Size size) {
-      long rows = size.rows();
-      return new Passing(from.floats(rows * size.dims.dim), from.floats(rows * size.dims.hidden()));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   @Override
@@ -363,7 +281,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     Weights weights = Weights.of(parameters);
     Saved all = saved(Workspace.of(saved), size);
     for (int i = 0; i < dims.hidden(); i++) {
-      SegmentFloats.set(all.ones, i, 1);
+      SegmentFloats.set(all.ones(), i, 1);
     }
     MemorySegment bias = scratch.asSlice(0, 2L * dims.heads * Float.BYTES);
     long half = (long) dims.heads * Float.BYTES;
@@ -411,21 +329,21 @@ public final class MlstmLayerKernel implements LayerKernel {
     LinearKernel linear = kernels.linear();
     Dims dims = size.dims;
     int hidden = dims.hidden();
-    norm(kernels, size, call.x(), weights, p.normed, s.normStatistics);
-    var normed = new Rows(p.normed, dims.dim);
-    var memory = new Rows(s.memory, dims.memory);
-    var outputGate = new Rows(s.outputGate, hidden);
+    norm(kernels, size, call.x(), weights, p.normed(), s.normStatistics());
+    var normed = new Rows(p.normed(), dims.dim);
+    var memory = new Rows(s.memory(), dims.memory);
+    var outputGate = new Rows(s.outputGate(), hidden);
     linear.forward(size.toMemory(), normed, ready.memory, null, null, memory, workers);
     linear.forward(size.toGate(), normed, ready.gate, null, null, outputGate, workers);
     kernels
         .causalConv()
         .forward(
-            size.conv(), s.convInputs(weights, call, initial), s.convolved, last.conv, workers);
-    var convolved = new Rows(s.convolved, dims.memory);
-    var queriesKeys = new Rows(s.queriesKeys, 2 * hidden);
-    var values = new Rows(s.values, hidden);
-    var skipped = new Rows(s.skipped, hidden);
-    var gates = new Rows(s.gates, 2 * dims.heads);
+            size.conv(), s.convInputs(weights, call, initial), s.convolved(), last.conv, workers);
+    var convolved = new Rows(s.convolved(), dims.memory);
+    var queriesKeys = new Rows(s.queriesKeys(), 2 * hidden);
+    var values = new Rows(s.values(), hidden);
+    var skipped = new Rows(s.skipped(), hidden);
+    var gates = new Rows(s.gates(), 2 * dims.heads);
     linear.forward(
         size.queriesKeys(), convolved, ready.queriesKeys, null, null, queriesKeys, workers);
     linear.forward(size.fromMemory(), memory, ready.values, null, null, values, workers);
@@ -437,13 +355,13 @@ public final class MlstmLayerKernel implements LayerKernel {
             size.cell(),
             s.cellInputs(dims, call),
             initial.cell,
-            new Rows(s.h, hidden),
+            new Rows(s.h(), hidden),
             last.cell,
-            keep ? s.cell : null);
-    gated(kernels, size, weights, s, p.y);
+            keep ? s.cell() : null);
+    gated(kernels, size, weights, s, p.y());
     linear.forward(
         size.downward(),
-        new Rows(p.y, hidden),
+        new Rows(p.y(), hidden),
         ready.down,
         null,
         new Rows(call.x(), dims.dim),
@@ -469,102 +387,8 @@ public final class MlstmLayerKernel implements LayerKernel {
             size.headNorm(),
             s.headNormInputs(size.dims, weights),
             y,
-            s.headStatistics,
+            s.headStatistics(),
             kernels.workers());
-  }
-
-  /// What the groups hand to the products that run over all of them at once.
-  private record Shared(
-      MemorySegment normed, // (R, D)
-      MemorySegment y, // (R, H)
-      MemorySegment dOutputGate, // (R, H)
-      MemorySegment dSkipped, // (R, H)
-      MemorySegment dQueriesKeys, // (R, 2 H)
-      MemorySegment dValues, // (R, H)
-      MemorySegment dGates, // (R, 2 NH)
-      MemorySegment dMemory, // (R, M)
-      MemorySegment sums) { // (groups, small weights)
-    static Shared in(Workspace from, Size size) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      long hidden = dims.hidden();
-      return new Shared(
-          from.floats(rows * dims.dim),
-          from.floats(rows * hidden),
-          from.floats(rows * hidden),
-          from.floats(rows * hidden),
-          from.floats(rows * 2 * hidden),
-          from.floats(rows * hidden),
-          from.floats(rows * 2 * dims.heads),
-          from.floats(rows * dims.memory),
-          from.bytes(size.cut().groups() * smallBytes(dims)));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size);
-      return counting.size();
-    }
-
-    Shared of(BatchRows.Group group) {
-      return new Shared(
-          group.of(normed),
-          group.of(y),
-          group.of(dOutputGate),
-          group.of(dSkipped),
-          group.of(dQueriesKeys),
-          group.of(dValues),
-          group.of(dGates),
-          group.of(dMemory),
-          sums);
-    }
-  }
-
-  /// Gradients of the parameters that each group sums for itself, and of the ones that nobody
-  /// wants.
-  private record Small(
-      MemorySegment norm,
-      MemorySegment conv,
-      MemorySegment convBias,
-      MemorySegment headNorm,
-      MemorySegment ones) {
-    static Small in(Workspace from, Dims dims) {
-      return new Small(
-          from.floats(dims.dim),
-          from.floats((long) dims.memory * dims.taps),
-          from.floats(dims.memory),
-          from.floats(dims.hidden()),
-          from.floats(dims.hidden()));
-    }
-  }
-
-  private static long smallBytes(Dims dims) {
-    Workspace counting = Workspace.counting();
-    Small.in(counting, dims);
-    return counting.size();
-  }
-
-  /// Scratch of a group's backward pass.
-  private record Returning(
-      MemorySegment dY, // (R, H)
-      MemorySegment dH, // (R, H)
-      MemorySegment dConvolved, // (R, M)
-      MemorySegment dNormed) { // (R, D)
-    static Returning in(Workspace from, Size size) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      return new Returning(
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.memory),
-          from.floats(rows * dims.dim));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   @Override
@@ -596,7 +420,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     State before = state(call.initial(), call.batch());
     State dBefore = state(dInitial, call.batch());
     @Nullable State dAfter = dLast == null ? null : state(dLast, call.batch());
-    long smallBytes = smallBytes(dims);
+    long smallBytes = MlstmLayerMemory.smallBytes(dims);
     size.cut()
         .run(
             kernels,
@@ -604,7 +428,7 @@ public final class MlstmLayerKernel implements LayerKernel {
             Returning.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
-              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
               backward(
                   own,
                   part,
@@ -624,26 +448,26 @@ public final class MlstmLayerKernel implements LayerKernel {
     dBefore.cell.m().fill((byte) 0);
     Weights to = Weights.of(dParameters);
     projections(size, all, shared, new Rows(dOut, dims.dim), to);
-    MemorySegment sum = SlstmLayerKernel.sum(kernels, shared.sums, size.cut(), smallBytes);
+    MemorySegment sum = SlstmLayerKernel.sum(kernels, shared.sums(), size.cut(), smallBytes);
     Small sums = Small.in(Workspace.of(sum), dims);
-    to.norm.copyFrom(sums.norm);
-    to.conv.copyFrom(sums.conv);
-    to.convBias.copyFrom(sums.convBias);
-    to.headNorm.copyFrom(sums.headNorm);
+    to.norm.copyFrom(sums.norm());
+    to.conv.copyFrom(sums.conv());
+    to.convBias.copyFrom(sums.convBias());
+    to.headNorm.copyFrom(sums.headNorm());
   }
 
   private void projections(Size size, Saved s, Shared shared, Rows dOut, Weights to) {
     int hidden = dims.hidden();
-    var normed = new Rows(shared.normed, dims.dim);
-    var memory = new Rows(s.memory, dims.memory);
-    var convolved = new Rows(s.convolved, dims.memory);
-    var y = new Rows(shared.y, hidden);
-    var dQueriesKeys = new Rows(shared.dQueriesKeys, 2 * hidden);
-    var dValues = new Rows(shared.dValues, hidden);
-    var dSkipped = new Rows(shared.dSkipped, hidden);
-    var dMemory = new Rows(shared.dMemory, dims.memory);
-    var dOutputGate = new Rows(shared.dOutputGate, hidden);
-    var dGates = new Rows(shared.dGates, 2 * dims.heads);
+    var normed = new Rows(shared.normed(), dims.dim);
+    var memory = new Rows(s.memory(), dims.memory);
+    var convolved = new Rows(s.convolved(), dims.memory);
+    var y = new Rows(shared.y(), hidden);
+    var dQueriesKeys = new Rows(shared.dQueriesKeys(), 2 * hidden);
+    var dValues = new Rows(shared.dValues(), hidden);
+    var dSkipped = new Rows(shared.dSkipped(), hidden);
+    var dMemory = new Rows(shared.dMemory(), dims.memory);
+    var dOutputGate = new Rows(shared.dOutputGate(), hidden);
+    var dGates = new Rows(shared.dGates(), 2 * dims.heads);
     LinearKernel.Size wide = size.fromMemory();
     new WeightGradients(kernels)
         .add(wide, convolved, dQueriesKeys, to.q, null)
@@ -682,40 +506,40 @@ public final class MlstmLayerKernel implements LayerKernel {
         new Rows(dOut, dims.dim),
         ready.down,
         null,
-        new Rows(d.dY, hidden),
+        new Rows(d.dY(), hidden),
         workers);
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
             s.headNormInputs(dims, weights),
-            s.headStatistics,
-            d.dY,
+            s.headStatistics(),
+            d.dY(),
             new HeadNormKernel.Gradients(
-                d.dH,
-                dWeights.headNorm,
-                new HeadNormKernel.Gate(dWeights.ones, shared.dSkipped, shared.dOutputGate),
+                d.dH(),
+                dWeights.headNorm(),
+                new HeadNormKernel.Gate(dWeights.ones(), shared.dSkipped(), shared.dOutputGate()),
                 null),
-            shared.y,
+            shared.y(),
             workers);
-    var dQueriesKeys = new Rows(shared.dQueriesKeys, 2 * hidden);
-    var dValues = new Rows(shared.dValues, hidden);
-    var dGates = new Rows(shared.dGates, 2 * dims.heads);
+    var dQueriesKeys = new Rows(shared.dQueriesKeys(), 2 * hidden);
+    var dValues = new Rows(shared.dValues(), hidden);
+    var dGates = new Rows(shared.dGates(), 2 * dims.heads);
     kernels
         .mlstm()
         .backward(
             size.cell(),
             s.cellInputs(dims, call),
-            new Rows(s.h, hidden),
-            s.cell,
-            new Rows(d.dH, hidden),
+            new Rows(s.h(), hidden),
+            s.cell(),
+            new Rows(d.dH(), hidden),
             dLast == null ? null : dLast.cellGradient(),
             new MlstmGradients(
                 dQueriesKeys, dQueriesKeys.from(hidden), dValues, dGates, dGates.from(dims.heads)),
             dInitial.cellGradient());
 
-    var dSkipped = new Rows(shared.dSkipped, hidden);
-    var dConvolved = new Rows(d.dConvolved, dims.memory);
+    var dSkipped = new Rows(shared.dSkipped(), hidden);
+    var dConvolved = new Rows(d.dConvolved(), dims.memory);
     linear.backwardInput(
         size.queriesKeys(), dQueriesKeys, ready.queriesKeys, null, dConvolved, workers);
     linear.backwardInput(size.fromMemory(), dSkipped, ready.skip, dConvolved, dConvolved, workers);
@@ -726,27 +550,32 @@ public final class MlstmLayerKernel implements LayerKernel {
         .backward(
             size.conv(),
             s.convInputs(weights, call, initial),
-            d.dConvolved,
+            d.dConvolved(),
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                shared.dMemory, dWeights.conv, dWeights.convBias, dInitial.conv),
+                shared.dMemory(), dWeights.conv(), dWeights.convBias(), dInitial.conv),
             workers);
-    var dMemory = new Rows(shared.dMemory, dims.memory);
+    var dMemory = new Rows(shared.dMemory(), dims.memory);
     linear.backwardInput(size.fromMemory(), dValues, ready.values, dMemory, dMemory, workers);
 
-    var dNormed = new Rows(d.dNormed, dims.dim);
+    var dNormed = new Rows(d.dNormed(), dims.dim);
     linear.backwardInput(size.toMemory(), dMemory, ready.memory, null, dNormed, workers);
     linear.backwardInput(
-        size.toGate(), new Rows(shared.dOutputGate, hidden), ready.gate, dNormed, dNormed, workers);
+        size.toGate(),
+        new Rows(shared.dOutputGate(), hidden),
+        ready.gate,
+        dNormed,
+        dNormed,
+        workers);
     kernels
         .headNorm()
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(call.x(), weights.norm, null, dims.epsilon),
-            s.normStatistics,
-            d.dNormed,
-            new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
-            shared.normed,
+            s.normStatistics(),
+            d.dNormed(),
+            new HeadNormKernel.Gradients(dx, dWeights.norm(), null, dOut),
+            shared.normed(),
             workers);
   }
 }

@@ -1,5 +1,9 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.SlstmBlockMemory.Passing;
+import io.xlstm4j.kernels.SlstmBlockMemory.Returning;
+import io.xlstm4j.kernels.SlstmBlockMemory.Saved;
+import io.xlstm4j.kernels.SlstmBlockMemory.Shared;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -149,44 +153,6 @@ public final class SlstmBlockKernel {
     }
   }
 
-  /// What the backward pass needs again, of all rows or of a group.
-  private record Saved(
-      MemorySegment normStatistics,
-      MemorySegment convolved, // (R, D)
-      MemorySegment cell,
-      MemorySegment h, // (R, D), of the cell
-      MemorySegment headStatistics,
-      MemorySegment y, // (R, D), between the two halves
-      MemorySegment feedStatistics,
-      MemorySegment both) { // (R, 2 U)
-    static Saved in(Workspace from, Size size, long cellBytes) {
-      long rows = size.rows();
-      boolean feeds = size.up > 0;
-      return new Saved(
-          from.floats(rows * 2),
-          from.floats(rows * size.dim),
-          from.bytes(cellBytes),
-          from.floats(rows * size.dim),
-          from.floats(rows * 2 * size.heads),
-          from.floats(feeds ? rows * size.dim : 0),
-          from.floats(feeds ? rows * 2 : 0),
-          from.floats(rows * 2 * size.up));
-    }
-
-    /// @param cellBytes of the group: the cell's memory is not by rows
-    Saved of(BatchRows.Group group, long cellBytes) {
-      return new Saved(
-          group.of(normStatistics),
-          group.of(convolved),
-          cell.asSlice(group.number() * (cell.byteSize() / group.groups()), cellBytes),
-          group.of(h),
-          group.of(headStatistics),
-          group.of(y),
-          group.of(feedStatistics),
-          group.of(both));
-    }
-  }
-
   private long cellBytes(Size size) {
     return kernels.slstm().savedBytes(size.cell());
   }
@@ -201,30 +167,6 @@ public final class SlstmBlockKernel {
     Workspace counting = Workspace.counting();
     saved(counting, size);
     return counting.size();
-  }
-
-  /// Scratch of a group's forward pass.
-  private record Passing(
-      MemorySegment normed, // (R, D), of either half
-      MemorySegment wx, // (R, 4, D)
-      MemorySegment dropped, // (R, D)
-      MemorySegment headNormed, // (R, D)
-      MemorySegment active) { // (R, U)
-    static Passing in(Workspace from, Size size) {
-      long rows = size.rows();
-      return new Passing(
-          from.floats(rows * size.dim),
-          from.floats(rows * 4 * size.dim),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.up));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   /// Bytes that [#forward] works in.
@@ -292,14 +234,18 @@ public final class SlstmBlockKernel {
       MemorySegment out,
       State last) {
     Workers workers = kernels.workers();
-    norm(kernels, size, inputs.x, weights.norm, p.normed, s.normStatistics);
+    norm(kernels, size, inputs.x, weights.norm, p.normed(), s.normStatistics());
     kernels
         .causalConv()
         .forward(
-            size.conv(), convInputs(p.normed, weights, inputs), s.convolved, last.conv, workers);
-    var normed = new Rows(p.normed, size.dim);
-    var convolved = new Rows(s.convolved, size.dim);
-    var wx = new Rows(p.wx, 4 * size.dim);
+            size.conv(),
+            convInputs(p.normed(), weights, inputs),
+            s.convolved(),
+            last.conv,
+            workers);
+    var normed = new Rows(p.normed(), size.dim);
+    var convolved = new Rows(s.convolved(), size.dim);
+    var wx = new Rows(p.wx(), 4 * size.dim);
     HeadwiseKernel headwise = kernels.headwise();
     headwise.forward(size.headwise(), convolved, weights.i, wx);
     headwise.forward(size.headwise(), convolved, weights.f, wx.from(size.dim));
@@ -309,22 +255,22 @@ public final class SlstmBlockKernel {
         .slstm()
         .forward(
             size.cell(),
-            cellInputs(p.wx, weights, inputs),
-            s.h,
+            cellInputs(p.wx(), weights, inputs),
+            s.h(),
             last.cell,
-            keep ? s.cell : null,
+            keep ? s.cell() : null,
             workers);
-    MemorySegment h = dropped(kernels, inputs, s.h, p.dropped);
+    MemorySegment h = dropped(kernels, inputs, s.h(), p.dropped());
     kernels
         .headNorm()
         .forward(
             size.headNorm(),
             new HeadNormKernel.Inputs(h, weights.groupNorm, null, size.epsilon),
-            p.headNormed,
-            s.headStatistics,
+            p.headNormed(),
+            s.headStatistics(),
             workers);
-    MemorySegment y = size.up == 0 ? out : s.y;
-    kernels.elementwise().add(inputs.x, p.headNormed, y, workers);
+    MemorySegment y = size.up == 0 ? out : s.y();
+    kernels.elementwise().add(inputs.x, p.headNormed(), y, workers);
     if (weights.feedForward != null && ready != null) {
       feedForward(kernels, size, weights.feedForward, ready, inputs.dropout, s, p, out);
     }
@@ -373,101 +319,24 @@ public final class SlstmBlockKernel {
       MemorySegment out) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
-    norm(kernels, size, s.y, weights.norm, p.normed, s.feedStatistics);
-    var normed = new Rows(p.normed, size.dim);
-    var both = new Rows(s.both, 2 * size.up);
+    norm(kernels, size, s.y(), weights.norm, p.normed(), s.feedStatistics());
+    var normed = new Rows(p.normed(), size.dim);
+    var both = new Rows(s.both(), 2 * size.up);
     linear.forward(size.upward(), normed, ready.up, null, null, both, workers);
-    kernels.gatedFeedForward().forward(size.activation(), s.both, p.active, workers);
-    var active = new Rows(p.active, size.up);
-    @Nullable Rows plus = dropout == null ? new Rows(s.y, size.dim) : null;
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), workers);
+    var active = new Rows(p.active(), size.up);
+    @Nullable Rows plus = dropout == null ? new Rows(s.y(), size.dim) : null;
     var to = new Rows(out, size.dim);
     linear.forward(size.downward(), active, ready.down, null, plus, to, workers);
     if (dropout != null) {
-      kernels.elementwise().multiplyAdd(out, dropout, s.y, out, workers);
+      kernels.elementwise().multiplyAdd(out, dropout, s.y(), out, workers);
     }
-  }
-
-  /// What the groups hand to the products that run over all of them at once.
-  private record Shared(
-      MemorySegment branch, // (R, D), gradient of the branch where there is dropout
-      MemorySegment active, // (R, U)
-      MemorySegment feedNormed, // (R, D)
-      MemorySegment dBoth, // (R, 2 U)
-      MemorySegment sums) { // (groups, small weights)
-    static Shared in(Workspace from, Size size, boolean drops) {
-      long rows = size.rows();
-      boolean feeds = size.up > 0;
-      return new Shared(
-          from.floats(drops ? rows * size.dim : 0),
-          from.floats(rows * size.up),
-          from.floats(feeds ? rows * size.dim : 0),
-          from.floats(rows * 2 * size.up),
-          from.bytes(size.cut().groups() * smallBytes(size)));
-    }
-
-    Shared of(BatchRows.Group group) {
-      return new Shared(
-          group.of(branch), group.of(active), group.of(feedNormed), group.of(dBoth), sums);
-    }
-  }
-
-  /// Gradients of the weights that each group sums for itself: all but the feed-forward's matrices.
-  private static Weights small(Workspace from, Size size) {
-    long gate = (long) size.dim * (size.dim / size.heads);
-    return new Weights(
-        from.floats(size.dim),
-        from.floats((long) size.dim * size.taps),
-        from.floats(size.dim),
-        from.floats(gate),
-        from.floats(gate),
-        from.floats(gate),
-        from.floats(gate),
-        from.floats(4 * gate),
-        from.floats(4L * size.dim),
-        from.floats(size.dim),
-        new FeedForward(from.floats(size.dim), MemorySegment.NULL, MemorySegment.NULL));
-  }
-
-  private static long smallBytes(Size size) {
-    Workspace counting = Workspace.counting();
-    small(counting, size);
-    return counting.size();
   }
 
   private static long sharedBytes(Size size, boolean drops) {
     Workspace counting = Workspace.counting();
     Shared.in(counting, size, drops);
     return counting.size();
-  }
-
-  /// Scratch of a group's backward pass: gradients, and what is computed again.
-  private record Returning(
-      MemorySegment normed, // (R, D)
-      MemorySegment dropped, // (R, D)
-      MemorySegment dActive, // (R, U)
-      MemorySegment dNormed, // (R, D), of either half
-      MemorySegment dY, // (R, D)
-      MemorySegment dH, // (R, D)
-      MemorySegment dWx, // (R, 4, D)
-      MemorySegment dConvolved) { // (R, D)
-    static Returning in(Workspace from, Size size) {
-      long rows = size.rows();
-      return new Returning(
-          from.floats(rows * size.dim),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.up),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.dim),
-          from.floats(rows * size.dim),
-          from.floats(rows * 4 * size.dim),
-          from.floats(rows * size.dim));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   /// Bytes that [#backward] works in.
@@ -509,7 +378,7 @@ public final class SlstmBlockKernel {
     Saved all = saved(Workspace.of(saved), size);
     long sharedBytes = sharedBytes(size, drops);
     Shared shared = Shared.in(Workspace.of(scratch.asSlice(0, sharedBytes)), size, drops);
-    long smallBytes = smallBytes(size);
+    long smallBytes = SlstmBlockMemory.smallBytes(size);
     size.cut()
         .run(
             kernels,
@@ -517,7 +386,7 @@ public final class SlstmBlockKernel {
             Returning.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
-              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
               backward(
                   own,
                   part,
@@ -530,30 +399,30 @@ public final class SlstmBlockKernel {
                   group.of(dOut),
                   dLast == null ? null : dLast.of(group),
                   group.of(dx),
-                  small(Workspace.of(sums), size),
+                  SlstmBlockMemory.small(Workspace.of(sums), size),
                   dInitial.of(group));
             });
     FeedForward dFeed = dWeights.feedForward;
     if (dFeed != null) {
-      var branch = new Rows(drops ? shared.branch : dOut, size.dim);
-      var active = new Rows(shared.active, size.up);
+      var branch = new Rows(drops ? shared.branch() : dOut, size.dim);
+      var active = new Rows(shared.active(), size.up);
       linear.backwardWeight(size.downward(), active, branch, dFeed.down, null, workers);
-      var feedNormed = new Rows(shared.feedNormed, size.dim);
-      var dBoth = new Rows(shared.dBoth, 2 * size.up);
+      var feedNormed = new Rows(shared.feedNormed(), size.dim);
+      var dBoth = new Rows(shared.dBoth(), 2 * size.up);
       linear.backwardWeight(size.upward(), feedNormed, dBoth, dFeed.up, null, workers);
     }
-    writeSums(size, shared.sums, dWeights);
+    writeSums(size, shared.sums(), dWeights);
   }
 
   /// Adds the groups' parts up in their order.
   private void writeSums(Size size, MemorySegment sums, Weights to) {
-    long bytes = smallBytes(size);
+    long bytes = SlstmBlockMemory.smallBytes(size);
     MemorySegment first = sums.asSlice(0, bytes);
     for (int group = 1; group < size.cut().groups(); group++) {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
       kernels.elementwise().add(first, other, first, kernels.workers());
     }
-    Weights from = small(Workspace.of(first), size);
+    Weights from = SlstmBlockMemory.small(Workspace.of(first), size);
     to.norm.copyFrom(from.norm);
     to.conv.copyFrom(from.conv);
     to.convBias.copyFrom(from.convBias);
@@ -591,41 +460,41 @@ public final class SlstmBlockKernel {
     if (weights.feedForward != null && ready != null && dFeed != null) {
       feedForwardBack(
           kernels, size, weights.feedForward, ready, inputs.dropout, s, shared, d, dOut, dFeed);
-      dY = d.dY;
+      dY = d.dY();
     }
-    MemorySegment h = dropped(kernels, inputs, s.h, d.dropped);
+    MemorySegment h = dropped(kernels, inputs, s.h(), d.dropped());
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
             new HeadNormKernel.Inputs(h, weights.groupNorm, null, size.epsilon),
-            s.headStatistics,
+            s.headStatistics(),
             dY,
-            new HeadNormKernel.Gradients(d.dH, dWeights.groupNorm, null, null),
+            new HeadNormKernel.Gradients(d.dH(), dWeights.groupNorm, null, null),
             workers);
     if (inputs.cellDropout != null) {
-      kernels.elementwise().multiplyAdd(d.dH, inputs.cellDropout, null, d.dH, workers);
+      kernels.elementwise().multiplyAdd(d.dH(), inputs.cellDropout, null, d.dH(), workers);
     }
     kernels
         .slstm()
         .backward(
             size.cell(),
-            cellInputs(d.dWx, weights, inputs), // wx itself is not read again
-            s.h,
-            s.cell,
-            d.dH,
+            cellInputs(d.dWx(), weights, inputs), // wx itself is not read again
+            s.h(),
+            s.cell(),
+            d.dH(),
             dLast == null ? SlstmKernel.StateGradients.NONE : dLast.cell,
-            new SlstmKernel.Gradients(d.dWx, dWeights.r, dWeights.b, dInitial.cell),
+            new SlstmKernel.Gradients(d.dWx(), dWeights.r, dWeights.b, dInitial.cell),
             workers);
-    norm(kernels, size, inputs.x, weights.norm, d.normed, s.normStatistics);
+    norm(kernels, size, inputs.x, weights.norm, d.normed(), s.normStatistics());
     gatesBack(kernels, size, weights, inputs, s, d, dLast, dWeights, dInitial);
     kernels
         .headNorm()
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon),
-            s.normStatistics,
-            d.dNormed,
+            s.normStatistics(),
+            d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dY),
             workers);
   }
@@ -644,22 +513,22 @@ public final class SlstmBlockKernel {
     int dim = size.dim;
     HeadwiseKernel headwise = kernels.headwise();
     HeadwiseShape shape = size.headwise();
-    var normed = new Rows(d.normed, dim);
-    var convolved = new Rows(s.convolved, dim);
-    var dWx = new Rows(d.dWx, 4 * dim);
-    var dConvolved = new Rows(d.dConvolved, dim);
-    var dNormed = new Rows(d.dNormed, dim);
+    var normed = new Rows(d.normed(), dim);
+    var convolved = new Rows(s.convolved(), dim);
+    var dWx = new Rows(d.dWx(), 4 * dim);
+    var dConvolved = new Rows(d.dConvolved(), dim);
+    var dNormed = new Rows(d.dNormed(), dim);
     headwise.backward(shape, convolved, weights.i, dWx, dConvolved, false, dWeights.i);
     headwise.backward(shape, convolved, weights.f, dWx.from(dim), dConvolved, true, dWeights.f);
     kernels
         .causalConv()
         .backward(
             size.conv(),
-            convInputs(d.normed, weights, inputs),
-            d.dConvolved,
+            convInputs(d.normed(), weights, inputs),
+            d.dConvolved(),
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                d.dNormed, dWeights.conv, dWeights.convBias, dInitial.conv),
+                d.dNormed(), dWeights.conv, dWeights.convBias, dInitial.conv),
             kernels.workers());
     headwise.backward(shape, normed, weights.z, dWx.from(2 * dim), dNormed, true, dWeights.z);
     headwise.backward(shape, normed, weights.o, dWx.from(3 * dim), dNormed, true, dWeights.o);
@@ -680,28 +549,28 @@ public final class SlstmBlockKernel {
     LinearKernel linear = kernels.linear();
     MemorySegment dBranch = dOut;
     if (dropout != null) {
-      dBranch = shared.branch;
+      dBranch = shared.branch();
       kernels.elementwise().multiplyAdd(dOut, dropout, null, dBranch, workers);
     }
     var branch = new Rows(dBranch, size.dim);
-    var dActive = new Rows(d.dActive, size.up);
-    kernels.gatedFeedForward().forward(size.activation(), s.both, shared.active, workers);
+    var dActive = new Rows(d.dActive(), size.up);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), workers);
     linear.backwardInput(size.downward(), branch, ready.down, null, dActive, workers);
     kernels
         .gatedFeedForward()
-        .backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
-    var dBoth = new Rows(shared.dBoth, 2 * size.up);
-    var dNormed = new Rows(d.dNormed, size.dim);
+        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), workers);
+    var dBoth = new Rows(shared.dBoth(), 2 * size.up);
+    var dNormed = new Rows(d.dNormed(), size.dim);
     linear.backwardInput(size.upward(), dBoth, ready.up, null, dNormed, workers);
     kernels
         .headNorm()
         .backward(
             size.norm(),
-            new HeadNormKernel.Inputs(s.y, weights.norm, null, size.epsilon),
-            s.feedStatistics,
-            d.dNormed,
-            new HeadNormKernel.Gradients(d.dY, dWeights.norm, null, dOut),
-            shared.feedNormed,
+            new HeadNormKernel.Inputs(s.y(), weights.norm, null, size.epsilon),
+            s.feedStatistics(),
+            d.dNormed(),
+            new HeadNormKernel.Gradients(d.dY(), dWeights.norm, null, dOut),
+            shared.feedNormed(),
             workers);
   }
 }

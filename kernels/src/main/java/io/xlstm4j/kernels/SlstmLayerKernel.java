@@ -1,5 +1,9 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.SlstmLayerMemory.Passing;
+import io.xlstm4j.kernels.SlstmLayerMemory.Returning;
+import io.xlstm4j.kernels.SlstmLayerMemory.Saved;
+import io.xlstm4j.kernels.SlstmLayerMemory.Shared;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import java.util.List;
@@ -48,7 +52,7 @@ public final class SlstmLayerKernel implements LayerKernel {
   }
 
   /// The sizes of a call.
-  private record Size(Dims dims, int batch, int length) {
+  record Size(Dims dims, int batch, int length) {
     int rows() {
       return Math.multiplyExact(batch, length);
     }
@@ -98,7 +102,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     }
   }
 
-  private record Weights(
+  record Weights(
       MemorySegment norm,
       MemorySegment conv,
       MemorySegment convBias,
@@ -138,7 +142,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     };
   }
 
-  private record State(MemorySegment conv, SlstmKernel.State cell) {
+  record State(MemorySegment conv, SlstmKernel.State cell) {
     State of(BatchRows.Group group) {
       return new State(
           group.of(conv),
@@ -219,38 +223,6 @@ public final class SlstmLayerKernel implements LayerKernel {
     MemorySegment.copy(second, 0, both, first.byteSize(), second.byteSize());
   }
 
-  /// What the backward pass needs again, of all rows or of a group.
-  private record Saved(
-      MemorySegment normStatistics,
-      MemorySegment convolved, // (R, D)
-      MemorySegment cell,
-      MemorySegment h, // (R, H), of the cell
-      MemorySegment headStatistics,
-      MemorySegment both) { // (R, 2 U)
-    static Saved in(Workspace from, Size size, long cellBytes) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      return new Saved(
-          from.floats(rows * 2),
-          from.floats(rows * dims.dim),
-          from.bytes(cellBytes),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * 2 * dims.heads),
-          from.floats(rows * 2 * dims.up));
-    }
-
-    /// @param cellBytes of the group: the cell's memory is not by rows
-    Saved of(BatchRows.Group group, long cellBytes) {
-      return new Saved(
-          group.of(normStatistics),
-          group.of(convolved),
-          cell.asSlice(group.number() * (cell.byteSize() / group.groups()), cellBytes),
-          group.of(h),
-          group.of(headStatistics),
-          group.of(both));
-    }
-  }
-
   private long cellBytes(Size size) {
     return kernels.slstm().savedBytes(size.cell());
   }
@@ -265,29 +237,6 @@ public final class SlstmLayerKernel implements LayerKernel {
     Workspace counting = Workspace.counting();
     saved(counting, new Size(dims, batch, length));
     return counting.size();
-  }
-
-  /// Scratch of a group's forward pass.
-  private record Passing(
-      MemorySegment normed, // (R, D)
-      MemorySegment wx, // (R, 4, H)
-      MemorySegment headNormed, // (R, H)
-      MemorySegment active) { // (R, U)
-    static Passing in(Workspace from, Size size) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      return new Passing(
-          from.floats(rows * dims.dim),
-          from.floats(rows * 4 * dims.hidden()),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.up));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   @Override
@@ -351,18 +300,18 @@ public final class SlstmLayerKernel implements LayerKernel {
     LinearKernel linear = kernels.linear();
     int dim = size.dims.dim;
     int hidden = size.dims.hidden();
-    norm(kernels, size, call.x(), weights, p.normed, s.normStatistics);
+    norm(kernels, size, call.x(), weights, p.normed(), s.normStatistics());
     kernels
         .causalConv()
         .forward(
             size.conv(),
-            convInputs(p.normed, weights, call, initial),
-            s.convolved,
+            convInputs(p.normed(), weights, call, initial),
+            s.convolved(),
             last.conv,
             workers);
-    var normed = new Rows(p.normed, dim);
-    var convolved = new Rows(s.convolved, dim);
-    var wx = new Rows(p.wx, 4 * hidden);
+    var normed = new Rows(p.normed(), dim);
+    var convolved = new Rows(s.convolved(), dim);
+    var wx = new Rows(p.wx(), 4 * hidden);
     linear.forward(size.twoGates(), convolved, ready.inputForget, null, null, wx, workers);
     linear.forward(
         size.twoGates(), normed, ready.zOutput, null, null, wx.from(2 * hidden), workers);
@@ -370,19 +319,19 @@ public final class SlstmLayerKernel implements LayerKernel {
         .slstm()
         .forward(
             size.cell(),
-            cellInputs(p.wx, weights, call, initial),
-            s.h,
+            cellInputs(p.wx(), weights, call, initial),
+            s.h(),
             last.cell,
-            keep ? s.cell : null,
+            keep ? s.cell() : null,
             workers);
-    headNorm(kernels, size, weights, s, p.headNormed);
-    var headNormed = new Rows(p.headNormed, hidden);
-    var both = new Rows(s.both, 2 * size.dims.up);
+    headNorm(kernels, size, weights, s, p.headNormed());
+    var headNormed = new Rows(p.headNormed(), hidden);
+    var both = new Rows(s.both(), 2 * size.dims.up);
     linear.forward(size.upward(), headNormed, ready.up, null, null, both, workers);
-    kernels.gatedFeedForward().forward(size.activation(), s.both, p.active, workers);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), workers);
     linear.forward(
         size.downward(),
-        new Rows(p.active, size.dims.up),
+        new Rows(p.active(), size.dims.up),
         ready.down,
         null,
         new Rows(call.x(), dim),
@@ -409,12 +358,12 @@ public final class SlstmLayerKernel implements LayerKernel {
             size.headNorm(),
             headNormInputs(size, weights, s),
             normed,
-            s.headStatistics,
+            s.headStatistics(),
             kernels.workers());
   }
 
   private static HeadNormKernel.Inputs headNormInputs(Size size, Weights weights, Saved s) {
-    return new HeadNormKernel.Inputs(s.h, weights.headNorm, null, size.dims.epsilon);
+    return new HeadNormKernel.Inputs(s.h(), weights.headNorm, null, size.dims.epsilon);
   }
 
   private static CausalConvKernel.Inputs convInputs(
@@ -427,92 +376,6 @@ public final class SlstmLayerKernel implements LayerKernel {
       MemorySegment wx, Weights weights, Call call, State initial) {
     return new SlstmKernel.Inputs(
         wx, weights.r, weights.b, initial.cell, call.valid(), call.starts());
-  }
-
-  /// What the groups hand to the products that run over all of them at once.
-  private record Shared(
-      MemorySegment normed, // (R, D)
-      MemorySegment headNormed, // (R, H)
-      MemorySegment active, // (R, U)
-      MemorySegment dBoth, // (R, 2 U)
-      MemorySegment dWx, // (R, 4, H)
-      MemorySegment sums) { // (groups, small weights)
-    static Shared in(Workspace from, Size size) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      return new Shared(
-          from.floats(rows * dims.dim),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.up),
-          from.floats(rows * 2 * dims.up),
-          from.floats(rows * 4 * dims.hidden()),
-          from.bytes(size.cut().groups() * smallBytes(dims)));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size);
-      return counting.size();
-    }
-
-    Shared of(BatchRows.Group group) {
-      return new Shared(
-          group.of(normed),
-          group.of(headNormed),
-          group.of(active),
-          group.of(dBoth),
-          group.of(dWx),
-          sums);
-    }
-  }
-
-  /// Gradients of the parameters that each group sums for itself: all but the projections.
-  private static Weights small(Workspace from, Dims dims) {
-    MemorySegment none = MemorySegment.NULL;
-    return new Weights(
-        from.floats(dims.dim),
-        from.floats((long) dims.dim * dims.taps),
-        from.floats(dims.dim),
-        none,
-        none,
-        none,
-        none,
-        from.floats(4L * dims.hidden() * dims.headDim),
-        from.floats(4L * dims.hidden()),
-        from.floats(dims.hidden()),
-        none,
-        none);
-  }
-
-  private static long smallBytes(Dims dims) {
-    Workspace counting = Workspace.counting();
-    small(counting, dims);
-    return counting.size();
-  }
-
-  /// Scratch of a group's backward pass.
-  private record Returning(
-      MemorySegment dActive, // (R, U)
-      MemorySegment dHeadNormed, // (R, H)
-      MemorySegment dH, // (R, H)
-      MemorySegment dConvolved, // (R, D)
-      MemorySegment dNormed) { // (R, D)
-    static Returning in(Workspace from, Size size) {
-      long rows = size.rows();
-      Dims dims = size.dims;
-      return new Returning(
-          from.floats(rows * dims.up),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.hidden()),
-          from.floats(rows * dims.dim),
-          from.floats(rows * dims.dim));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
   }
 
   @Override
@@ -544,7 +407,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     State before = state(call.initial(), call.batch());
     State dBefore = state(dInitial, call.batch());
     @Nullable State dAfter = dLast == null ? null : state(dLast, call.batch());
-    long smallBytes = smallBytes(dims);
+    long smallBytes = SlstmLayerMemory.smallBytes(dims);
     size.cut()
         .run(
             kernels,
@@ -552,7 +415,7 @@ public final class SlstmLayerKernel implements LayerKernel {
             Returning.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
-              MemorySegment sums = shared.sums.asSlice(group.number() * smallBytes, smallBytes);
+              MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
               backward(
                   own,
                   part,
@@ -566,13 +429,15 @@ public final class SlstmLayerKernel implements LayerKernel {
                   group.of(dOut),
                   dAfter == null ? null : dAfter.of(group),
                   group.of(dx),
-                  small(Workspace.of(sums), dims),
+                  SlstmLayerMemory.small(Workspace.of(sums), dims),
                   dBefore.of(group));
             });
     Weights to = Weights.of(dParameters);
     var rows = new Rows(dOut, dims.dim);
     projections(size, all, shared, rows, to);
-    Weights sums = small(Workspace.of(sum(kernels, shared.sums, size.cut(), smallBytes)), dims);
+    Weights sums =
+        SlstmLayerMemory.small(
+            Workspace.of(sum(kernels, shared.sums(), size.cut(), smallBytes)), dims);
     to.norm.copyFrom(sums.norm);
     to.conv.copyFrom(sums.conv);
     to.convBias.copyFrom(sums.convBias);
@@ -593,12 +458,12 @@ public final class SlstmLayerKernel implements LayerKernel {
 
   private void projections(Size size, Saved s, Shared shared, Rows dOut, Weights to) {
     int hidden = dims.hidden();
-    var normed = new Rows(shared.normed, dims.dim);
-    var convolved = new Rows(s.convolved, dims.dim);
-    var headNormed = new Rows(shared.headNormed, hidden);
-    var active = new Rows(shared.active, dims.up);
-    var dBoth = new Rows(shared.dBoth, 2 * dims.up);
-    var dWx = new Rows(shared.dWx, 4 * hidden);
+    var normed = new Rows(shared.normed(), dims.dim);
+    var convolved = new Rows(s.convolved(), dims.dim);
+    var headNormed = new Rows(shared.headNormed(), hidden);
+    var active = new Rows(shared.active(), dims.up);
+    var dBoth = new Rows(shared.dBoth(), 2 * dims.up);
+    var dWx = new Rows(shared.dWx(), 4 * hidden);
     new WeightGradients(kernels)
         .add(size.upward(), headNormed, dBoth, to.up, null)
         .add(size.downward(), active, dOut, to.down, null)
@@ -629,55 +494,55 @@ public final class SlstmLayerKernel implements LayerKernel {
     int dim = size.dims.dim;
     int hidden = size.dims.hidden();
     int up = size.dims.up;
-    kernels.gatedFeedForward().forward(size.activation(), s.both, shared.active, workers);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), workers);
     linear.backwardInput(
-        size.downward(), new Rows(dOut, dim), ready.down, null, new Rows(d.dActive, up), workers);
+        size.downward(), new Rows(dOut, dim), ready.down, null, new Rows(d.dActive(), up), workers);
     kernels
         .gatedFeedForward()
-        .backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
+        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), workers);
     linear.backwardInput(
         size.upward(),
-        new Rows(shared.dBoth, 2 * up),
+        new Rows(shared.dBoth(), 2 * up),
         ready.up,
         null,
-        new Rows(d.dHeadNormed, hidden),
+        new Rows(d.dHeadNormed(), hidden),
         workers);
     kernels
         .headNorm()
         .backward(
             size.headNorm(),
             headNormInputs(size, weights, s),
-            s.headStatistics,
-            d.dHeadNormed,
-            new HeadNormKernel.Gradients(d.dH, dWeights.headNorm, null, null),
-            shared.headNormed,
+            s.headStatistics(),
+            d.dHeadNormed(),
+            new HeadNormKernel.Gradients(d.dH(), dWeights.headNorm, null, null),
+            shared.headNormed(),
             workers);
     kernels
         .slstm()
         .backward(
             size.cell(),
-            cellInputs(shared.dWx, weights, call, initial), // wx itself is not read again
-            s.h,
-            s.cell,
-            d.dH,
+            cellInputs(shared.dWx(), weights, call, initial), // wx itself is not read again
+            s.h(),
+            s.cell(),
+            d.dH(),
             dLast == null ? SlstmKernel.StateGradients.NONE : dLast.cellGradients(),
-            new SlstmKernel.Gradients(shared.dWx, dWeights.r, dWeights.b, dInitial.cell),
+            new SlstmKernel.Gradients(shared.dWx(), dWeights.r, dWeights.b, dInitial.cell),
             workers);
 
-    norm(kernels, size, call.x(), weights, shared.normed, s.normStatistics);
-    var dWx = new Rows(shared.dWx, 4 * hidden);
-    var dNormed = new Rows(d.dNormed, dim);
+    norm(kernels, size, call.x(), weights, shared.normed(), s.normStatistics());
+    var dWx = new Rows(shared.dWx(), 4 * hidden);
+    var dNormed = new Rows(d.dNormed(), dim);
     linear.backwardInput(
-        size.twoGates(), dWx, ready.inputForget, null, new Rows(d.dConvolved, dim), workers);
+        size.twoGates(), dWx, ready.inputForget, null, new Rows(d.dConvolved(), dim), workers);
     kernels
         .causalConv()
         .backward(
             size.conv(),
-            convInputs(shared.normed, weights, call, initial),
-            d.dConvolved,
+            convInputs(shared.normed(), weights, call, initial),
+            d.dConvolved(),
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                d.dNormed, dWeights.conv, dWeights.convBias, dInitial.conv),
+                d.dNormed(), dWeights.conv, dWeights.convBias, dInitial.conv),
             workers);
     linear.backwardInput(
         size.twoGates(), dWx.from(2 * hidden), ready.zOutput, dNormed, dNormed, workers);
@@ -686,8 +551,8 @@ public final class SlstmLayerKernel implements LayerKernel {
         .backward(
             size.norm(),
             new HeadNormKernel.Inputs(call.x(), weights.norm, null, size.dims.epsilon),
-            s.normStatistics,
-            d.dNormed,
+            s.normStatistics(),
+            d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
             workers);
   }
