@@ -93,10 +93,11 @@ final class TrainingReport implements Callback {
   public void onEnd(Run run, End end) {
     print(
         format(
-            "%s after step %d (%s); best model: validation loss %.4f%s",
+            "%s after step %d (%s); best model%s: validation loss %.4f%s",
             end.finished() ? "done" : "stopped",
             run.state().step(),
             end.why(),
+            end.finished() ? ", on all validation data" : "",
             end.validation().loss(),
             measures(end.validation())));
     print(

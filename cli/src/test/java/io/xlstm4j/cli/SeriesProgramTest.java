@@ -248,7 +248,7 @@ class SeriesProgramTest {
         .containsPattern("targets +102\n");
     String loss = run.out().lines().findFirst().orElseThrow().split(" +", -1)[1];
     assertThat(training.out())
-        .containsPattern("best model: validation loss " + loss.replace(".", "\\."));
+        .contains("best model, on all validation data: validation loss " + loss);
   }
 
   @Test
