@@ -37,7 +37,7 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
       return ((long) row * history() + step + history()) * channels;
     }
 
-    void checkTokens(String name, MemorySegment memory) {
+    void checkTokens(String name, @Nullable MemorySegment memory) {
       SegmentFloats.check(name, memory, token(batch, 0), "(B, S, C)");
     }
 
@@ -108,10 +108,21 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
   /// @param weight `(C, K)`
   /// @param bias `(C)`, or null if it is not wanted
   /// @param tail `(B, K-1, C)`
+  /// @param plus added to the gradient of `x` `(B, S, C)`, may be its memory; null for nothing
   record Gradients(
-      MemorySegment x, MemorySegment weight, @Nullable MemorySegment bias, MemorySegment tail) {
+      MemorySegment x,
+      MemorySegment weight,
+      @Nullable MemorySegment bias,
+      MemorySegment tail,
+      @Nullable MemorySegment plus) {
+    public Gradients(
+        MemorySegment x, MemorySegment weight, @Nullable MemorySegment bias, MemorySegment tail) {
+      this(x, weight, bias, tail, null);
+    }
+
     void check(Size size) {
       size.checkTokens("gradient of x", x);
+      size.checkTokens("plus", plus);
       SegmentFloats.check("gradient of weight", weight, (long) size.channels * size.taps, "(C, K)");
       SegmentFloats.check("gradient of bias", bias, size.channels, "(C)");
       size.checkTail("gradient of tail", tail);

@@ -13,6 +13,7 @@ public final class Kernels {
   private final boolean vectorized;
   private final Lazy<SlstmKernel> slstm;
   private final Lazy<MlstmKernel> mlstm;
+  private final Lazy<ProjectedMlstmKernel> projectedMlstm;
   private final Lazy<CausalConvKernel> causalConv;
   private final Lazy<HeadwiseKernel> headwise;
   private final Lazy<HeadNormKernel> headNorm;
@@ -40,6 +41,10 @@ public final class Kernels {
     this.vectorized = vectorized;
     slstm = either(VectorSlstmKernel::new, ScalarSlstmKernel::new);
     mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
+    projectedMlstm =
+        either(
+            () -> new VectorProjectedMlstmKernel(workers),
+            () -> new SeparateProjectedMlstmKernel(headwise(), mlstm()));
     causalConv = either(VectorCausalConvKernel::new, ScalarCausalConvKernel::new);
     headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
     headNorm = either(VectorHeadNormKernel::new, ScalarHeadNormKernel::new);
@@ -69,6 +74,10 @@ public final class Kernels {
     vectorized = others.vectorized;
     slstm = others.slstm;
     mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
+    projectedMlstm =
+        either(
+            () -> new VectorProjectedMlstmKernel(workers),
+            () -> new SeparateProjectedMlstmKernel(headwise(), mlstm()));
     causalConv = others.causalConv;
     headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
     headNorm = others.headNorm;
@@ -142,6 +151,10 @@ public final class Kernels {
 
   public MlstmKernel mlstm() {
     return mlstm.get();
+  }
+
+  public ProjectedMlstmKernel projectedMlstm() {
+    return projectedMlstm.get();
   }
 
   public CausalConvKernel causalConv() {

@@ -1,10 +1,10 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.MlstmBlockMemory.Factors;
-import io.xlstm4j.kernels.MlstmBlockMemory.Gates;
 import io.xlstm4j.kernels.MlstmBlockMemory.Passing;
 import io.xlstm4j.kernels.MlstmBlockMemory.Returning;
 import io.xlstm4j.kernels.MlstmBlockMemory.Saved;
+import io.xlstm4j.kernels.MlstmBlockMemory.Sums;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -81,7 +81,7 @@ public final class MlstmBlockKernel {
     }
 
     LinearKernel.Size gates() {
-      return new LinearKernel.Size(rows(), 3 * inner, 2 * heads);
+      return new LinearKernel.Size(rows(), inner, 2 * heads);
     }
 
     LinearKernel.Size down() {
@@ -90,10 +90,6 @@ public final class MlstmBlockKernel {
 
     CausalConvKernel.Size conv() {
       return new CausalConvKernel.Size(batch, length, inner, taps);
-    }
-
-    HeadwiseShape headwise() {
-      return new HeadwiseShape(rows(), inner / blockSize, blockSize, blockSize);
     }
 
     MlstmShape cell() {
@@ -134,6 +130,10 @@ public final class MlstmBlockKernel {
 
     MemorySegment upGate() {
       return up.asSlice(up.byteSize() / 2);
+    }
+
+    ProjectedMlstmKernel.Projections projections(Size size) {
+      return new ProjectedMlstmKernel.Projections(size.blockSize, q, k, v);
     }
   }
 
@@ -176,7 +176,7 @@ public final class MlstmBlockKernel {
   }
 
   private Saved saved(Workspace from, Size size) {
-    return Saved.in(from, size, kernels.mlstm().savedBytes(size.cell()));
+    return Saved.in(from, size, kernels.projectedMlstm().savedBytes(size.cell()));
   }
 
   /// Bytes that [#forward] leaves for [#backward].
@@ -188,14 +188,26 @@ public final class MlstmBlockKernel {
 
   /// Bytes that [#forward] works in.
   public long forwardScratchBytes(Size size) {
-    return Gates.bytes(size) + Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+    return FoldedGates.bytes(size) + passingBytes(size) * size.cut().atOnce(kernels.workers());
+  }
+
+  private long passingBytes(Size size) {
+    Workspace counting = Workspace.counting();
+    Size group = size.of(size.cut().most());
+    Passing.in(counting, group, cellBytes(group));
+    return counting.size();
+  }
+
+  private long cellBytes(Size size) {
+    return kernels.projectedMlstm().scratchBytes(size.cell(), size.blockSize);
   }
 
   /// The matrices ready for products.
   private record Ready(
       LinearKernel.Ready upMemory,
       LinearKernel.Ready upGate,
-      LinearKernel.Ready gates,
+      LinearKernel.Ready gatesOfConvolved,
+      LinearKernel.Ready gatesOfMemory,
       LinearKernel.Ready down) {}
 
   /// @param saved [#savedBytes] bytes; only read again if `keep`
@@ -214,20 +226,21 @@ public final class MlstmBlockKernel {
       State last) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
-    Gates gates = Gates.joined(scratch, size, weights);
+    FoldedGates gates = FoldedGates.of(scratch, size, weights);
     int inner = size.inner;
     var ready =
         new Ready(
             linear.forForward(size.dim, inner, weights.upMemory(), workers),
             linear.forForward(size.dim, inner, weights.upGate(), workers),
-            linear.forForward(3 * inner, 2 * size.heads, gates.weight(), workers),
+            linear.forForward(inner, 2 * size.heads, gates.convolved(), workers),
+            linear.forForward(inner, 2 * size.heads, gates.memory(), workers),
             linear.forForward(inner, size.dim, weights.down, workers));
     Saved all = saved(Workspace.of(saved), size);
     size.cut()
         .run(
             kernels,
-            scratch.asSlice(Gates.bytes(size)),
-            Passing.bytes(size),
+            scratch.asSlice(FoldedGates.bytes(size)),
+            passingBytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               forward(
@@ -238,7 +251,7 @@ public final class MlstmBlockKernel {
                   gates.bias(),
                   inputs.of(group),
                   all.of(group),
-                  Passing.in(Workspace.of(memory), part),
+                  Passing.in(Workspace.of(memory), part, cellBytes(part)),
                   keep,
                   group.of(out),
                   last.of(group));
@@ -269,15 +282,17 @@ public final class MlstmBlockKernel {
     kernels
         .causalConv()
         .forward(size.conv(), s.convInputs(weights, inputs), s.convolved(), last.conv, workers);
-    qkv(kernels, size, weights, s, p.qkv());
-    var qkv = new Rows(p.qkv(), 3 * inner);
+    var convolved = new Rows(s.convolved(), inner);
     var gates = new Rows(s.gates(), 2 * size.heads);
-    linear.forward(size.gates(), qkv, ready.gates, gateBias, null, gates, workers);
+    linear.forward(size.gates(), convolved, ready.gatesOfConvolved, gateBias, null, gates, workers);
+    linear.forward(size.gates(), memory, ready.gatesOfMemory, null, gates, gates, workers);
     kernels
-        .mlstm()
+        .projectedMlstm()
         .forward(
             size.cell(),
-            s.cellInputs(size, p.qkv(), inputs),
+            s.cellInputs(size, inputs),
+            weights.projections(size),
+            p.cell(),
             inputs.initial.cell,
             new Rows(s.h(), inner),
             last.cell,
@@ -308,15 +323,6 @@ public final class MlstmBlockKernel {
     kernels.headNorm().forward(size.norm(), x, normed, statistics, kernels.workers());
   }
 
-  private static void qkv(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment qkv) {
-    var memory = new Rows(s.memory(), size.inner);
-    var convolved = new Rows(s.convolved(), size.inner);
-    HeadwiseKernel headwise = kernels.headwise();
-    headwise.forward(size.headwise(), convolved, weights.q, MlstmBlockMemory.part(size, qkv, 0));
-    headwise.forward(size.headwise(), convolved, weights.k, MlstmBlockMemory.part(size, qkv, 1));
-    headwise.forward(size.headwise(), memory, weights.v, MlstmBlockMemory.part(size, qkv, 2));
-  }
-
   private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
     kernels
         .headNorm()
@@ -326,12 +332,6 @@ public final class MlstmBlockKernel {
             y,
             s.headStatistics(),
             kernels.workers());
-  }
-
-  private long sumsBytes(Size size) {
-    Workspace counting = Workspace.counting();
-    MlstmBlockMemory.sums(counting, size, sumsByGroup(size));
-    return counting.size();
   }
 
   /// Bytes of the memory that all groups use, and of what each works in.
@@ -345,10 +345,17 @@ public final class MlstmBlockKernel {
     boolean byGroup = sumsByGroup(size);
     long own = byGroup ? Factors.bytes(size.of(size.cut().most()), drops) : 0;
     return new BackwardBytes(
-        Gates.bytes(size),
-        size.cut().groups() * sumsBytes(size),
+        FoldedGates.bytes(size),
+        size.cut().groups() * Sums.bytes(size, byGroup),
         byGroup ? 0 : Factors.bytes(size, drops),
-        Returning.bytes(size) + own);
+        returningBytes(size) + own);
+  }
+
+  private long returningBytes(Size size) {
+    Workspace counting = Workspace.counting();
+    Size group = size.of(size.cut().most());
+    Returning.in(counting, group, cellBytes(group));
+    return counting.size();
   }
 
   /// Bytes that [#backward] works in.
@@ -383,18 +390,19 @@ public final class MlstmBlockKernel {
     boolean drops = inputs.dropout != null;
     boolean byGroup = sumsByGroup(size);
     BackwardBytes bytes = backwardBytes(size, drops);
-    Gates gates = Gates.joined(scratch, size, weights);
+    FoldedGates gates = FoldedGates.of(scratch, size, weights);
     var ready =
         new Ready(
             linear.forBackward(size.dim, inner, weights.upMemory(), workers),
             linear.forBackward(size.dim, inner, weights.upGate(), workers),
-            linear.forBackward(3 * inner, 2 * size.heads, gates.weight(), workers),
+            linear.forBackward(inner, 2 * size.heads, gates.convolved(), workers),
+            linear.forBackward(inner, 2 * size.heads, gates.memory(), workers),
             linear.forBackward(inner, size.dim, weights.down, workers));
     Saved all = saved(Workspace.of(saved), size);
     MemorySegment sums = scratch.asSlice(bytes.gates, bytes.sums);
     MemorySegment behind = scratch.asSlice(bytes.gates + bytes.sums);
     @Nullable Factors factors = byGroup ? null : Factors.in(Workspace.of(behind), size, drops);
-    long sumsBytes = sumsBytes(size);
+    long sumsBytes = Sums.bytes(size, byGroup);
     size.cut()
         .run(
             kernels,
@@ -405,7 +413,7 @@ public final class MlstmBlockKernel {
               Workspace work = Workspace.of(memory);
               Factors mine = factors == null ? Factors.in(work, part, drops) : factors.of(group);
               MemorySegment to = sums.asSlice(group.number() * sumsBytes, sumsBytes);
-              Weights dMine = MlstmBlockMemory.sums(Workspace.of(to), size, byGroup);
+              Sums dMine = Sums.in(Workspace.of(to), size, byGroup);
               backward(
                   own,
                   part,
@@ -414,20 +422,20 @@ public final class MlstmBlockKernel {
                   inputs.of(group),
                   all.of(group),
                   mine,
-                  Returning.in(work, part),
+                  Returning.in(work, part, cellBytes(part)),
                   group.of(dOut),
                   dLast == null ? null : dLast.of(group),
                   group.of(dx),
                   dMine,
                   dInitial.of(group));
               if (byGroup) {
-                largeWeights(own, part, mine, group.of(dOut), dMine);
+                largeWeights(own, part, mine, group.of(dOut), dMine.weights());
               }
             });
     if (factors != null) {
       largeWeights(kernels, size, factors, dOut, dWeights);
     }
-    writeSums(size, sums, dWeights);
+    writeSums(size, weights, sums, dWeights);
   }
 
   /// Gradients of the large weights.
@@ -449,29 +457,26 @@ public final class MlstmBlockKernel {
   }
 
   /// Adds the groups' parts up in their order.
-  private void writeSums(Size size, MemorySegment sums, Weights to) {
-    long bytes = sumsBytes(size);
+  private void writeSums(Size size, Weights weights, MemorySegment sums, Weights to) {
+    boolean byGroup = sumsByGroup(size);
+    long bytes = Sums.bytes(size, byGroup);
     MemorySegment first = sums.asSlice(0, bytes);
     for (int group = 1; group < size.cut().groups(); group++) {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
       kernels.elementwise().add(first, other, first, kernels.workers());
     }
-    Weights from = MlstmBlockMemory.sums(Workspace.of(first), size, sumsByGroup(size));
+    Sums all = Sums.in(Workspace.of(first), size, byGroup);
+    Weights from = all.weights();
     to.norm.copyFrom(from.norm);
     to.conv.copyFrom(from.conv);
     to.convBias.copyFrom(from.convBias);
     to.q.copyFrom(from.q);
     to.k.copyFrom(from.k);
     to.v.copyFrom(from.v);
-    long gate = to.igate.byteSize();
-    to.igate.copyFrom(from.igate.asSlice(0, gate));
-    to.fgate.copyFrom(from.igate.asSlice(gate));
-    long gateBias = to.igateBias.byteSize();
-    to.igateBias.copyFrom(from.igateBias.asSlice(0, gateBias));
-    to.fgateBias.copyFrom(from.igateBias.asSlice(gateBias));
+    all.gates().unfold(size, weights, to);
     to.outnorm.copyFrom(from.outnorm);
     to.skip.copyFrom(from.skip);
-    if (sumsByGroup(size)) {
+    if (byGroup) {
       to.up.copyFrom(from.up);
       to.down.copyFrom(from.down);
     }
@@ -489,10 +494,11 @@ public final class MlstmBlockKernel {
       MemorySegment dOut,
       @Nullable StateGradient dLast,
       MemorySegment dx,
-      Weights dWeights,
+      Sums sums,
       StateGradient dInitial) {
     Workers workers = kernels.workers();
     LinearKernel linear = kernels.linear();
+    Weights dWeights = sums.weights();
     int inner = size.inner;
     MemorySegment dBranch = dOut;
     if (inputs.dropout != null) {
@@ -516,49 +522,31 @@ public final class MlstmBlockKernel {
             factors.y(),
             workers);
 
-    qkv(kernels, size, weights, s, d.qkv());
+    var convolved = new Rows(s.convolved(), inner);
+    var dConvolved = new Rows(d.dConvolved(), inner);
+    var memory = new Rows(s.memory(), inner);
+    var dMemory = new Rows(factors.dMemory(), inner);
     var dGates = new Rows(d.dGates(), 2 * size.heads);
     kernels
-        .mlstm()
+        .projectedMlstm()
         .backward(
             size.cell(),
-            s.cellInputs(size, d.qkv(), inputs),
+            s.cellInputs(size, inputs),
+            weights.projections(size),
+            d.cell(),
             new Rows(s.h(), inner),
             s.cell(),
             new Rows(d.dH(), inner),
             dLast == null ? null : dLast.cell,
-            new MlstmGradients(
-                MlstmBlockMemory.part(size, d.dQkv(), 0),
-                MlstmBlockMemory.part(size, d.dQkv(), 1),
-                MlstmBlockMemory.part(size, d.dQkv(), 2),
-                dGates,
-                dGates.from(size.heads)),
+            new MlstmGradients(dConvolved, dConvolved, dMemory, dGates, dGates.from(size.heads)),
+            dWeights.projections(size),
             dInitial.cell);
-    var qkv = new Rows(d.qkv(), 3 * inner);
-    var dQkv = new Rows(d.dQkv(), 3 * inner);
-    linear.backwardWeight(size.gates(), qkv, dGates, dWeights.igate, dWeights.igateBias, workers);
-    linear.backwardInput(size.gates(), dGates, ready.gates, dQkv, dQkv, workers);
-
-    HeadwiseKernel headwise = kernels.headwise();
-    HeadwiseShape shape = size.headwise();
-    var convolved = new Rows(s.convolved(), inner);
-    var dConvolved = new Rows(d.dConvolved(), inner);
-    headwise.backward(
-        shape,
-        convolved,
-        weights.q,
-        MlstmBlockMemory.part(size, d.dQkv(), 0),
-        dConvolved,
-        true,
-        dWeights.q);
-    headwise.backward(
-        shape,
-        convolved,
-        weights.k,
-        MlstmBlockMemory.part(size, d.dQkv(), 1),
-        dConvolved,
-        true,
-        dWeights.k);
+    FoldedGates to = sums.gates();
+    linear.backwardWeight(size.gates(), convolved, dGates, to.convolved(), to.bias(), workers);
+    linear.backwardWeight(size.gates(), memory, dGates, to.memory(), null, workers);
+    linear.backwardInput(
+        size.gates(), dGates, ready.gatesOfConvolved, dConvolved, dConvolved, workers);
+    linear.backwardInput(size.gates(), dGates, ready.gatesOfMemory, dMemory, dMemory, workers);
     kernels
         .causalConv()
         .backward(
@@ -567,18 +555,12 @@ public final class MlstmBlockKernel {
             d.dConvolved(),
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
-                factors.dMemory(), dWeights.conv, dWeights.convBias, dInitial.conv),
+                factors.dMemory(),
+                dWeights.conv,
+                dWeights.convBias,
+                dInitial.conv,
+                factors.dMemory()),
             workers);
-    var memory = new Rows(s.memory(), inner);
-    var dMemory = new Rows(factors.dMemory(), inner);
-    headwise.backward(
-        shape,
-        memory,
-        weights.v,
-        MlstmBlockMemory.part(size, d.dQkv(), 2),
-        dMemory,
-        true,
-        dWeights.v);
 
     var dOutputGate = new Rows(factors.dOutputGate(), inner);
     var dNormed = new Rows(d.dNormed(), size.dim);

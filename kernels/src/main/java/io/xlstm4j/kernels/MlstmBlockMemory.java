@@ -45,12 +45,13 @@ final class MlstmBlockMemory {
           group.of(headStatistics));
     }
 
-    MlstmInputs cellInputs(Size size, MemorySegment qkv, Inputs inputs) {
+    /// With what queries, keys and values are projections of in their place.
+    MlstmInputs cellInputs(Size size, Inputs inputs) {
       var gate = new Rows(gates, 2 * size.heads());
       return new MlstmInputs(
-          part(size, qkv, 0),
-          part(size, qkv, 1),
-          part(size, qkv, 2),
+          new Rows(convolved, size.inner()),
+          new Rows(convolved, size.inner()),
+          new Rows(memory, size.inner()),
           gate,
           gate.from(size.heads()),
           inputs.valid(),
@@ -76,51 +77,12 @@ final class MlstmBlockMemory {
     }
   }
 
-  /// q, k or v.
-  static Rows part(Size size, MemorySegment qkv, int number) {
-    return new Rows(qkv, 3 * size.inner()).from(number * size.inner());
-  }
-
   /// Scratch of a group's forward pass.
-  record Passing(MemorySegment normed, MemorySegment qkv, MemorySegment y) {
-    static Passing in(Workspace from, Size size) {
+  record Passing(MemorySegment normed, MemorySegment y, MemorySegment cell) {
+    static Passing in(Workspace from, Size size, long cellBytes) {
       long rows = size.rows();
       return new Passing(
-          from.floats(rows * size.dim()),
-          from.floats(rows * 3 * size.inner()),
-          from.floats(rows * size.inner()));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
-    }
-  }
-
-  /// Weight `(2 NH, 3 I)` and bias `(2 NH)` of both gates.
-  record Gates(MemorySegment weight, MemorySegment bias) {
-    static Gates in(Workspace from, Size size) {
-      return new Gates(
-          from.floats(6L * size.heads() * size.inner()), from.floats(2L * size.heads()));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size);
-      return counting.size();
-    }
-
-    static Gates joined(MemorySegment memory, Size size, Weights weights) {
-      Gates gates = in(Workspace.of(memory), size);
-      join(weights.igate(), weights.fgate(), gates.weight);
-      join(weights.igateBias(), weights.fgateBias(), gates.bias);
-      return gates;
-    }
-
-    private static void join(MemorySegment first, MemorySegment second, MemorySegment both) {
-      MemorySegment.copy(first, 0, both, 0, first.byteSize());
-      MemorySegment.copy(second, 0, both, first.byteSize(), second.byteSize());
+          from.floats(rows * size.dim()), from.floats(rows * size.inner()), from.bytes(cellBytes));
     }
   }
 
@@ -157,53 +119,57 @@ final class MlstmBlockMemory {
     }
   }
 
-  /// Gradients of weights that each group sums for itself; those of the large ones too, or nothing.
-  /// The gates' are joined in `igate` and `igateBias`.
-  static Weights sums(Workspace from, Size size, boolean large) {
-    int inner = size.inner();
-    long block = (long) inner * size.blockSize();
-    return new Weights(
-        from.floats(size.dim()),
-        from.floats(large ? 2L * inner * size.dim() : 0),
-        from.floats((long) inner * size.taps()),
-        from.floats(inner),
-        from.floats(block),
-        from.floats(block),
-        from.floats(block),
-        from.floats(6L * size.heads() * inner),
-        from.floats(2L * size.heads()),
-        MemorySegment.NULL,
-        MemorySegment.NULL,
-        from.floats(inner),
-        from.floats(inner),
-        from.floats(large ? (long) inner * size.dim() : 0));
+  /// Gradients of weights that each group sums for itself.
+  ///
+  /// @param weights those of the large ones too, or nothing; none of the gates
+  /// @param gates those of the folded ones
+  record Sums(Weights weights, FoldedGates gates) {
+    static Sums in(Workspace from, Size size, boolean large) {
+      int inner = size.inner();
+      long block = (long) inner * size.blockSize();
+      var weights =
+          new Weights(
+              from.floats(size.dim()),
+              from.floats(large ? 2L * inner * size.dim() : 0),
+              from.floats((long) inner * size.taps()),
+              from.floats(inner),
+              from.floats(block),
+              from.floats(block),
+              from.floats(block),
+              MemorySegment.NULL,
+              MemorySegment.NULL,
+              MemorySegment.NULL,
+              MemorySegment.NULL,
+              from.floats(inner),
+              from.floats(inner),
+              from.floats(large ? (long) inner * size.dim() : 0));
+      return new Sums(weights, FoldedGates.in(from, size));
+    }
+
+    static long bytes(Size size, boolean large) {
+      Workspace counting = Workspace.counting();
+      in(counting, size, large);
+      return counting.size();
+    }
   }
 
   /// Scratch of a group's backward pass: gradients, and what is computed again.
   record Returning(
-      MemorySegment qkv, // (R, 3 I)
       MemorySegment dY, // (R, I)
       MemorySegment dH, // (R, I)
       MemorySegment dConvolved, // (R, I)
-      MemorySegment dQkv, // (R, 3 I)
       MemorySegment dGates, // (R, 2 NH)
-      MemorySegment dNormed) { // (R, D)
-    static Returning in(Workspace from, Size size) {
+      MemorySegment dNormed, // (R, D)
+      MemorySegment cell) {
+    static Returning in(Workspace from, Size size, long cellBytes) {
       long rows = size.rows();
       return new Returning(
-          from.floats(rows * 3 * size.inner()),
           from.floats(rows * size.inner()),
           from.floats(rows * size.inner()),
           from.floats(rows * size.inner()),
-          from.floats(rows * 3 * size.inner()),
           from.floats(rows * 2 * size.heads()),
-          from.floats(rows * size.dim()));
-    }
-
-    static long bytes(Size size) {
-      Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
-      return counting.size();
+          from.floats(rows * size.dim()),
+          from.bytes(cellBytes));
     }
   }
 }

@@ -30,7 +30,6 @@ final class MlstmChunk {
   private final int across; // capacity in whole panels
   private final int qkWide; // qkDim in whole vectors
   private final int vWide;
-  private final float scale;
   private final VectorMatrixProduct product = new VectorMatrixProduct();
   private final Transposition transposition = new Transposition();
 
@@ -87,9 +86,8 @@ final class MlstmChunk {
     this.qkDim = qkDim;
     this.vDim = vDim;
     across = whole(capacity, PANEL);
-    qkWide = whole(qkDim, WIDTH);
-    vWide = whole(vDim, WIDTH);
-    scale = (float) (1 / Math.sqrt(qkDim));
+    qkWide = MlstmMath.wholeVectors(qkDim);
+    vWide = MlstmMath.wholeVectors(vDim);
     q = new float[capacity * qkWide];
     k = new float[capacity * qkWide];
     v = new float[capacity * vWide];
@@ -174,7 +172,10 @@ final class MlstmChunk {
 
   /// Floats that [#saveState] and [#saveDenominator] write for one chunk.
   static long savedFloats(int qkDim, int vDim, int capacity) {
-    return (long) qkDim * whole(vDim, WIDTH) + whole(qkDim, WIDTH) + 1 + whole(capacity, PANEL);
+    return (long) qkDim * MlstmMath.wholeVectors(vDim)
+        + MlstmMath.wholeVectors(qkDim)
+        + 1
+        + whole(capacity, PANEL);
   }
 
   /// Keeps the entering state.
@@ -206,15 +207,20 @@ final class MlstmChunk {
   // ---- both directions -------------------------------------------------------------------------
 
   /// Reads positions `[from, from + positions)`, and the gates' decays from the entering state.
-  void read(MlstmShape shape, MlstmInputs inputs, int row, int head, int from, int positions) {
+  void read(
+      MlstmShape shape,
+      MlstmInputs inputs,
+      ChunkQkv qkv,
+      int row,
+      int head,
+      int from,
+      int positions) {
     count = positions;
     readGates(shape, inputs, row, head, from);
     if (!tokens) {
       return;
     }
-    load(shape, inputs.q(), row, head, from, qkDim, scale, q, qkWide);
-    load(shape, inputs.k(), row, head, from, qkDim, 1, k, qkWide);
-    load(shape, inputs.v(), row, head, from, vDim, 1, v, vWide);
+    qkv.read(row * shape.heads() + head, from, count, q, k, v);
     clearPadding();
     if (count < across) { // what an earlier chunk left there might not be finite
       for (int x = 0; x < qkDim; x++) {
@@ -338,7 +344,7 @@ final class MlstmChunk {
   void forward(MlstmShape shape, Rows h, int row, int head, int from) {
     if (!tokens) {
       Arrays.fill(numerator, 0);
-      store(shape, numerator, 1, vDim, vWide, h, row, head, from);
+      store(shape, numerator, h, row, head, from);
       return;
     }
     score();
@@ -355,7 +361,7 @@ final class MlstmChunk {
     multiplyLower(scores, v, numerator, vWide, true);
     invertDivisors();
     scaleRows(numerator, inverse, numerator, vWide);
-    store(shape, numerator, 1, vDim, vWide, h, row, head, from);
+    store(shape, numerator, h, row, head, from);
     advanceState();
   }
 
@@ -440,13 +446,27 @@ final class MlstmChunk {
   /// dC = u_L dC' + (u s Q)ᵀ dnum,  dn = u_L dn' + (u s Q)ᵀ dden
   /// ```
   void backward(
-      MlstmShape shape, Rows h, Rows dH, MlstmGradients gradients, int row, int head, int from) {
-    if (!tokens) {
-      zeroGradients(shape, gradients, row, head, from);
-      return;
+      MlstmShape shape,
+      ChunkQkv qkv,
+      Rows h,
+      Rows dH,
+      MlstmGradients gradients,
+      int row,
+      int head,
+      int from) {
+    if (tokens) {
+      load(shape, h, row, head, from, numerator);
+      load(shape, dH, row, head, from, dNumerator);
+      backward();
+    } else {
+      zeroGradients();
     }
-    load(shape, h, row, head, from, vDim, 1, numerator, vWide);
-    load(shape, dH, row, head, from, vDim, 1, dNumerator, vWide);
+    qkv.write(row * shape.heads() + head, from, count, dq, dk, dv);
+    scatter(shape, kdk, gradients.igate(), row, head, from);
+    scatter(shape, dFgate, gradients.fgate(), row, head, from);
+  }
+
+  private void backward() {
     divideBack();
     score();
     scoreBack();
@@ -458,23 +478,14 @@ final class MlstmChunk {
     valuesBack();
     gatesBack();
     stateBack();
-    store(shape, dq, scale, qkDim, qkWide, gradients.q(), row, head, from);
-    store(shape, dk, 1, qkDim, qkWide, gradients.k(), row, head, from);
-    store(shape, dv, 1, vDim, vWide, gradients.v(), row, head, from);
-    scatter(shape, kdk, gradients.igate(), row, head, from);
-    scatter(shape, dFgate, gradients.fgate(), row, head, from);
   }
 
-  private void zeroGradients(
-      MlstmShape shape, MlstmGradients gradients, int row, int head, int from) {
+  private void zeroGradients() {
     Arrays.fill(dq, 0);
+    Arrays.fill(dk, 0);
     Arrays.fill(dv, 0);
+    Arrays.fill(kdk, 0);
     Arrays.fill(dFgate, 0);
-    store(shape, dq, 1, qkDim, qkWide, gradients.q(), row, head, from);
-    store(shape, dq, 1, qkDim, qkWide, gradients.k(), row, head, from);
-    store(shape, dv, 1, vDim, vWide, gradients.v(), row, head, from);
-    scatter(shape, dFgate, gradients.igate(), row, head, from);
-    scatter(shape, dFgate, gradients.fgate(), row, head, from);
   }
 
   /// From dh, in the place of dnum, to dnum and dden.
@@ -651,36 +662,19 @@ final class MlstmChunk {
 
   // ---- memory ----------------------------------------------------------------------------------
 
-  private void load(
-      MlstmShape shape,
-      Rows rows,
-      int row,
-      int head,
-      int from,
-      int width,
-      float factor,
-      float[] to,
-      int wide) {
-    long at = shape.start(rows, row, head, width) / Float.BYTES + (long) from * rows.stride();
-    MlstmMemory.load(rows.data(), at, rows.stride(), count, width, factor, to, wide);
+  /// Of values' width.
+  private void load(MlstmShape shape, Rows rows, int row, int head, int from, float[] to) {
+    long at = shape.at(rows, row, head, vDim, from);
+    MlstmMemory.load(rows.data(), at, rows.stride(), count, vDim, 1, to, vWide);
   }
 
-  private void store(
-      MlstmShape shape,
-      float[] from,
-      float factor,
-      int width,
-      int wide,
-      Rows rows,
-      int row,
-      int head,
-      int first) {
-    long at = shape.start(rows, row, head, width) / Float.BYTES + (long) first * rows.stride();
-    MlstmMemory.store(from, wide, factor, count, width, rows.data(), at, rows.stride());
+  private void store(MlstmShape shape, float[] from, Rows rows, int row, int head, int first) {
+    long at = shape.at(rows, row, head, vDim, first);
+    MlstmMemory.store(from, vWide, 1, count, vDim, rows.data(), at, rows.stride());
   }
 
   private void gather(MlstmShape shape, Rows rows, int row, int head, int from, float[] to) {
-    long at = shape.start(rows, row, head, 1) + (long) from * rows.stride() * Float.BYTES;
+    long at = shape.at(rows, row, head, 1, from) * Float.BYTES;
     for (int l = 0; l < count; l++) {
       to[l] = rows.data().get(ValueLayout.JAVA_FLOAT, at);
       at += (long) rows.stride() * Float.BYTES;
@@ -688,7 +682,7 @@ final class MlstmChunk {
   }
 
   private void scatter(MlstmShape shape, float[] from, Rows rows, int row, int head, int first) {
-    long at = shape.start(rows, row, head, 1) + (long) first * rows.stride() * Float.BYTES;
+    long at = shape.at(rows, row, head, 1, first) * Float.BYTES;
     for (int l = 0; l < count; l++) {
       rows.data().set(ValueLayout.JAVA_FLOAT, at, from[l]);
       at += (long) rows.stride() * Float.BYTES;

@@ -20,6 +20,11 @@ final class MlstmMath {
     return VectorShuffle.iota(LANES, by % LANES.length(), 1, true);
   }
 
+  /// The floats of whole vectors that hold `width`.
+  static int wholeVectors(int width) {
+    return Math.ceilDiv(width, LANES.length()) * LANES.length();
+  }
+
   /// `exp` is 0 below: its result would be subnormal, which slows what reads it.
   private static final float EXP_LOWEST = -87.33654f; // log(2^-126)
 

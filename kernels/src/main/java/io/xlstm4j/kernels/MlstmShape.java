@@ -40,9 +40,14 @@ public record MlstmShape(int batch, int length, int heads, int qkDim, int vDim) 
     rows.check(name, Math.multiplyExact(batch, length), Math.multiplyExact(heads, width));
   }
 
-  /// The byte at which position 0 of a row's head begins.
-  long start(Rows rows, int row, int head, int width) {
-    return ((long) row * length * rows.stride() + (long) head * width) * Float.BYTES;
+  /// The float at which a position of a row's head begins.
+  long at(Rows rows, int row, int head, int width, int position) {
+    return ((long) row * length + position) * rows.stride() + (long) head * width;
+  }
+
+  /// The same of a pair.
+  long at(Rows rows, int pair, int width, int position) {
+    return at(rows, pair / heads, pair % heads, width, position);
   }
 
   float get(Rows rows, int row, int head, int width, int position, int column) {

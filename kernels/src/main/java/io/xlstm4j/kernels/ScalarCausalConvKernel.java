@@ -64,7 +64,11 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
     for (int row = 0; row < size.batch(); row++) {
       int[] reach = inputs.reach(size, row);
       for (int t = -size.history(); t < size.length(); t++) {
-        addToInput(size, gradients, row, t, channel, 0, false);
+        float plus =
+            t < 0 || gradients.plus() == null
+                ? 0
+                : get(gradients.plus(), size.token(row, t) + channel);
+        addToInput(size, gradients, row, t, channel, plus, false);
       }
       for (int t = 0; t < size.length(); t++) {
         if (reach[t] < 0) {

@@ -239,6 +239,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       if (dLastTail != null) {
         addLastTail(dInput, first, dLastTail);
       }
+      addPlus(dInput, first, gradients.plus());
       for (int t = first; t < to; t++) {
         MemorySegment memory = t < 0 ? gradients.tail() : gradients.x();
         long at = (t < 0 ? size.earlier(row, t) : size.token(row, t)) + channel;
@@ -417,6 +418,21 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       int tap = (size.history() - lag) * weightWidth + channel;
       for (int u = 0; u < width; u += L) {
         at(weight, tap + u).fma(at(dSums, at + u), at(dInput, to + u)).intoArray(dInput, to + u);
+      }
+    }
+
+    private void addPlus(float[] dInput, int first, @Nullable MemorySegment plus) {
+      if (plus == null) {
+        return;
+      }
+      float[] line = scratch.known; // not needed again
+      Arrays.fill(line, 0, width, 0);
+      for (int t = from; t < to; t++) {
+        SegmentFloats.read(plus, size.token(row, t) + channel, line, 0, count);
+        for (int u = 0; u < width; u += L) {
+          int at = (t - first) * width + u;
+          at(line, u).add(at(dInput, at)).intoArray(dInput, at);
+        }
       }
     }
 

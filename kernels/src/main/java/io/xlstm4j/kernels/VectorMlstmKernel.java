@@ -44,6 +44,18 @@ public final class VectorMlstmKernel implements MlstmKernel {
       Rows h,
       MlstmState last,
       @Nullable MemorySegment saved) {
+    forward(shape, inputs, new ChunkQkv.Stored(shape, inputs, null), initial, h, last, saved);
+  }
+
+  /// @param inputs whose gates and masks are read
+  void forward(
+      MlstmShape shape,
+      MlstmInputs inputs,
+      ChunkQkv qkv,
+      @Nullable MlstmState initial,
+      Rows h,
+      MlstmState last,
+      @Nullable MemorySegment saved) {
     inputs.check(shape);
     shape.check("h", h, shape.vDim());
     last.check("last", shape);
@@ -55,7 +67,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
         shape.pairs(),
         pair -> {
           MlstmChunk work = borrow(shape);
-          forward(work, shape, pair, inputs, initial, h, last, saved);
+          forward(work, shape, pair, inputs, qkv, initial, h, last, saved);
           scratch.add(work);
         });
   }
@@ -65,6 +77,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       int pair,
       MlstmInputs inputs,
+      ChunkQkv qkv,
       @Nullable MlstmState initial,
       Rows h,
       MlstmState last,
@@ -81,7 +94,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       if (saved != null) {
         work.saveState(saved, at);
       }
-      work.read(shape, inputs, row, head, from, Math.min(chunk, shape.length() - from));
+      work.read(shape, inputs, qkv, row, head, from, Math.min(chunk, shape.length() - from));
       work.forward(shape, h, row, head, from);
       if (saved != null) {
         work.saveDenominator(saved, at);
@@ -95,6 +108,22 @@ public final class VectorMlstmKernel implements MlstmKernel {
   public void backward(
       MlstmShape shape,
       MlstmInputs inputs,
+      Rows h,
+      MemorySegment saved,
+      Rows dH,
+      @Nullable MlstmStateGradient dLast,
+      MlstmGradients gradients,
+      @Nullable MlstmStateGradient dInitial) {
+    var qkv = new ChunkQkv.Stored(shape, inputs, gradients);
+    backward(shape, inputs, qkv, h, saved, dH, dLast, gradients, dInitial);
+  }
+
+  /// @param inputs whose gates and masks are read
+  /// @param gradients whose gates' are written
+  void backward(
+      MlstmShape shape,
+      MlstmInputs inputs,
+      ChunkQkv qkv,
       Rows h,
       MemorySegment saved,
       Rows dH,
@@ -116,7 +145,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
         shape.pairs(),
         pair -> {
           MlstmChunk work = borrow(shape);
-          backward(work, shape, pair, inputs, h, saved, dH, dLast, gradients, dInitial);
+          backward(work, shape, pair, inputs, qkv, h, saved, dH, dLast, gradients, dInitial);
           scratch.add(work);
         });
   }
@@ -126,6 +155,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       int pair,
       MlstmInputs inputs,
+      ChunkQkv qkv,
       Rows h,
       MemorySegment saved,
       Rows dH,
@@ -144,8 +174,8 @@ public final class VectorMlstmKernel implements MlstmKernel {
     for (int i = chunks - 1; i >= 0; i--) {
       int from = i * chunk;
       work.loadSaved(saved, pair * savedOfPair(shape) + i * size);
-      work.read(shape, inputs, row, head, from, Math.min(chunk, shape.length() - from));
-      work.backward(shape, h, dH, gradients, row, head, from);
+      work.read(shape, inputs, qkv, row, head, from, Math.min(chunk, shape.length() - from));
+      work.backward(shape, qkv, h, dH, gradients, row, head, from);
     }
     if (dInitial != null) {
       work.writeStateGradient(dInitial, pair);

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.xlstm4j.kernels.CausalConvKernel.Gradients;
 import io.xlstm4j.kernels.CausalConvKernel.Inputs;
 import io.xlstm4j.kernels.CausalConvKernel.Size;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -60,6 +61,22 @@ class CausalConvKernelTest {
       assertSame(given.run(kernel, 1), given.differentiate(), AGAINST_DOUBLE);
       given.mask();
       assertSame(given.run(kernel, 1), given.differentiate(), AGAINST_DOUBLE);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("kernels")
+  void the_gradient_of_the_inputs_is_added_to_what_lies_in_its_place(CausalConvKernel kernel) {
+    for (int taps : new int[] {1, 2, 4}) {
+      var given = new Case(new Size(4, 70, 19, taps)).mask();
+      double[] alone = given.run(kernel, 1).at("dx");
+      double[] plus = Floats.gaussian(new Random(taps), alone.length);
+      given.values.put("plus", plus);
+      double[] both = given.run(kernel, 2).at("dx");
+      for (int i = 0; i < alone.length; i++) {
+        alone[i] += plus[i];
+      }
+      assertClose("dx", both, alone, AGAINST_SCALAR);
     }
   }
 
@@ -162,12 +179,15 @@ class CausalConvKernelTest {
         var lastTail = Floats.garbage(tail);
         kernel.forward(size, inputs, y, lastTail, workers);
         var bias = Floats.garbage(size.channels());
+        boolean adds = values.has("plus");
+        MemorySegment dx = adds ? Floats.of(values.at("plus")) : Floats.garbage(tokens);
         var to =
             new Gradients(
-                Floats.garbage(tokens),
+                dx,
                 Floats.garbage((long) size.channels() * size.taps()),
                 bias,
-                Floats.garbage(tail));
+                Floats.garbage(tail),
+                adds ? dx : null);
         kernel.backward(
             size,
             inputs,
