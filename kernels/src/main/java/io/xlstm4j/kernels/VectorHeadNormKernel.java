@@ -33,8 +33,17 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     size.checkRows("out", out);
     size.checkStatistics(statistics);
     var channels = new Channels(size, inputs);
+    int tasks = Math.ceilDiv(size.rows(), ROWS);
+    if (NativeHeadNorm.takes(size, inputs, out)) {
+      workers.run(
+          tasks,
+          number ->
+              new NativeHeadNorm(size, inputs, channels.scale, channels.skip)
+                  .forward(number * ROWS, last(size, number), out, statistics));
+      return;
+    }
     workers.run(
-        Math.ceilDiv(size.rows(), ROWS),
+        tasks,
         number ->
             with(scratch ->
                 new Task(size, inputs, channels, scratch).forward(number, out, statistics)));
@@ -56,18 +65,37 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     gradients.check(size, inputs);
     var channels = new Channels(size, inputs);
     var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
-    workers.run(
-        sums.length,
-        number ->
-            with(scratch -> {
-              sums[number] = new Channels(size);
-              new Task(size, inputs, channels, scratch)
-                  .backward(number, statistics, dOut, gradients, out, sums[number]);
-            }));
+    Arrays.setAll(sums, _ -> new Channels(size));
+    if (NativeHeadNorm.takes(size, inputs, dOut, out, gradients.x(), gradients.plus())) {
+      workers.run(
+          sums.length,
+          number ->
+              new NativeHeadNorm(size, inputs, channels.scale, channels.skip)
+                  .backward(
+                      number * ROWS,
+                      last(size, number),
+                      statistics,
+                      dOut,
+                      gradients,
+                      out,
+                      sums[number].scale,
+                      sums[number].skip));
+    } else {
+      workers.run(
+          sums.length,
+          number ->
+              with(scratch ->
+                  new Task(size, inputs, channels, scratch)
+                      .backward(number, statistics, dOut, gradients, out, sums[number])));
+    }
     for (int number = 1; number < sums.length; number++) {
       sums[0].add(sums[number]);
     }
     sums[0].write(size, gradients);
+  }
+
+  private static int last(Size size, int number) {
+    return Math.min((number + 1) * ROWS, size.rows());
   }
 
   private interface Use {
@@ -231,14 +259,10 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       floats = Math.min(most, last - from) * wide;
     }
 
-    private int last(int number) {
-      return Math.min((number + 1) * ROWS, size.rows());
-    }
-
     void forward(int number, MemorySegment to, MemorySegment statisticsOut) {
       Gate gate = inputs.gate();
-      for (int row = number * ROWS; row < last(number); row += most) {
-        piece(row, last(number));
+      for (int row = number * ROWS; row < last(size, number); row += most) {
+        piece(row, last(size, number));
         read(inputs.x(), x);
         if (gate != null) {
           read(gate.z(), z);
@@ -345,8 +369,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       this.sums = sums;
       Gate gate = inputs.gate();
       Gate dGate = gradients.gate();
-      for (int row = number * ROWS; row < last(number); row += most) {
-        piece(row, last(number));
+      for (int row = number * ROWS; row < last(size, number); row += most) {
+        piece(row, last(size, number));
         read(inputs.x(), x);
         long group = (long) row * size.heads();
         SegmentFloats.copy(statisticsIn, group * 2, statistics, 0, floats / padded * 2);

@@ -16,6 +16,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.TensorTensorHook;
 import org.bytedeco.pytorch.VoidTensorHook;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// An operation whose backward pass we wrote: what the presets have no custom functions for, made
@@ -28,11 +29,12 @@ import org.jspecify.annotations.Nullable;
 /// ```
 ///
 /// Each input gets an alias whose hook hands out our gradient; the sum of no elements of all
-/// aliases, a zero, is added to every output. The outputs' hooks remember their gradients; the
-/// zero's hook, called when all have come, computes those of the inputs. Memory that the backward
-/// pass reads is a factor of the zero too, so it lives exactly as long as the graph does, whatever
-/// scopes close before. What is kept on the Java side is a few small objects, let go after the
-/// backward pass. One backward pass for each forward pass.
+/// aliases, a zero, is added to no element of every output, which costs nothing but makes it depend
+/// on them. The outputs' hooks remember their gradients; the zero's hook, called when all have
+/// come, computes those of the inputs. Memory that the backward pass reads is a factor of the zero
+/// too, so it lives exactly as long as the graph does, whatever scopes close before. What is kept
+/// on the Java side is a few small objects, let go after the backward pass. One backward pass for
+/// each forward pass.
 final class HandWrittenBackward {
   /// Calls that never saw a backward pass are forgotten from here on.
   private static final int MOST_LIVE = 1 << 16;
@@ -42,6 +44,7 @@ final class HandWrittenBackward {
 
   private static final long[] NO_ELEMENTS = {0};
   private static final long[] ONE_APART = {1};
+  private static final Tensor NO_INDEX = Scopes.keep(empty(0).to(ScalarType.Long));
 
   private HandWrittenBackward() {}
 
@@ -104,10 +107,24 @@ final class HandWrittenBackward {
     ///
     /// @return its number among the gradients that the backward pass is given
     int add(Tensor output) {
-      output.add_(zero);
+      dependOnZero(output);
       int number = call.outputs();
       output.register_hook(call.outputHook());
       return number;
+    }
+
+    /// Without a pass over the output, or over its gradient on the way back, where that is to be
+    /// had.
+    private void dependOnZero(Tensor output) {
+      if (output.dim() == 0
+          || !output.is_cpu()
+          || output.scalar_type().intern() != zero.scalar_type().intern()) {
+        output.add_(zero);
+        return;
+      }
+      long[] noRows = Ops.shape(output);
+      noRows[0] = 0;
+      output.index_add_(0, NO_INDEX, zero.expand(noRows));
     }
 
     /// The same by another handle of the number.
