@@ -39,18 +39,20 @@ final class FourByFour {
     byOutput = new float[byInput.length];
     sums = new float[shape.pairs()][4 * wide];
     float[] weights = weight.toArray(ValueLayout.JAVA_FLOAT);
-    for (int i = 0; i < weights.length; i++) {
-      byInput[byInput(i)] = factor * weights[i];
-      int out = i / 4;
-      int in = out / 4 * 4 + i % 4;
-      byOutput[(out / dim * 4 + out % 4) * wide + in % dim] = factor * weights[i];
+    for (int out = 0; out < shape.heads() * dim; out++) {
+      int row = row(out); // of outputs, and of the block's inputs
+      int block = row - out % 4;
+      for (int in = 0; in < 4; in++) {
+        float w = factor * weights[out * 4 + in];
+        byInput[row + in * wide] = w;
+        byOutput[block + out % 4 * wide + in] = w;
+      }
     }
   }
 
-  /// Where an element of the weight lies in [#byInput].
-  private int byInput(int element) {
-    int out = element / 4;
-    return (out / dim * 4 + element % 4) * wide + out % dim;
+  /// Where a channel lies in the first of its head's four rows.
+  private int row(int channel) {
+    return channel / dim * 4 * wide + channel % dim;
   }
 
   private int weight(int pair) {
@@ -201,9 +203,12 @@ final class FourByFour {
         sum[i] += sums[pair][i];
       }
     }
-    for (int i = 0; i < heads * dim * 4; i++) {
-      float[] sum = sums[i / 4 / dim];
-      dWeight.setAtIndex(ValueLayout.JAVA_FLOAT, i, factor * sum[byInput(i) % (4 * wide)]);
+    for (int out = 0; out < heads * dim; out++) {
+      float[] sum = sums[out / dim];
+      for (int in = 0; in < 4; in++) {
+        float d = factor * sum[out % dim + in * wide];
+        dWeight.setAtIndex(ValueLayout.JAVA_FLOAT, out * 4L + in, d);
+      }
     }
   }
 }

@@ -278,6 +278,12 @@ final class MlstmChunk {
     return Math.min(across, (l / PANEL + 1) * PANEL);
   }
 
+  /// The same in whole pairs of vectors, which are quicker to compute than a single one; what is
+  /// too much is never read.
+  private int wholeColumns(int l) {
+    return Math.min(across, Math.ceilDiv(columns(l), 2 * WIDTH) * 2 * WIDTH);
+  }
+
   /// The log decays from every position to l, out of those to l - 1: added up and not subtracted,
   /// so strong forgetting loses no digits.
   private void advanceLogD(int l) {
@@ -300,7 +306,8 @@ final class MlstmChunk {
     var to = new Block(scores, 0, across);
     for (int l = 0; l < count; l += PANEL) {
       int rows = Math.min(PANEL, count - l);
-      product.multiply(rows, columns(l), qkDim, queries.from(l, 0), keys, to.from(l, 0), false);
+      product.multiply(
+          rows, wholeColumns(l), qkDim, queries.from(l, 0), keys, to.from(l, 0), false);
     }
   }
 
@@ -519,7 +526,8 @@ final class MlstmChunk {
     var to = new Block(dScores, 0, across);
     for (int l = 0; l < count; l += PANEL) {
       int rows = Math.min(PANEL, count - l);
-      product.multiply(rows, columns(l), vDim, rowsOf.from(l, 0), values, to.from(l, 0), false);
+      product.multiply(
+          rows, wholeColumns(l), vDim, rowsOf.from(l, 0), values, to.from(l, 0), false);
     }
   }
 

@@ -7,20 +7,39 @@ import io.xlstm4j.kernels.HeadNormKernel.Size;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;
+import java.util.List;
 import java.util.stream.Stream;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /// The loops of [VectorHeadNormKernel] over native memory as it lies, for heads of whole vectors: a
-/// row at a time, one loop for its statistics and one for the rest, two going back.
+/// row at a time, one loop for its statistics and one for the rest, two or three going back, each
+/// compiled by itself ([Passes]).
 ///
-/// Memory is given by its address, of sizes that were checked before ([NativeFloats]).
+/// Memory is given by its address, of sizes that were checked before ([NativeFloats]). Vectors are
+/// read and written by what Java always inlines: a method of ours that happens to be compiled first
+/// would give them as objects on the heap.
 final class NativeHeadNorm {
-  private static final int L = VectorMath.LANES.length();
+  private static final VectorSpecies<Float> LANES = VectorMath.LANES;
+  private static final int L = LANES.length();
   private static final long VECTOR_BYTES = (long) L * Float.BYTES;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
   private static final MemorySegment MEMORY = NativeFloats.MEMORY;
-  private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
+  private static final FloatVector ONE = FloatVector.broadcast(LANES, 1f);
+
+  private static final Passes<NativeHeadNorm> NORM =
+      new Passes<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::scale));
+  private static final Passes<NativeHeadNorm> NORM_AND_GATE =
+      new Passes<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::gate));
+  private static final Passes<NativeHeadNorm> NORM_BACK =
+      new Passes<>(List.of(NativeHeadNorm::throughScale, NativeHeadNorm::throughNorm));
+  private static final Passes<NativeHeadNorm> GATE_AND_NORM_BACK =
+      new Passes<>(
+          List.of(
+              NativeHeadNorm::throughGate,
+              NativeHeadNorm::throughSkip,
+              NativeHeadNorm::throughNorm));
 
   private final Size size;
   private final Inputs inputs;
@@ -31,6 +50,19 @@ final class NativeHeadNorm {
   private final float[] statistics; // (NH, 2) of a row
   private final float[] g; // (C): gradient of a normal row
   private final float[] moments; // (NH, 2): mean of g, and of g times the normal row
+
+  // addresses of a row now; 0 for what there is not
+  private long x;
+  private long xc;
+  private long z;
+  private long out;
+  private long dOut;
+  private long dXc;
+  private long dZ;
+  private long dx;
+  private long plus;
+  private float[] dScale = {};
+  private float[] dSkip = {};
 
   NativeHeadNorm(Size size, Inputs inputs, float[] scale, float[] skip) {
     this.size = size;
@@ -54,138 +86,136 @@ final class NativeHeadNorm {
         && Stream.of(others).allMatch(memory -> memory == null || memory.isNative());
   }
 
-  private static FloatVector load(long address) {
-    return FloatVector.fromMemorySegment(VectorMath.LANES, MEMORY, address, ORDER);
-  }
-
-  private static void store(FloatVector value, long address) {
-    value.intoMemorySegment(MEMORY, address, ORDER);
-  }
-
   /// Rows `[first, last)`.
-  void forward(int first, int last, MemorySegment out, MemorySegment statisticsOut) {
+  void forward(int first, int last, MemorySegment to, MemorySegment statisticsOut) {
     Gate gate = inputs.gate();
     try {
       for (int row = first; row < last; row++) {
-        long at = (long) row * size.channels() * Float.BYTES;
-        long x = inputs.x().address() + at;
-        long to = out.address() + at;
-        takeStatistics(x);
+        x = row(row, inputs.x());
+        xc = row(row, gate == null ? null : gate.xc());
+        z = row(row, gate == null ? null : gate.z());
+        out = row(row, to);
+        (gate == null ? NORM : NORM_AND_GATE).run(this);
         SegmentFloats.copy(statistics, 0, statisticsOut, 2L * row * heads, 2 * heads);
-        if (gate == null) {
-          scale(x, to);
-        } else {
-          gate(x, gate.xc().address() + at, gate.z().address() + at, to);
-        }
       }
     } finally {
       Reference.reachabilityFence(inputs);
-      Reference.reachabilityFence(out);
+      Reference.reachabilityFence(to);
     }
   }
 
-  private void takeStatistics(long x) {
+  private long row(int row, @Nullable MemorySegment of) {
+    return of == null ? 0 : of.address() + (long) row * size.channels() * Float.BYTES;
+  }
+
+  private void takeStatistics() {
+    long start = x;
     for (int head = 0; head < heads; head++) {
-      long end = x + (long) dim * Float.BYTES;
-      FloatVector sum = FloatVector.zero(VectorMath.LANES);
-      for (long at = x; at < end; at += VECTOR_BYTES) {
-        sum = sum.add(load(at));
+      long end = start + (long) dim * Float.BYTES;
+      FloatVector sum = FloatVector.zero(LANES);
+      for (long at = start; at < end; at += VECTOR_BYTES) {
+        sum = sum.add(FloatVector.fromMemorySegment(LANES, MEMORY, at, ORDER));
       }
       float mean = MlstmMath.sum(sum) / dim;
-      FloatVector squares = FloatVector.zero(VectorMath.LANES);
-      for (long at = x; at < end; at += VECTOR_BYTES) {
-        FloatVector centered = load(at).sub(mean);
+      FloatVector squares = FloatVector.zero(LANES);
+      for (long at = start; at < end; at += VECTOR_BYTES) {
+        FloatVector centered = FloatVector.fromMemorySegment(LANES, MEMORY, at, ORDER).sub(mean);
         squares = centered.fma(centered, squares);
       }
       float variance = MlstmMath.sum(squares) / dim;
       statistics[2 * head] = mean;
       statistics[2 * head + 1] = (float) (1 / Math.sqrt(variance + inputs.epsilon()));
-      x = end;
+      start = end;
     }
   }
 
-  private void scale(long x, long to) {
+  private void scale() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector normal = load(x + at).sub(mean).mul(reciprocal);
-        store(normal.mul(VectorMath.at(scale, c)), to + at);
+        FloatVector normal =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+        normal
+            .mul(FloatVector.fromArray(LANES, scale, c))
+            .intoMemorySegment(MEMORY, out + at, ORDER);
       }
     }
   }
 
-  private void gate(long x, long xc, long z, long to) {
+  private void gate() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector normal = load(x + at).sub(mean).mul(reciprocal);
-        FloatVector open = normal.mul(VectorMath.at(scale, c));
-        open = VectorMath.at(skip, c).fma(load(xc + at), open);
-        FloatVector gate = load(z + at);
-        store(VectorMath.sigmoid(gate).mul(gate).mul(open), to + at);
+        FloatVector normal =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+        FloatVector open = normal.mul(FloatVector.fromArray(LANES, scale, c));
+        open =
+            FloatVector.fromArray(LANES, skip, c)
+                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER), open);
+        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + at, ORDER);
+        VectorMath.sigmoid(gate).mul(gate).mul(open).intoMemorySegment(MEMORY, out + at, ORDER);
       }
     }
   }
 
   /// Rows `[first, last)`.
   ///
-  /// @param dScale, dSkip `(C)`, added to
+  /// @param scaleSums, skipSums `(C)`, gradients that are added to
   void backward(
       int first,
       int last,
       MemorySegment statisticsIn,
-      MemorySegment dOut,
+      MemorySegment outputGradient,
       Gradients gradients,
       @Nullable MemorySegment outAgain,
-      float[] dScale,
-      float[] dSkip) {
+      float[] scaleSums,
+      float[] skipSums) {
     Gate gate = inputs.gate();
     Gate dGate = gradients.gate();
-    MemorySegment plus = gradients.plus();
+    dScale = scaleSums;
+    dSkip = skipSums;
     try {
       for (int row = first; row < last; row++) {
-        long at = (long) row * size.channels() * Float.BYTES;
-        long x = inputs.x().address() + at;
-        long d = dOut.address() + at;
-        long again = outAgain == null ? 0 : outAgain.address() + at;
+        x = row(row, inputs.x());
+        xc = row(row, gate == null ? null : gate.xc());
+        z = row(row, gate == null ? null : gate.z());
+        out = row(row, outAgain);
+        dOut = row(row, outputGradient);
+        dXc = row(row, dGate == null ? null : dGate.xc());
+        dZ = row(row, dGate == null ? null : dGate.z());
+        dx = row(row, gradients.x());
+        plus = row(row, gradients.plus());
         SegmentFloats.copy(statisticsIn, 2L * row * heads, statistics, 0, 2 * heads);
-        if (gate == null || dGate == null) {
-          throughScale(x, d, again, dScale);
-        } else {
-          long xc = gate.xc().address() + at;
-          throughGate(x, xc, gate.z().address() + at, d, dGate.z().address() + at, again);
-          throughSkip(x, xc, dGate.xc().address() + at, dScale, dSkip);
-        }
-        throughNorm(x, plus == null ? 0 : plus.address() + at, gradients.x().address() + at);
+        (gate == null ? NORM_BACK : GATE_AND_NORM_BACK).run(this);
       }
     } finally {
       Reference.reachabilityFence(inputs);
-      Reference.reachabilityFence(dOut);
+      Reference.reachabilityFence(outputGradient);
       Reference.reachabilityFence(gradients);
       Reference.reachabilityFence(outAgain);
     }
   }
 
-  /// @param again where the output goes; 0 if it is not wanted
-  private void throughScale(long x, long d, long again, float[] dScale) {
+  private void throughScale() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
-      FloatVector sums = FloatVector.zero(VectorMath.LANES);
-      FloatVector products = FloatVector.zero(VectorMath.LANES);
+      FloatVector sums = FloatVector.zero(LANES);
+      FloatVector products = FloatVector.zero(LANES);
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector normal = load(x + at).sub(mean).mul(reciprocal);
-        FloatVector factor = VectorMath.at(scale, c);
-        if (again != 0) {
-          store(normal.mul(factor), again + at);
+        FloatVector normal =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+        FloatVector factor = FloatVector.fromArray(LANES, scale, c);
+        if (out != 0) {
+          normal.mul(factor).intoMemorySegment(MEMORY, out + at, ORDER);
         }
-        FloatVector scaled = load(d + at);
-        scaled.fma(normal, VectorMath.at(dScale, c)).intoArray(dScale, c);
+        FloatVector scaled = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + at, ORDER);
+        scaled.fma(normal, FloatVector.fromArray(LANES, dScale, c)).intoArray(dScale, c);
         FloatVector dNormal = scaled.mul(factor);
         dNormal.intoArray(g, c);
         sums = sums.add(dNormal);
@@ -198,44 +228,54 @@ final class NativeHeadNorm {
 
   /// The gate, silu'(z) = s (1 + z (1 - s)), s = sigmoid(z); leaves the gradient of what it opens
   /// in `g`.
-  private void throughGate(long x, long xc, long z, long d, long dZ, long again) {
+  private void throughGate() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector open = load(x + at).sub(mean).mul(reciprocal).mul(VectorMath.at(scale, c));
-        open = VectorMath.at(skip, c).fma(load(xc + at), open);
-        FloatVector gate = load(z + at);
+        FloatVector open =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER)
+                .sub(mean)
+                .mul(reciprocal)
+                .mul(FloatVector.fromArray(LANES, scale, c));
+        open =
+            FloatVector.fromArray(LANES, skip, c)
+                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER), open);
+        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + at, ORDER);
         FloatVector s = VectorMath.sigmoid(gate);
         FloatVector swish = gate.mul(s);
-        if (again != 0) {
-          store(swish.mul(open), again + at);
+        if (out != 0) {
+          swish.mul(open).intoMemorySegment(MEMORY, out + at, ORDER);
         }
-        FloatVector dY = load(d + at);
+        FloatVector dY = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + at, ORDER);
         dY.mul(swish).intoArray(g, c);
         FloatVector slope = ONE.sub(s).fma(gate, ONE).mul(s);
-        store(dY.mul(open).mul(slope), dZ + at);
+        dY.mul(open).mul(slope).intoMemorySegment(MEMORY, dZ + at, ORDER);
       }
     }
   }
 
-  /// What the gate opens: the scaled row and the skip. A loop of its own, or its vectors would end
-  /// up on the heap ([Passes]).
-  private void throughSkip(long x, long xc, long dXc, float[] dScale, float[] dSkip) {
+  /// What the gate opens: the scaled row and the skip.
+  private void throughSkip() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
-      FloatVector sums = FloatVector.zero(VectorMath.LANES);
-      FloatVector products = FloatVector.zero(VectorMath.LANES);
+      FloatVector sums = FloatVector.zero(LANES);
+      FloatVector products = FloatVector.zero(LANES);
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector gated = VectorMath.at(g, c);
-        FloatVector normal = load(x + at).sub(mean).mul(reciprocal);
-        gated.fma(load(xc + at), VectorMath.at(dSkip, c)).intoArray(dSkip, c);
-        store(gated.mul(VectorMath.at(skip, c)), dXc + at);
-        gated.fma(normal, VectorMath.at(dScale, c)).intoArray(dScale, c);
-        FloatVector dNormal = gated.mul(VectorMath.at(scale, c));
+        FloatVector gated = FloatVector.fromArray(LANES, g, c);
+        FloatVector normal =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+        gated
+            .fma(
+                FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER),
+                FloatVector.fromArray(LANES, dSkip, c))
+            .intoArray(dSkip, c);
+        gated.mul(FloatVector.fromArray(LANES, skip, c)).intoMemorySegment(MEMORY, dXc + at, ORDER);
+        gated.fma(normal, FloatVector.fromArray(LANES, dScale, c)).intoArray(dScale, c);
+        FloatVector dNormal = gated.mul(FloatVector.fromArray(LANES, scale, c));
         dNormal.intoArray(g, c);
         sums = sums.add(dNormal);
         products = dNormal.fma(normal, products);
@@ -246,9 +286,7 @@ final class NativeHeadNorm {
   }
 
   /// From the gradient of a normal row to that of the row.
-  ///
-  /// @param plus added; 0 for nothing
-  private void throughNorm(long x, long plus, long dx) {
+  private void throughNorm() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
@@ -256,10 +294,12 @@ final class NativeHeadNorm {
       float product = moments[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long at = (long) c * Float.BYTES;
-        FloatVector normal = load(x + at).sub(mean).mul(reciprocal);
+        FloatVector normal =
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
         FloatVector inner = normal.mul(product).add(sum);
-        FloatVector d = VectorMath.at(g, c).sub(inner).mul(reciprocal);
-        store(plus == 0 ? d : d.add(load(plus + at)), dx + at);
+        FloatVector d = FloatVector.fromArray(LANES, g, c).sub(inner).mul(reciprocal);
+        (plus == 0 ? d : d.add(FloatVector.fromMemorySegment(LANES, MEMORY, plus + at, ORDER)))
+            .intoMemorySegment(MEMORY, dx + at, ORDER);
       }
     }
   }

@@ -426,12 +426,11 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         return;
       }
       float[] line = scratch.known; // not needed again
-      Arrays.fill(line, 0, width, 0);
       for (int t = from; t < to; t++) {
         SegmentFloats.read(plus, size.token(row, t) + channel, line, 0, count);
-        for (int u = 0; u < width; u += L) {
-          int at = (t - first) * width + u;
-          at(line, u).add(at(dInput, at)).intoArray(dInput, at);
+        int at = (t - first) * width;
+        for (int u = 0; u < count; u++) { // the compiler makes vectors of it by itself
+          dInput[at + u] += line[u];
         }
       }
     }
