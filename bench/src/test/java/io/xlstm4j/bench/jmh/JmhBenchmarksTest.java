@@ -2,6 +2,13 @@ package io.xlstm4j.bench.jmh;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.kernels.Kernels;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,6 +77,76 @@ class JmhBenchmarksTest {
     mlstm.draw(state);
     mlstm.forward();
     mlstm.forwardBackward();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"vector, 4", "scalar, 4", "vector, 2", "scalar, 2"})
+  void the_cell_with_its_projections_runs(String twin, int blockSize) {
+    var mlstm = new ProjectedMlstmBenchmark();
+    mlstm.batch = 2;
+    mlstm.length = 3;
+    mlstm.heads = 2;
+    mlstm.headDim = 12;
+    mlstm.blockSize = blockSize;
+    mlstm.draw(state(twin));
+    mlstm.forward();
+    mlstm.forwardBackward();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"vector", "scalar"})
+  void a_block_of_the_large_family_runs(String twin) {
+    var block = new LargeBlockBenchmark();
+    block.batch = 2;
+    block.length = 3;
+    block.dim = 8;
+    block.heads = 2;
+    block.up = 6;
+    block.draw(state(twin));
+    block.forward();
+    block.forwardBackward();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"vector, false", "vector, true", "scalar, false", "scalar, true"})
+  void head_and_loss_run(String twin, boolean capped) {
+    var head = new HeadLossBenchmark();
+    head.rows = 3;
+    head.dim = 5;
+    head.classes = 7;
+    head.capped = capped;
+    head.draw(state(twin));
+    head.crossEntropy();
+    assertThat(head.forwardBackward()).isPositive().isEqualTo(head.forward());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"vector", "scalar"})
+  void the_optimizer_runs(String twin) {
+    var adamW = new AdamWBenchmark();
+    adamW.count = 19;
+    adamW.draw(state(twin));
+    adamW.move();
+    assertThat(adamW.sumOfSquares()).isPositive();
+  }
+
+  /// By the source: a benchmark of a kernel asks for it by its name.
+  @Test
+  void every_kernel_of_training_has_a_benchmark() throws IOException {
+    var sources = new StringBuilder();
+    Path folder = Path.of("src/main/java/io/xlstm4j/bench/jmh");
+    try (Stream<Path> files = Files.list(folder)) {
+      for (Path file : files.toList()) {
+        sources.append(Files.readString(file));
+      }
+    }
+    List<String> kernels =
+        Arrays.stream(Kernels.class.getMethods())
+            .filter(method -> method.getReturnType().getSimpleName().endsWith("Kernel"))
+            .map(method -> method.getName())
+            .toList();
+    assertThat(kernels).contains("adamW", "mlstm");
+    assertThat(kernels).allSatisfy(name -> assertThat(sources).contains("." + name + "()"));
   }
 
   @ParameterizedTest
