@@ -76,14 +76,32 @@ final class NativeHeadNorm {
     moments = new float[2 * heads];
   }
 
-  /// Whether these loops can be used.
-  static boolean takes(Size size, Inputs inputs, @Nullable MemorySegment... others) {
-    Gate gate = inputs.gate();
+  /// Whether the forward loops can be used.
+  static boolean takes(Size size, Inputs inputs, @Nullable MemorySegment out) {
     return NativeFloats.areDirect()
         && size.headDim() % L == 0
-        && inputs.x().isNative()
-        && (gate == null || (gate.xc().isNative() && gate.z().isNative()))
-        && Stream.of(others).allMatch(memory -> memory == null || memory.isNative());
+        && areNative(inputs.x(), out)
+        && isNative(inputs.gate());
+  }
+
+  /// Whether those going back can be, too.
+  static boolean takes(
+      Size size,
+      Inputs inputs,
+      MemorySegment dOut,
+      Gradients gradients,
+      @Nullable MemorySegment out) {
+    return takes(size, inputs, out)
+        && areNative(dOut, gradients.x(), gradients.plus())
+        && isNative(gradients.gate());
+  }
+
+  private static boolean isNative(@Nullable Gate gate) {
+    return gate == null || areNative(gate.xc(), gate.z());
+  }
+
+  private static boolean areNative(@Nullable MemorySegment... memory) {
+    return Stream.of(memory).allMatch(m -> m == null || m.isNative());
   }
 
   /// Rows `[first, last)`.

@@ -66,7 +66,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     var channels = new Channels(size, inputs);
     var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
     Arrays.setAll(sums, _ -> new Channels(size));
-    if (NativeHeadNorm.takes(size, inputs, dOut, out, gradients.x(), gradients.plus())) {
+    if (NativeHeadNorm.takes(size, inputs, dOut, gradients, out)) {
       workers.run(
           sums.length,
           number ->
