@@ -16,10 +16,10 @@ final class FourByFour {
   private static final int WIDTH = LANES.length();
 
   // lane l takes lane j of its block
-  private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> l & ~3);
-  private static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 1);
-  private static final VectorShuffle<Float> THIRD = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 2);
-  private static final VectorShuffle<Float> FOURTH = VectorShuffle.fromOp(LANES, l -> l | 3);
+  static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> l & ~3);
+  static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 1);
+  static final VectorShuffle<Float> THIRD = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 2);
+  static final VectorShuffle<Float> FOURTH = VectorShuffle.fromOp(LANES, l -> l | 3);
 
   private final MlstmShape shape;
   private final int dim; // of a head

@@ -5,7 +5,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// [HeadwiseKernel] on the Vector API. A task is a slice of the positions; their parts of the
@@ -19,13 +18,6 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static final int SLICE = 128; // positions at least
   private static final int SLICES = 64; // at most
   private static final int ROWS = 16; // positions that share a sum of the weight's gradient
-
-  /// Lane l takes lane j of its block of 4.
-  private static final VectorShuffle<Float> FIRST = VectorShuffle.fromOp(LANES, l -> l & ~3);
-
-  private static final VectorShuffle<Float> SECOND = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 1);
-  private static final VectorShuffle<Float> THIRD = VectorShuffle.fromOp(LANES, l -> (l & ~3) | 2);
-  private static final VectorShuffle<Float> FOURTH = VectorShuffle.fromOp(LANES, l -> l | 3);
 
   private final Workers workers;
   private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
@@ -144,7 +136,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   private static int wide(HeadwiseShape shape) {
-    return (shape.heads() * 4 + WIDTH - 1) / WIDTH * WIDTH;
+    return MlstmMath.wholeVectors(shape.heads() * 4);
   }
 
   /// `(4, wide)`: weight of input j of the block, by output channel.
@@ -209,20 +201,24 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     long target = (long) row * y.stride() + at;
     for (int i = 0; i < rows; i++) {
       var in = NativeFloats.load(from, source);
-      var out = in.rearrange(FIRST).mul(w0);
-      out = in.rearrange(SECOND).fma(w1, out);
-      out = in.rearrange(THIRD).fma(w2, out);
-      NativeFloats.store(in.rearrange(FOURTH).fma(w3, out), to, target);
+      var out = in.rearrange(FourByFour.FIRST).mul(w0);
+      out = in.rearrange(FourByFour.SECOND).fma(w1, out);
+      out = in.rearrange(FourByFour.THIRD).fma(w2, out);
+      NativeFloats.store(in.rearrange(FourByFour.FOURTH).fma(w3, out), to, target);
       source += x.stride();
       target += y.stride();
     }
   }
 
   private static FloatVector fourByFour(FloatVector in, float[] weights, int at, int wide) {
-    var out = in.rearrange(FIRST).mul(FloatVector.fromArray(LANES, weights, at));
-    out = in.rearrange(SECOND).fma(FloatVector.fromArray(LANES, weights, at + wide), out);
-    out = in.rearrange(THIRD).fma(FloatVector.fromArray(LANES, weights, at + 2 * wide), out);
-    return in.rearrange(FOURTH).fma(FloatVector.fromArray(LANES, weights, at + 3 * wide), out);
+    var out = in.rearrange(FourByFour.FIRST).mul(FloatVector.fromArray(LANES, weights, at));
+    out =
+        in.rearrange(FourByFour.SECOND).fma(FloatVector.fromArray(LANES, weights, at + wide), out);
+    out =
+        in.rearrange(FourByFour.THIRD)
+            .fma(FloatVector.fromArray(LANES, weights, at + 2 * wide), out);
+    return in.rearrange(FourByFour.FOURTH)
+        .fma(FloatVector.fromArray(LANES, weights, at + 3 * wide), out);
   }
 
   private static void fourByFourBack(
@@ -263,10 +259,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     for (int i = 0; i < rows; i++) {
       var in = NativeFloats.load(ins, xAt);
       var dOut = NativeFloats.load(outs, dyAt);
-      s0 = in.rearrange(FIRST).fma(dOut, s0);
-      s1 = in.rearrange(SECOND).fma(dOut, s1);
-      s2 = in.rearrange(THIRD).fma(dOut, s2);
-      s3 = in.rearrange(FOURTH).fma(dOut, s3);
+      s0 = in.rearrange(FourByFour.FIRST).fma(dOut, s0);
+      s1 = in.rearrange(FourByFour.SECOND).fma(dOut, s1);
+      s2 = in.rearrange(FourByFour.THIRD).fma(dOut, s2);
+      s3 = in.rearrange(FourByFour.FOURTH).fma(dOut, s3);
       xAt += x.stride();
       dyAt += dy.stride();
     }
@@ -288,10 +284,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     long dxAt = (long) row * dx.stride() + at;
     for (int i = 0; i < rows; i++) {
       var dOut = NativeFloats.load(outs, dyAt);
-      var dIn = dOut.rearrange(FIRST).mul(w0);
-      dIn = dOut.rearrange(SECOND).fma(w1, dIn);
-      dIn = dOut.rearrange(THIRD).fma(w2, dIn);
-      dIn = dOut.rearrange(FOURTH).fma(w3, dIn);
+      var dIn = dOut.rearrange(FourByFour.FIRST).mul(w0);
+      dIn = dOut.rearrange(FourByFour.SECOND).fma(w1, dIn);
+      dIn = dOut.rearrange(FourByFour.THIRD).fma(w2, dIn);
+      dIn = dOut.rearrange(FourByFour.FOURTH).fma(w3, dIn);
       NativeFloats.store(add ? dIn.add(NativeFloats.load(ins, dxAt)) : dIn, ins, dxAt);
       dyAt += dy.stride();
       dxAt += dx.stride();
@@ -312,10 +308,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
       int count) {
     var in = SegmentFloats.load(x.data(), (long) row * x.stride() + at, count);
     var dOut = SegmentFloats.load(dy.data(), (long) row * dy.stride() + at, count);
-    addTo(dw, at, in.rearrange(FIRST), dOut);
-    addTo(dw, at + wide, in.rearrange(SECOND), dOut);
-    addTo(dw, at + 2 * wide, in.rearrange(THIRD), dOut);
-    addTo(dw, at + 3 * wide, in.rearrange(FOURTH), dOut);
+    addTo(dw, at, in.rearrange(FourByFour.FIRST), dOut);
+    addTo(dw, at + wide, in.rearrange(FourByFour.SECOND), dOut);
+    addTo(dw, at + 2 * wide, in.rearrange(FourByFour.THIRD), dOut);
+    addTo(dw, at + 3 * wide, in.rearrange(FourByFour.FOURTH), dOut);
     long to = (long) row * dx.stride() + at;
     var dIn = fourByFour(dOut, weights, at, wide);
     SegmentFloats.store(
@@ -327,10 +323,6 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   // ---- other blocks ----------------------------------------------------------------------------
-
-  private static int whole(int width) {
-    return (width + WIDTH - 1) / WIDTH * WIDTH;
-  }
 
   private static void forward(
       HeadwiseShape shape, Scratch work, Rows x, float[] w, Rows y, int from, int to) {
@@ -347,9 +339,9 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
             rows,
             out,
             in,
-            new Block(work.in, 0, whole(in)),
+            new Block(work.in, 0, MlstmMath.wholeVectors(in)),
             new Block(work.turned, 0, out),
-            new Block(work.out, 0, whole(out)),
+            new Block(work.out, 0, MlstmMath.wholeVectors(out)),
             false);
         work.store(work.out, y, p, rows, head, out);
       }
@@ -370,8 +362,8 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     int in = shape.in();
     int out = shape.out();
     work.fit(in, out);
-    var inputs = new Block(work.in, 0, whole(in));
-    var dOutputs = new Block(work.out, 0, whole(out));
+    var inputs = new Block(work.in, 0, MlstmMath.wholeVectors(in));
+    var dOutputs = new Block(work.out, 0, MlstmMath.wholeVectors(out));
     for (int head = 0; head < shape.heads(); head++) {
       int at = head * in * out;
       for (int p = from; p < to; p += SLICE) {
@@ -403,11 +395,11 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     private float[] turned = new float[0]; // (in, out)
 
     void fit(int inWidth, int outWidth) {
-      if (in.length < SLICE * whole(inWidth)) {
-        in = new float[SLICE * whole(inWidth)];
+      if (in.length < SLICE * MlstmMath.wholeVectors(inWidth)) {
+        in = new float[SLICE * MlstmMath.wholeVectors(inWidth)];
       }
-      if (out.length < SLICE * whole(outWidth)) {
-        out = new float[SLICE * whole(outWidth)];
+      if (out.length < SLICE * MlstmMath.wholeVectors(outWidth)) {
+        out = new float[SLICE * MlstmMath.wholeVectors(outWidth)];
       }
       if (turned.length < inWidth * outWidth) {
         turned = new float[inWidth * outWidth];
@@ -416,12 +408,14 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
 
     void load(Rows from, int p, int rows, int head, int width, float[] to) {
       long at = (long) p * from.stride() + (long) head * width;
-      MlstmMemory.load(from.data(), at, from.stride(), rows, width, 1, to, whole(width));
+      MlstmMemory.load(
+          from.data(), at, from.stride(), rows, width, 1, to, MlstmMath.wholeVectors(width));
     }
 
     void store(float[] from, Rows to, int p, int rows, int head, int width) {
       long at = (long) p * to.stride() + (long) head * width;
-      MlstmMemory.store(from, whole(width), 1, rows, width, to.data(), at, to.stride());
+      MlstmMemory.store(
+          from, MlstmMath.wholeVectors(width), 1, rows, width, to.data(), at, to.stride());
     }
   }
 }

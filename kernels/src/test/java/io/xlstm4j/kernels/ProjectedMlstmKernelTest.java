@@ -133,7 +133,8 @@ class ProjectedMlstmKernelTest {
 
       var dH = new Rows(floats(random, positions * width, 1), width);
       var dConvolved = new Rows(floats(random, positions * wide, 1), wide); // added to
-      var dMemory = new Rows(floats(random, positions * wide, 0), wide);
+      var dMemory =
+          new Rows(floats(random, positions * wide, 1), wide); // written, but for the gaps
       var dGates = new Rows(Floats.garbage(positions * 2L * shape.heads()), 2 * shape.heads());
       var dWeights =
           new Projections(
