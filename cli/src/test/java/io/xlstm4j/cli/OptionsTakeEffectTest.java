@@ -110,8 +110,14 @@ class OptionsTakeEffectTest {
   void a_high_repetition_penalty_repeats_no_token(String backend) {
     String text =
         generate(
-            "--backend", backend, "--temperature", "0", "--repetition-penalty", "1e6",
-            "--max-tokens", "12");
+            "--backend",
+            backend,
+            "--temperature",
+            "0",
+            "--repetition-penalty",
+            "1e6",
+            "--max-tokens",
+            "12");
     String plain = generate("--backend", backend, "--temperature", "0", "--max-tokens", "12");
     assertThat(distinct(text)).isGreaterThan(distinct(plain));
   }
@@ -135,8 +141,7 @@ class OptionsTakeEffectTest {
     for (String layout : new String[] {"cuda", "vanilla"}) {
       Path to = folder.resolve(layout);
       var run =
-          CommandLineRun.of(
-              "convert", model.toString(), to.toString(), "--slstm-kernels", layout);
+          CommandLineRun.of("convert", model.toString(), to.toString(), "--slstm-kernels", layout);
       assertThat(run.err()).isEmpty();
       try (var weights = SafetensorsFile.open(to.resolve("model.safetensors"))) {
         shapes[layout.equals("cuda") ? 0 : 1] = weights.info(kernel).shape();
@@ -152,12 +157,20 @@ class OptionsTakeEffectTest {
   void prepare_trains_a_tokenizer_of_the_size_that_was_asked_for() throws IOException {
     Path text =
         Files.writeString(
-            folder.resolve("words.txt"), "one two three four five six seven\n<|endoftext|>\n".repeat(50));
+            folder.resolve("words.txt"),
+            "one two three four five six seven\n<|endoftext|>\n".repeat(50));
     Path out = folder.resolve("tokens");
     var run =
         CommandLineRun.of(
-            "prepare", "--data", text.toString(), "--tokenizer", "bpe", "--vocab-size", "263",
-            "--out", out.toString());
+            "prepare",
+            "--data",
+            text.toString(),
+            "--tokenizer",
+            "bpe",
+            "--vocab-size",
+            "263",
+            "--out",
+            out.toString());
     assertThat(run.err()).isEmpty();
     try (Tokenizer tokenizer = Tokenizers.fromFile(out.resolve(Tokenizers.FILE_NAME))) {
       assertThat(tokenizer.vocabSize()).isEqualTo(263);

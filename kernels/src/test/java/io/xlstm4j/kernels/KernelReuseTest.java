@@ -51,10 +51,8 @@ class KernelReuseTest {
     }
   }
 
-  private static void assertSameBits(
-      Map<String, float[]> actual, Map<String, float[]> expected) {
-    expected.forEach(
-        (name, values) -> assertThat(actual.get(name)).as(name).isEqualTo(values));
+  private static void assertSameBits(Map<String, float[]> actual, Map<String, float[]> expected) {
+    expected.forEach((name, values) -> assertThat(actual.get(name)).as(name).isEqualTo(values));
   }
 
   @ParameterizedTest(name = "{0}")

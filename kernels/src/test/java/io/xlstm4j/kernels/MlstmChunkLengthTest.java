@@ -17,7 +17,14 @@ class MlstmChunkLengthTest {
   /// Lengths on both sides of a chunk's end.
   @ParameterizedTest(name = "chunks of {0}, {1} positions")
   @CsvSource({
-    "16, 65", "32, 97", "48, 97", "64, 130", "128, 257", "256, 257", "256, 300", "512, 511",
+    "16, 65",
+    "32, 97",
+    "48, 97",
+    "64, 130",
+    "128, 257",
+    "256, 257",
+    "256, 300",
+    "512, 511",
     "512, 513"
   })
   void every_gradient_of_every_chunk_length_is_that_of_the_recurrence(int chunk, int length) {

@@ -40,8 +40,7 @@ class HashSplitTest {
 
   @Test
   void without_a_document_to_train_on_the_one_with_the_largest_hash_is_trained_on() {
-    assertThat(sides(3, 9, 5))
-        .containsExactly(Split.VALIDATION, Split.TRAIN, Split.VALIDATION);
+    assertThat(sides(3, 9, 5)).containsExactly(Split.VALIDATION, Split.TRAIN, Split.VALIDATION);
     assertThat(sides(9, 3)).containsExactly(Split.TRAIN, Split.VALIDATION);
   }
 

@@ -49,10 +49,13 @@ class RunStateTest {
       float[] expected = floats(state(run, 0).resolve("model.safetensors"), name);
       for (int step = 1; step <= STEPS; step++) {
         float[] weights = floats(state(run, step).resolve("model.safetensors"), name);
-        float[] average = floats(state(run, step).resolve("average.safetensors"), "average." + name);
+        float[] average =
+            floats(state(run, step).resolve("average.safetensors"), "average." + name);
         for (int i = 0; i < weights.length; i++) {
           expected[i] = (float) (decay * expected[i] + (1 - decay) * weights[i]);
-          assertThat(average[i]).as("%s after step %d", name, step).isEqualTo(expected[i], within(1e-6f));
+          assertThat(average[i])
+              .as("%s after step %d", name, step)
+              .isEqualTo(expected[i], within(1e-6f));
         }
       }
     }
@@ -81,8 +84,7 @@ class RunStateTest {
   void a_run_with_a_skipped_step_goes_on_bit_for_bit(int stop) throws IOException {
     Path whole = folder.resolve("whole");
     var config =
-        TinyRun.config(
-            TinyRun.corpus(folder), "optimizer.ema_decay=0.9", "validation.every=100");
+        TinyRun.config(TinyRun.corpus(folder), "optimizer.ema_decay=0.9", "validation.every=100");
     try (var trainer = Trainer.start(config, whole, new BreaksStepThree())) {
       trainer.run(() -> false);
     }
