@@ -100,6 +100,10 @@ public record RunFolder(Path path) {
               .formatted(checkpoints(), step, keptNames()));
     }
     CheckpointFolder.verify(kept);
+    if (!Files.exists(kept.resolve("manifest.json")) || readState(kept).step() != step) {
+      throw new InvalidInputException(
+          "%s: not a complete state of step %d; there are %s".formatted(kept, step, keptNames()));
+    }
     CheckpointFolder.replace(
         training(),
         staging -> {

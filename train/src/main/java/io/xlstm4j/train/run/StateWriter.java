@@ -151,12 +151,27 @@ public final class StateWriter implements AutoCloseable {
     try (Stream<Path> folders = Files.list(folder.checkpoints())) {
       for (Path each : folders.toList()) {
         if (each.getFileName().toString().matches("step-\\d{7,}")) {
-          TrainingState state = RunFolder.readState(each);
-          kept.add(new Retention.Kept(state.step(), state.validationLoss()));
+          Retention.Kept state = stateOf(each);
+          if (state != null) {
+            kept.add(state);
+          }
         }
       }
     }
     return kept;
+  }
+
+  /// Null for a folder that is not the state of the step that it is named after: a crash or a copy
+  /// left it, and it is neither counted nor removed.
+  private static Retention.@Nullable Kept stateOf(Path kept) {
+    try {
+      TrainingState state = RunFolder.readState(kept);
+      return kept.getFileName().toString().equals(name(state.step()))
+          ? new Retention.Kept(state.step(), state.validationLoss())
+          : null;
+    } catch (InvalidInputException e) {
+      return null;
+    }
   }
 
   static String name(int step) {
