@@ -74,11 +74,11 @@ class StateCombinationsTest {
             paper(24, 8),
             LargeModelConfig.of(VOCAB, 12, 2, 1),
             LargeModelConfig.of(VOCAB, 12, 2, 2));
-    List<String> names = List.of("paper, 1 head", "paper, 8 heads", "large, 1 head", "large, 2 heads");
+    List<String> names =
+        List.of("paper, 1 head", "paper, 8 heads", "large, 1 head", "large, 2 heads");
     return Stream.of(Backend.values())
         .flatMap(backend ->
-            Stream.of(0, 1, 2, 3)
-                .map(i -> Arguments.of(names.get(i), backend, models.get(i))));
+            Stream.of(0, 1, 2, 3).map(i -> Arguments.of(names.get(i), backend, models.get(i))));
   }
 
   @ParameterizedTest(name = "{0}, {1}")
@@ -188,8 +188,7 @@ class StateCombinationsTest {
       int from = 0;
       for (int length : cuts) {
         var output =
-            model.forward(
-                ids.narrow(1, from, length), state, layouts.masks().narrow(from, length));
+            model.forward(ids.narrow(1, from, length), state, layouts.masks().narrow(from, length));
         logits.add(output.logits());
         state = output.state();
         from += length;
@@ -222,8 +221,7 @@ class StateCombinationsTest {
         }
         states.set(run.row(), output.state().tensors());
       }
-      Tensor logits =
-          concat(0, rows.stream().map(row -> Ops.concat(1, row)).toList());
+      Tensor logits = concat(0, rows.stream().map(row -> Ops.concat(1, row)).toList());
       var last = new ArrayList<Tensor>();
       for (int i = 0; i < before.size(); i++) {
         int part = i;

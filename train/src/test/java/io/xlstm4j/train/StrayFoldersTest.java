@@ -15,8 +15,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/// A run goes on from the state that is complete, whatever lies beside it: what a crash, a copy or a
-/// person left there, newer by name or by time.
+/// A run goes on from the state that is complete, whatever lies beside it: what a crash, a copy or
+/// a person left there, newer by name or by time.
 class StrayFoldersTest {
   @TempDir private Path folder;
 
