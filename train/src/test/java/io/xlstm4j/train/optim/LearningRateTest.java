@@ -83,6 +83,16 @@ class LearningRateTest {
   }
 
   @Test
+  void a_run_too_short_for_its_cool_down_falls_to_the_end_value_in_the_steps_it_has() {
+    var rate = rate(Kind.COSINE, 3, 0.5, 10, 0.2, 7); // four steps of cool-down, no main part
+    assertThat(rate.at(2)).isEqualTo(1);
+    for (int t = 3; t < 7; t++) {
+      assertThat(rate.at(t)).isCloseTo(1 - 0.2 * (t - 2), within(1e-15));
+    }
+    assertThat(rate(Kind.COSINE, 9, 0.5, 10, 0.2, 3).at(2)).as("all of it warm-up").isEqualTo(1);
+  }
+
+  @Test
   void stays_at_the_end_value_past_the_last_step() {
     assertThat(rate(Kind.COSINE, 0, 0.1, 0, 0, 10).at(50)).isCloseTo(0.1, within(1e-12));
   }
