@@ -10,7 +10,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 
 /// A sequence longer than any chunk, in float32, against one step after the other in float64:
-/// outputs, last state and the gradients of queries, keys, values, both gates and the initial state.
+/// outputs, last state and the gradients of queries, keys, values, both gates and the initial
+/// state.
 class MlstmChunkGradientTest {
   private static final int LENGTH = 515;
   private static final int BATCH = 2;
@@ -41,8 +42,7 @@ class MlstmChunkGradientTest {
       boolean[] valid = new boolean[BATCH * LENGTH];
       Arrays.fill(valid, 0, LENGTH + 480, true);
       var layout =
-          new SequenceLayout(
-              Tensors.of(valid, BATCH, LENGTH), Tensors.of(starts, BATCH, LENGTH));
+          new SequenceLayout(Tensors.of(valid, BATCH, LENGTH), Tensors.of(starts, BATCH, LENGTH));
       List<Tensor> weights =
           List.of(
               draws.normal(1, BATCH, HEADS, LENGTH, V),
@@ -80,16 +80,15 @@ class MlstmChunkGradientTest {
       List<Tensor> x =
           sample.tensors().subList(0, 5).stream().map(y -> y.narrow(2, at, length)).toList();
       MlstmCell.Output output =
-          Scopes.scoped(
-              () ->
-                  MlstmCell.recurrent(
-                      x.get(0),
-                      x.get(1),
-                      x.get(2),
-                      x.get(3),
-                      x.get(4),
-                      before,
-                      layout.narrow(at, length)));
+          Scopes.scoped(() ->
+              MlstmCell.recurrent(
+                  x.get(0),
+                  x.get(1),
+                  x.get(2),
+                  x.get(3),
+                  x.get(4),
+                  before,
+                  layout.narrow(at, length)));
       parts.add(output.h());
       state = output.state();
     }
@@ -134,8 +133,7 @@ class MlstmChunkGradientTest {
   private static void assertSame(String what, Pass actual, Pass expected) {
     List<String> outputs = List.of("h", "c", "n", "m");
     for (int i = 0; i < outputs.size(); i++) {
-      assertClose(
-          what + ": " + outputs.get(i), actual.outputs.get(i), expected.outputs.get(i));
+      assertClose(what + ": " + outputs.get(i), actual.outputs.get(i), expected.outputs.get(i));
     }
     for (int i = 0; i < WITH_GRADIENT; i++) {
       assertClose(
