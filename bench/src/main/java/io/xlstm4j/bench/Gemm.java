@@ -8,7 +8,6 @@ import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.MatrixProduct;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.VectorMatrixProduct;
 import io.xlstm4j.torch.Torch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -124,7 +123,7 @@ final class Gemm implements Benchmark {
     MatrixProduct.Block a = block(random, size);
     MatrixProduct.Block b = block(random, size);
     MatrixProduct.Block c = block(random, size);
-    var product = new VectorMatrixProduct();
+    MatrixProduct product = Kernels.shared().matrixProduct();
     return timing.measure(() -> product.multiply(size, size, size, a, b, c, false));
   }
 

@@ -11,6 +11,6 @@ public enum Activation {
   SWISH,
   SELU;
 
-  static final double SELU_ALPHA = 1.6732632423543772;
-  static final double SELU_SCALE = 1.0507009873554805;
+  public static final double SELU_ALPHA = 1.6732632423543772;
+  public static final double SELU_SCALE = 1.0507009873554805;
 }

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 
 /// One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101,
 /// algorithm 2) over float32 memory, and the gradient's norm.
-public sealed interface AdamWKernel permits ScalarAdamWKernel, VectorAdamWKernel {
+public interface AdamWKernel {
   /// Numbers of one step.
   ///
   /// @param gradientScale what the gradients are multiplied by first, for clipping

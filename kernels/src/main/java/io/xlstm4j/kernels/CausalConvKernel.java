@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// All memory is float32, contiguous, in the order of the shapes given. What belongs to an earlier
 /// document counts as zero. Results never depend on the number of threads.
-public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorCausalConvKernel {
+public interface CausalConvKernel {
   /// @param batch B
   /// @param length S
   /// @param channels C
@@ -23,25 +23,25 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
     }
 
     /// Inputs that a token sees before its own: K-1.
-    int history() {
+    public int history() {
       return taps - 1;
     }
 
     /// Where the channels of one token start in `(B, S, C)`.
-    long token(int row, int step) {
+    public long token(int row, int step) {
       return ((long) row * length + step) * channels;
     }
 
     /// Where the channels of the earlier input `step`, in `[-(K-1), 0)`, start in `(B, K-1, C)`.
-    long earlier(int row, int step) {
+    public long earlier(int row, int step) {
       return ((long) row * history() + step + history()) * channels;
     }
 
-    void checkTokens(String name, @Nullable MemorySegment memory) {
+    public void checkTokens(String name, @Nullable MemorySegment memory) {
       SegmentFloats.check(name, memory, token(batch, 0), "(B, S, C)");
     }
 
-    void checkTail(String name, @Nullable MemorySegment memory) {
+    public void checkTail(String name, @Nullable MemorySegment memory) {
       SegmentFloats.check(name, memory, (long) batch * history() * channels, "(B, K-1, C)");
     }
   }
@@ -62,7 +62,7 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
       MemorySegment tail,
       @Nullable MemorySegment valid,
       @Nullable MemorySegment starts) {
-    void check(Size size) {
+    public void check(Size size) {
       size.checkTokens("x", x);
       SegmentFloats.check("weight", weight, (long) size.channels * size.taps, "(C, K)");
       SegmentFloats.check("bias", bias, size.channels, "(C)");
@@ -73,7 +73,7 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
     }
 
     /// For each position of a row how many earlier inputs it sees; -1 at padding.
-    int[] reach(Size size, int row) {
+    public int[] reach(Size size, int row) {
       var reach = new int[size.length];
       int sinceStart = size.history();
       for (int t = 0; t < size.length; t++) {
@@ -87,7 +87,7 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
 
     /// For each of the K-1 inputs after the row's last token which one it is, by step, from -(K-1)
     /// on; [Integer#MIN_VALUE] for a zero.
-    static int[] tailSteps(Size size, int[] reach) {
+    public static int[] tailSteps(Size size, int[] reach) {
       int tokens = 0;
       while (tokens < size.length && reach[tokens] >= 0) {
         tokens++;
@@ -120,7 +120,7 @@ public sealed interface CausalConvKernel permits ScalarCausalConvKernel, VectorC
       this(x, weight, bias, tail, null);
     }
 
-    void check(Size size) {
+    public void check(Size size) {
       size.checkTokens("gradient of x", x);
       size.checkTokens("plus", plus);
       SegmentFloats.check("gradient of weight", weight, (long) size.channels * size.taps, "(C, K)");

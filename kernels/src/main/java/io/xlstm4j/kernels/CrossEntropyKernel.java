@@ -6,8 +6,7 @@ import java.lang.foreign.ValueLayout;
 /// Cross entropy over logits, in nats: `loss_r = log Σ_c exp(x_rc) - x_r,target`.
 ///
 /// Results never depend on the number of threads.
-public sealed interface CrossEntropyKernel
-    permits ScalarCrossEntropyKernel, VectorCrossEntropyKernel {
+public interface CrossEntropyKernel {
   /// @param rows tokens
   /// @param classes V
   record Size(int rows, int classes) {
@@ -18,14 +17,14 @@ public sealed interface CrossEntropyKernel
       }
     }
 
-    void check(Rows logits, MemorySegment targets, MemorySegment losses) {
+    public void check(Rows logits, MemorySegment targets, MemorySegment losses) {
       logits.check("logits", rows, classes);
       SegmentFloats.checkBytes("targets", targets, (long) rows * Long.BYTES, "(rows)");
       SegmentFloats.checkBytes("losses", losses, (long) rows * Double.BYTES, "(rows)");
     }
 
     /// @throws IllegalArgumentException if a target is neither a class nor negative
-    int target(MemorySegment targets, int row) {
+    public int target(MemorySegment targets, int row) {
       long target = targets.getAtIndex(ValueLayout.JAVA_LONG, row);
       if (target >= classes) {
         throw new IllegalArgumentException(

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// Sums and products of equally long float32 memory, element by element.
-public sealed interface ElementwiseKernel permits ScalarElementwiseKernel, VectorElementwiseKernel {
+public interface ElementwiseKernel {
   /// `out = a + b`.
   ///
   /// @param out may be the memory of `a` or `b`

@@ -7,8 +7,7 @@ import java.lang.foreign.MemorySegment;
 ///
 /// All memory is float32, contiguous; `both` is `(rows, 2 U)`, in each row the gates and then the
 /// ups.
-public sealed interface GatedFeedForwardKernel
-    permits ScalarGatedFeedForwardKernel, VectorGatedFeedForwardKernel {
+public interface GatedFeedForwardKernel {
   /// @param rows tokens
   /// @param width U
   record Size(int rows, int width) {
@@ -19,11 +18,11 @@ public sealed interface GatedFeedForwardKernel
       }
     }
 
-    void checkBoth(String name, MemorySegment memory) {
+    public void checkBoth(String name, MemorySegment memory) {
       SegmentFloats.check(name, memory, 2L * rows * width, "(rows, 2 U)");
     }
 
-    void checkOut(String name, MemorySegment memory) {
+    public void checkOut(String name, MemorySegment memory) {
       SegmentFloats.check(name, memory, (long) rows * width, "(rows, U)");
     }
   }

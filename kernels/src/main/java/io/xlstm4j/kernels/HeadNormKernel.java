@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// All memory is float32, contiguous, in the order of the shapes given; C is NH x DH. Results never
 /// depend on the number of threads.
-public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadNormKernel {
+public interface HeadNormKernel {
   /// @param rows tokens
   /// @param heads NH
   /// @param headDim DH
@@ -22,11 +22,11 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
       }
     }
 
-    int channels() {
+    public int channels() {
       return heads * headDim;
     }
 
-    void checkRows(String name, @Nullable MemorySegment memory) {
+    public void checkRows(String name, @Nullable MemorySegment memory) {
       SegmentFloats.check(name, memory, (long) rows * channels(), "(rows, NH, DH)");
     }
 
@@ -34,7 +34,7 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
       SegmentFloats.check(name, memory, channels(), "(NH * DH)");
     }
 
-    void checkStatistics(MemorySegment memory) {
+    public void checkStatistics(MemorySegment memory) {
       SegmentFloats.check("statistics", memory, (long) rows * heads * 2, "(rows, NH, 2)");
     }
   }
@@ -58,7 +58,7 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
   /// @param epsilon added to the variance
   record Inputs(
       MemorySegment x, @Nullable MemorySegment weight, @Nullable Gate gate, float epsilon) {
-    void check(Size size) {
+    public void check(Size size) {
       size.checkRows("x", x);
       size.checkChannels("weight", weight);
       if (gate != null) {
@@ -79,7 +79,7 @@ public sealed interface HeadNormKernel permits ScalarHeadNormKernel, VectorHeadN
       @Nullable MemorySegment weight,
       @Nullable Gate gate,
       @Nullable MemorySegment plus) {
-    void check(Size size, Inputs inputs) {
+    public void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
       size.checkRows("plus", plus);
       size.checkChannels("gradient of weight", weight);

@@ -21,7 +21,7 @@ public record HeadwiseShape(int positions, int heads, int in, int out) {
     }
   }
 
-  int floatsOfWeight() {
+  public int floatsOfWeight() {
     return Math.multiplyExact(heads, Math.multiplyExact(in, out));
   }
 }

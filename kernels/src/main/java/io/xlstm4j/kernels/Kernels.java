@@ -1,15 +1,26 @@
 package io.xlstm4j.kernels;
 
-import java.util.function.Supplier;
+import java.lang.System.Logger.Level;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /// The kernels of this process, chosen once: on the Vector API if the JVM was started with its
 /// module, else the plain loops, which give the same numbers more slowly.
+///
+/// Here the two implementations are only names of classes, so that nothing of the Vector API is
+/// loaded, nor even verified, where its module is missing.
 public final class Kernels {
   private static final String MODULE = "jdk.incubator.vector";
+  private static final String FLAG = "--add-modules " + MODULE;
   private static final String THREADS = "xlstm4j.threads";
+  private static final String VECTOR = "io.xlstm4j.kernels.vector.VectorKernels";
+  private static final String REFERENCE = "io.xlstm4j.kernels.reference.ReferenceKernels";
+
+  /// Whether the lack of the Vector API has been logged.
+  private static final AtomicBoolean WARNED = new AtomicBoolean();
 
   private final Workers workers;
+  private final KernelProvider provider;
   private final boolean vectorized;
   private final Lazy<SlstmKernel> slstm;
   private final Lazy<MlstmKernel> mlstm;
@@ -31,40 +42,32 @@ public final class Kernels {
   private final Lazy<LargeBlockKernel> largeBlock;
 
   private final @Nullable Kernels alone;
-  private final @Nullable WarmUp warmUp;
-  private final RowKernels rows;
-  private final TokenKernels tokens;
+  private final DecodeKernels decode;
 
   /// @param cold whether the first tokens are to come before the Vector API is compiled
   private Kernels(Workers workers, boolean vectorized, boolean cold) {
     this.workers = workers;
     this.vectorized = vectorized;
-    slstm = either(VectorSlstmKernel::new, ScalarSlstmKernel::new);
-    mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
-    projectedMlstm =
-        either(
-            () -> new VectorProjectedMlstmKernel(workers),
-            () -> new SeparateProjectedMlstmKernel(headwise(), mlstm()));
-    causalConv = either(VectorCausalConvKernel::new, ScalarCausalConvKernel::new);
-    headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
-    headNorm = either(VectorHeadNormKernel::new, ScalarHeadNormKernel::new);
-    gatedFeedForward = either(VectorGatedFeedForwardKernel::new, ScalarGatedFeedForwardKernel::new);
-    linear = either(VectorLinearKernel::new, ScalarLinearKernel::new);
-    crossEntropy = either(VectorCrossEntropyKernel::new, ScalarCrossEntropyKernel::new);
+    provider = load(vectorized ? VECTOR : REFERENCE);
+    slstm = new Lazy<>(provider::slstm);
+    mlstm = new Lazy<>(() -> provider.mlstm(workers));
+    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(workers));
+    causalConv = new Lazy<>(provider::causalConv);
+    headwise = new Lazy<>(() -> provider.headwise(workers));
+    headNorm = new Lazy<>(provider::headNorm);
+    gatedFeedForward = new Lazy<>(provider::gatedFeedForward);
+    linear = new Lazy<>(provider::linear);
+    crossEntropy = new Lazy<>(provider::crossEntropy);
     headLoss = new Lazy<>(() -> new HeadLossKernel(this));
-    adamW = either(VectorAdamWKernel::new, ScalarAdamWKernel::new);
-    elementwise = either(VectorElementwiseKernel::new, ScalarElementwiseKernel::new);
+    adamW = new Lazy<>(provider::adamW);
+    elementwise = new Lazy<>(provider::elementwise);
     mlstmBlock = new Lazy<>(() -> new MlstmBlockKernel(this));
     slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
-    softCap = either(VectorSoftCapKernel::new, ScalarSoftCapKernel::new);
-    swiGlu = either(VectorSwiGluKernel::new, ScalarSwiGluKernel::new);
-    scaledNorm = either(VectorScaledNormKernel::new, ScalarScaledNormKernel::new);
+    softCap = new Lazy<>(provider::softCap);
+    swiGlu = new Lazy<>(provider::swiGlu);
+    scaledNorm = new Lazy<>(provider::scaledNorm);
     largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
-    Lazy<RowKernels> vectorRows = either(VectorRowKernels::new, ScalarRowKernels::new);
-    Lazy<TokenKernels> vectorTokens = either(VectorTokenKernels::new, ScalarTokenKernels::new);
-    warmUp = cold && vectorized ? new WarmUp(workers, vectorRows, vectorTokens) : null;
-    rows = warmUp == null ? vectorRows.get() : new WarmRowKernels(warmUp, vectorRows);
-    tokens = warmUp == null ? vectorTokens.get() : new WarmTokenKernels(warmUp, vectorTokens);
+    decode = provider.decode(workers, cold);
     alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), this);
   }
 
@@ -72,14 +75,12 @@ public final class Kernels {
   private Kernels(Workers workers, Kernels others) {
     this.workers = workers;
     vectorized = others.vectorized;
+    provider = others.provider;
     slstm = others.slstm;
-    mlstm = either(() -> new VectorMlstmKernel(workers), () -> new ScalarMlstmKernel(workers));
-    projectedMlstm =
-        either(
-            () -> new VectorProjectedMlstmKernel(workers),
-            () -> new SeparateProjectedMlstmKernel(headwise(), mlstm()));
+    mlstm = new Lazy<>(() -> provider.mlstm(workers));
+    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(workers));
     causalConv = others.causalConv;
-    headwise = either(() -> new VectorHeadwiseKernel(workers), ScalarHeadwiseKernel::new);
+    headwise = new Lazy<>(() -> provider.headwise(workers));
     headNorm = others.headNorm;
     gatedFeedForward = others.gatedFeedForward;
     linear = others.linear;
@@ -93,16 +94,19 @@ public final class Kernels {
     swiGlu = others.swiGlu;
     scaledNorm = others.scaledNorm;
     largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
-    warmUp = others.warmUp;
-    rows = others.rows;
-    tokens = others.tokens;
+    decode = others.decode;
     alone = null;
   }
 
-  /// On the Vector API or in plain loops, made when it is wanted: a process that serves needs few,
-  /// and soon.
-  private <K> Lazy<K> either(Supplier<? extends K> vector, Supplier<? extends K> scalar) {
-    return new Lazy<>(() -> vectorized ? vector.get() : scalar.get());
+  private static KernelProvider load(String name) {
+    try {
+      return Class.forName(name)
+          .asSubclass(KernelProvider.class)
+          .getDeclaredConstructor()
+          .newInstance();
+    } catch (ReflectiveOperationException e) {
+      throw new IllegalStateException("the class " + name + " is missing from this build", e);
+    }
   }
 
   /// The ones that everything in this process shares. The system property `xlstm4j.threads` bounds
@@ -111,17 +115,26 @@ public final class Kernels {
     return Shared.INSTANCE;
   }
 
-  /// Kernels with threads of their own, for tests.
+  /// Returns kernels with threads of their own, on the Vector API if its module is there.
+  public static Kernels withThreads(int threads) {
+    return new Kernels(new Workers(threads), vectorsOrWarning(), false);
+  }
+
+  /// Returns kernels of one kind with threads of their own, for tests.
   ///
   /// @param vectorized whether to use the Vector API, which must be there then
+  /// @throws IllegalStateException if the Vector API is wanted and its module is missing
   public static Kernels with(int threads, boolean vectorized) {
+    if (vectorized && !hasVectors()) {
+      throw new IllegalStateException("the Vector API is missing: start Java with " + FLAG);
+    }
     return new Kernels(new Workers(threads), vectorized, false);
   }
 
   /// Kernels with threads of their own that begin as those of a new process do: lane by lane until
   /// [#warmUp].
   public static Kernels starting(int threads) {
-    return new Kernels(new Workers(threads), hasVectors(), true);
+    return new Kernels(new Workers(threads), vectorsOrWarning(), true);
   }
 
   /// Made on first use.
@@ -133,6 +146,19 @@ public final class Kernels {
   /// Whether the JVM was started with the Vector API's module.
   public static boolean hasVectors() {
     return ModuleLayer.boot().findModule(MODULE).isPresent();
+  }
+
+  private static boolean vectorsOrWarning() {
+    boolean has = hasVectors();
+    if (!has && !WARNED.getAndSet(true)) {
+      System.getLogger(Kernels.class.getPackageName())
+          .log(
+              Level.WARNING,
+              "The Vector API is missing: plain loops are used, which are many times slower."
+                  + " Start Java with "
+                  + FLAG);
+    }
+    return has;
   }
 
   public Workers workers() {
@@ -175,29 +201,32 @@ public final class Kernels {
 
   /// The forward-only kernels of rows.
   public RowKernels rows() {
-    return rows;
+    return decode.rows();
   }
 
   /// The forward-only kernels of single tokens.
   public TokenKernels tokens() {
-    return tokens;
+    return decode.tokens();
   }
 
   /// Forward-only products with matrices as they lie in a file.
   public Projector projector() {
-    return new Projector(workers, vectorized, warmUp);
+    return decode.projector(workers);
   }
 
   /// To be called when the first tokens are out: from now on there is time to compile.
   public void warmUp() {
-    if (warmUp != null) {
-      warmUp.begin();
-    }
+    decode.warmUp();
   }
 
   /// Whether [#warmUp] was called, or was never needed.
   public boolean warmUpHasBegun() {
-    return warmUp == null || warmUp.hasBegun();
+    return decode.warmUpHasBegun();
+  }
+
+  /// Returns a product of small matrices with scratch of its own: one per thread.
+  public MatrixProduct matrixProduct() {
+    return provider.matrixProduct();
   }
 
   public LinearKernel linear() {
@@ -254,9 +283,6 @@ public final class Kernels {
     String threads = workers.count() + (workers.count() == 1 ? " thread" : " threads");
     return vectorized
         ? "Vector API, " + threads
-        : "plain loops, "
-            + threads
-            + ": slower, because Java was started without --add-modules "
-            + MODULE;
+        : "plain loops, " + threads + ": slower, because Java was started without " + FLAG;
   }
 }

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 /// Inference has [Projector], which reads weights of any type where they lie, forward only.
 ///
 /// Every element is one sum in the order of the inner index, whatever the number of threads.
-public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKernel {
+public interface LinearKernel {
   /// @param rows tokens
   /// @param in width of x, I
   /// @param out width of y, O
@@ -20,17 +20,17 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
       }
     }
 
-    void check(Rows x, Rows y, @Nullable MemorySegment bias) {
+    public void check(Rows x, Rows y, @Nullable MemorySegment bias) {
       x.check("x", rows, in);
       SegmentFloats.check("bias", bias, out, "(O)");
       y.check("y", rows, out);
     }
 
-    void checkWeight(MemorySegment w) {
+    public void checkWeight(MemorySegment w) {
       SegmentFloats.check("w", w, (long) in * out, "(O, I)");
     }
 
-    void checkPlus(@Nullable Rows plus, int width) {
+    public void checkPlus(@Nullable Rows plus, int width) {
       if (plus != null) {
         plus.check("plus", rows, width);
       }
@@ -38,7 +38,7 @@ public sealed interface LinearKernel permits ScalarLinearKernel, VectorLinearKer
   }
 
   /// A weight made ready for one of the products, once for many calls.
-  sealed interface Ready permits ScalarLinearKernel.Plain, VectorLinearKernel.Panels {}
+  interface Ready {}
 
   /// Makes `w` `(O, I)` ready for [#forward].
   Ready forForward(int in, int out, MemorySegment w, Workers workers);

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels;
 
 /// Where [MlstmKernel#backward] writes; shapes as in [MlstmInputs].
 public record MlstmGradients(Rows q, Rows k, Rows v, Rows igate, Rows fgate) {
-  void check(MlstmShape shape) {
+  public void check(MlstmShape shape) {
     shape.check("gradient of q", q, shape.qkDim());
     shape.check("gradient of k", k, shape.qkDim());
     shape.check("gradient of v", v, shape.vDim());

@@ -23,24 +23,24 @@ public record MlstmInputs(
     Rows fgate,
     @Nullable MemorySegment valid,
     @Nullable MemorySegment starts) {
-  void check(MlstmShape shape) {
+  public void check(MlstmShape shape) {
     shape.check("q", q, shape.qkDim());
     shape.check("k", k, shape.qkDim());
     shape.check("v", v, shape.vDim());
     shape.check("igate", igate, 1);
     shape.check("fgate", fgate, 1);
     long positions = (long) shape.batch() * shape.length();
-    MlstmMath.expectBytes("valid", valid, positions);
-    MlstmMath.expectBytes("starts", starts, positions);
+    SegmentFloats.expectBytes("valid", valid, positions);
+    SegmentFloats.expectBytes("starts", starts, positions);
   }
 
-  boolean isToken(MlstmShape shape, int row, int position) {
+  public boolean isToken(MlstmShape shape, int row, int position) {
     return valid == null
         || valid.get(ValueLayout.JAVA_BYTE, (long) row * shape.length() + position) != 0;
   }
 
   /// A document starts here; padding starts none.
-  boolean isStart(MlstmShape shape, int row, int position) {
+  public boolean isStart(MlstmShape shape, int row, int position) {
     return starts != null
         && starts.get(ValueLayout.JAVA_BYTE, (long) row * shape.length() + position) != 0
         && isToken(shape, row, position);

@@ -8,9 +8,9 @@ import java.lang.foreign.MemorySegment;
 /// @param n normalizer `(B, NH, DHQK)`, with the same factor
 /// @param m stabilizer `(B, NH)`, natural-log scale
 public record MlstmState(MemorySegment c, MemorySegment n, MemorySegment m) {
-  void check(String name, MlstmShape shape) {
-    MlstmMath.expectFloats(name + " c", c, shape.floatsOfC());
-    MlstmMath.expectFloats(name + " n", n, shape.floatsOfN());
-    MlstmMath.expectFloats(name + " m", m, shape.pairs());
+  public void check(String name, MlstmShape shape) {
+    SegmentFloats.expectFloats(name + " c", c, shape.floatsOfC());
+    SegmentFloats.expectFloats(name + " n", n, shape.floatsOfN());
+    SegmentFloats.expectFloats(name + " m", m, shape.pairs());
   }
 }

@@ -7,8 +7,8 @@ import java.lang.foreign.MemorySegment;
 /// @param c `(B, NH, DHQK, DHV)`
 /// @param n `(B, NH, DHQK)`
 public record MlstmStateGradient(MemorySegment c, MemorySegment n) {
-  void check(String name, MlstmShape shape) {
-    MlstmMath.expectFloats(name + " c", c, shape.floatsOfC());
-    MlstmMath.expectFloats(name + " n", n, shape.floatsOfN());
+  public void check(String name, MlstmShape shape) {
+    SegmentFloats.expectFloats(name + " c", c, shape.floatsOfC());
+    SegmentFloats.expectFloats(name + " n", n, shape.floatsOfN());
   }
 }

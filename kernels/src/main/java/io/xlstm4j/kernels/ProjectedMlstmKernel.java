@@ -5,14 +5,13 @@ import org.jspecify.annotations.Nullable;
 
 /// [MlstmKernel] with the projections before it: queries, keys and values are headwise products
 /// ([HeadwiseKernel]) of what is given in their place (spec 3.2), and so may never be in memory.
-public sealed interface ProjectedMlstmKernel
-    permits SeparateProjectedMlstmKernel, VectorProjectedMlstmKernel {
+public interface ProjectedMlstmKernel {
   /// Weights of the projections, or where their gradients go.
   ///
   /// @param blockSize P, width of a block; divides the heads' width all together
   /// @param q, k, v `(NH * DH / P, P, P)`
   record Projections(int blockSize, MemorySegment q, MemorySegment k, MemorySegment v) {
-    void check(String name, MlstmShape shape) {
+    public void check(String name, MlstmShape shape) {
       int blocks = blocks(shape);
       long floats = (long) blocks * blockSize * blockSize;
       SegmentFloats.check(name + " q", q, floats, "(NH * DH / P, P, P)");
@@ -30,7 +29,7 @@ public sealed interface ProjectedMlstmKernel
       return width / blockSize;
     }
 
-    HeadwiseShape headwise(MlstmShape shape) {
+    public HeadwiseShape headwise(MlstmShape shape) {
       return new HeadwiseShape(
           Math.multiplyExact(shape.batch(), shape.length()), blocks(shape), blockSize, blockSize);
     }

@@ -1,105 +1,18 @@
 package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
-import java.util.concurrent.atomic.AtomicReferenceArray;
-import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /// Products of the rows of a batch with matrices as they lie in a file, `y = x Wᵀ + b`, several
 /// side by side on all threads.
 ///
 /// Each element of [#run] is one sum in an order of its own: neither the number of rows, nor the
-/// number of threads, nor the products beside it change a bit. Nothing is allocated in a call.
-/// [#runSequence] is faster for a prompt, in an order that its length may change.
+/// number of threads, nor the products beside it change a bit. [#runSequence] is faster for a
+/// prompt, in an order that its length may change.
 ///
 /// Beside [LinearKernel], which trains: that packs float32 weights for many rows and has a backward
 /// pass; this reads weights of any type once, where they lie.
-public final class Projector {
-  /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
-  private static final int TASK_WEIGHTS = 1 << 19;
-
-  /// Outputs of a task of [#run] but the last of a part are a multiple of it: whole tiles.
-  private static final int UNIT = 16;
-
-  /// Tokens for which it pays to turn W.
-  private static final int LONG = 48;
-
-  private static final int TASKS_PER_THREAD = 4;
-
-  private static final int MAX_TASKS = 1 << 16;
-
-  /// Rows that are worth no waiting for the compiler.
-  private static final int COLD_ROWS = 16;
-
-  private final Workers workers;
-  private final Lazy<Forms> forms;
-  private final @Nullable Forms cold;
-  private final @Nullable WarmUp warmUp;
-  private final AtomicReferenceArray<@Nullable ProjectorTask> kept;
-  private final IntConsumer task = this::runTask;
-  private final IntConsumer sequenceTask = this::runSequenceTask;
-  private final boolean vectorized;
-  private float[] @Nullable [] rooms = {}; // for x of each part
-
-  // of the call under way
-  private PackedRows[] packed = {}; // of each part
-  private Part[] parts = new Part[0];
-  private Forms now;
-  private int rows;
-  private int tasks;
-  private int[] taskPart = new int[16];
-  private int[] taskFirst = new int[16];
-  private int[] taskEnd = new int[16];
-
-  /// @param vectorized whether to use the Vector API, which must be there then
-  public Projector(Workers workers, boolean vectorized) {
-    this(workers, vectorized, null);
-  }
-
-  /// @param warmUp says when the Vector API is quick, or null if it is to be used at once
-  Projector(Workers workers, boolean vectorized, @Nullable WarmUp warmUp) {
-    this.workers = workers;
-    this.vectorized = vectorized;
-    this.warmUp = warmUp;
-    forms =
-        new Lazy<>(() ->
-            vectorized
-                ? new Forms(
-                    new VectorWeightRowsKernel(),
-                    new VectorRowsProductKernel(),
-                    new StoredProductKernel(),
-                    NativeRowsProduct.isAvailable())
-                : new Forms(
-                    new ScalarWeightRowsKernel(), new ScalarRowsProductKernel(), null, false));
-    cold =
-        warmUp == null
-            ? null
-            : new Forms(new ScalarWeightRowsKernel(), new LaneRowsProductKernel(), null, false);
-    now = forms(0);
-    kept = new AtomicReferenceArray<>(workers.count());
-    for (int i = 0; i < workers.count(); i++) {
-      kept.set(i, new ProjectorTask());
-    }
-  }
-
-  /// What computes.
-  ///
-  /// @param stored for one row, where it takes the weights; null without vectors
-  /// @param isNative whether memory may be read at its address
-  record Forms(
-      WeightRowsKernel weights,
-      RowsProductKernel product,
-      @Nullable StoredProductKernel stored,
-      boolean isNative) {}
-
-  /// Lane by lane for few rows until the vectors are compiled; both have the same bits.
-  private Forms forms(int rowCount) {
-    return cold == null || warmUp == null || warmUp.isDone() || rowCount > COLD_ROWS
-        ? forms.get()
-        : cold;
-  }
-
+public interface Projector {
   /// One product.
   ///
   /// @param w `(out, in)`
@@ -107,17 +20,19 @@ public final class Projector {
   /// @param x `(rows, in)`
   /// @param y `(rows, out)`, written; must not overlap any x of the same call
   /// @param add whether the product is added to what y holds
-  public record Part(
-      WeightMatrix w, @Nullable MemorySegment bias, FloatRows x, FloatRows y, boolean add) {
-    /// What is read at its address is checked here, once for each call.
-    private void check(int rows) {
+  record Part(WeightMatrix w, @Nullable MemorySegment bias, FloatRows x, FloatRows y, boolean add) {
+    /// Checks that all memory is open and large enough; a kernel may then read it at its address.
+    ///
+    /// @throws IllegalArgumentException if memory is too small for its rows
+    /// @throws IllegalStateException if memory has been closed
+    public void check(int rows) {
       if (!w.data().scope().isAlive()) {
         throw new IllegalStateException("the memory of the weights has been closed");
       }
       x.check("x", rows, w.columns());
       y.check("y", rows, w.rows());
       if (bias != null) {
-        MlstmMath.expectFloats("bias", bias, w.rows());
+        SegmentFloats.expectFloats("bias", bias, w.rows());
         if (!bias.scope().isAlive()) {
           throw new IllegalStateException("the memory of the bias has been closed");
         }
@@ -130,147 +45,16 @@ public final class Projector {
   ///
   /// @throws IllegalArgumentException if memory is too small for its rows
   /// @throws IllegalStateException if memory has been closed
-  public synchronized void run(int rowCount, Part... all) {
-    begin(rowCount, all);
-    now = forms(rowCount);
-    plan(TASK_WEIGHTS, UNIT);
-    workers.run(tasks, task);
-  }
+  void run(int rowCount, Part... parts);
 
   /// The same for tokens of one sequence, which need not have the bits of a token alone: where they
-  /// are many, each sum runs in the order of the columns, and that is faster. Without the Vector
-  /// API the bits are those of [#run].
+  /// are many, each sum runs in the order of the columns, and that is faster. In plain loops the
+  /// bits are those of [#run].
   ///
   /// @throws IllegalArgumentException if memory is too small for its rows
   /// @throws IllegalStateException if memory has been closed
-  public synchronized void runSequence(int tokens, Part... all) {
-    if (tokens < LONG || !vectorized) {
-      run(tokens, all);
-      return;
-    }
-    begin(tokens, all);
-    now = forms.get();
-    pack();
-    plan(SequenceProduct.TASK_WEIGHTS, SequenceProduct.PANEL);
-    workers.run(tasks, sequenceTask);
-  }
-
-  private void begin(int rowCount, Part[] all) {
-    for (Part part : all) {
-      part.check(rowCount);
-    }
-    parts = all;
-    rows = rowCount;
-    if (warmUp != null && !warmUp.isDone()) {
-      noteUses(warmUp);
-    }
-  }
-
-  /// Packs x of every part, once where parts have it in common.
-  private void pack() {
-    if (packed.length < parts.length) {
-      packed = Arrays.copyOf(packed, parts.length);
-      rooms = Arrays.copyOf(rooms, parts.length);
-    }
-    for (int p = 0; p < parts.length; p++) {
-      FloatRows x = parts[p].x;
-      int columns = parts[p].w.columns();
-      int same = 0;
-      while (same < p && !packed[same].isOf(x, columns)) {
-        same++;
-      }
-      if (same < p) {
-        packed[p] = packed[same];
-      } else {
-        packed[p] = new PackedRows(x, rows, columns, rooms[p]);
-        rooms[p] = packed[p].data();
-        workers.run(packed[p].slices(), packed[p]::pack);
-      }
-    }
-  }
-
-  private void noteUses(WarmUp noted) {
-    noted.use(rows == 1 ? WarmUp.Use.ONE_ROW : WarmUp.Use.SEVERAL_ROWS);
-    for (Part part : parts) {
-      noted.use(part.w.type());
-    }
-  }
+  void runSequence(int tokens, Part... parts);
 
   /// Writes row `id` of an embedding matrix to row `to` of `rows`.
-  public void lookUp(WeightMatrix embedding, int id, FloatRows rows, int to) {
-    ProjectorTask with = borrow();
-    try {
-      with.lookUp(forms(1), embedding, id, rows, to);
-    } finally {
-      giveBack(with);
-    }
-  }
-
-  /// Splits the outputs of all parts into tasks of about equal work.
-  ///
-  /// @param most weights in a task, about
-  /// @param unit outputs of a task but the last are a multiple of it
-  private void plan(int most, int unit) {
-    long total = 0;
-    for (Part part : parts) {
-      total += (long) part.w.rows() * part.w.columns();
-    }
-    long share = Math.ceilDiv(total, (long) TASKS_PER_THREAD * workers.count());
-    long perTask = Math.max(Math.min(most, share), total / MAX_TASKS + 1);
-    tasks = 0;
-    for (int p = 0; p < parts.length; p++) {
-      WeightMatrix w = parts[p].w;
-      int step = Math.clamp(perTask / w.columns() / unit * unit, unit, w.rows() + unit);
-      for (int first = 0; first < w.rows(); first += step) {
-        addTask(p, first, Math.min(w.rows(), first + step));
-      }
-    }
-  }
-
-  private void addTask(int part, int first, int end) {
-    if (tasks == taskPart.length) {
-      taskPart = Arrays.copyOf(taskPart, 2 * tasks);
-      taskFirst = Arrays.copyOf(taskFirst, 2 * tasks);
-      taskEnd = Arrays.copyOf(taskEnd, 2 * tasks);
-    }
-    taskPart[tasks] = part;
-    taskFirst[tasks] = first;
-    taskEnd[tasks++] = end;
-  }
-
-  private void runTask(int number) {
-    ProjectorTask with = borrow();
-    try {
-      with.run(now, parts[taskPart[number]], rows, taskFirst[number], taskEnd[number]);
-    } finally {
-      giveBack(with);
-    }
-  }
-
-  private void runSequenceTask(int number) {
-    ProjectorTask with = borrow();
-    int part = taskPart[number];
-    try {
-      with.sequence(now, parts[part], packed[part], rows, taskFirst[number], taskEnd[number]);
-    } finally {
-      giveBack(with);
-    }
-  }
-
-  private ProjectorTask borrow() {
-    for (int i = 0; ; i = (i + 1) % kept.length()) { // no more threads than are kept
-      ProjectorTask task = kept.getAndSet(i, null);
-      if (task != null) {
-        return task;
-      }
-    }
-  }
-
-  private void giveBack(ProjectorTask task) {
-    for (int i = 0; ; i = (i + 1) % kept.length()) {
-      if (kept.compareAndSet(i, null, task)) {
-        return;
-      }
-    }
-  }
+  void lookUp(WeightMatrix embedding, int id, FloatRows rows, int to);
 }

@@ -17,19 +17,19 @@ public record Rows(MemorySegment data, int stride) {
   }
 
   /// @throws IllegalArgumentException if the memory cannot hold `rows` rows of `width`
-  void check(String name, int rows, int width) {
+  public void check(String name, int rows, int width) {
     if (stride < width) {
       throw new IllegalArgumentException(
           "%s: stride (%d) must be at least the width (%d)".formatted(name, stride, width));
     }
-    MlstmMath.expectFloats(name, data, (rows - 1L) * stride + width);
+    SegmentFloats.expectFloats(name, data, (rows - 1L) * stride + width);
   }
 
-  float get(int row, int column) {
+  public float get(int row, int column) {
     return data.getAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * stride + column);
   }
 
-  void set(int row, int column, float value) {
+  public void set(int row, int column, float value) {
     data.setAtIndex(ValueLayout.JAVA_FLOAT_UNALIGNED, (long) row * stride + column, value);
   }
 }

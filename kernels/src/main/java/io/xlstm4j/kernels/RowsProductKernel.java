@@ -4,8 +4,7 @@ package io.xlstm4j.kernels;
 ///
 /// The sum runs in one order for each element, whatever the number of rows and outputs beside it: a
 /// row alone and the same row among others give the same bits.
-public sealed interface RowsProductKernel
-    permits ScalarRowsProductKernel, VectorRowsProductKernel, LaneRowsProductKernel {
+public interface RowsProductKernel {
   /// Floats from one row to the next: `inputs` or a little more, the rest zeros.
   int stride(int inputs);
 

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// All memory is float32, contiguous but for `o`; C is NH x DH. Results never depend on the number
 /// of threads.
-public sealed interface ScaledNormKernel permits ScalarScaledNormKernel, VectorScaledNormKernel {
+public interface ScaledNormKernel {
   /// @param rows tokens
   /// @param heads NH; 1 for a norm over the whole row
   /// @param headDim DH
@@ -24,11 +24,11 @@ public sealed interface ScaledNormKernel permits ScalarScaledNormKernel, VectorS
       }
     }
 
-    int channels() {
+    public int channels() {
       return heads * headDim;
     }
 
-    void checkRows(String name, @Nullable MemorySegment memory) {
+    public void checkRows(String name, @Nullable MemorySegment memory) {
       SegmentFloats.check(name, memory, (long) rows * channels(), "(rows, NH, DH)");
     }
 
@@ -36,7 +36,7 @@ public sealed interface ScaledNormKernel permits ScalarScaledNormKernel, VectorS
       SegmentFloats.check(name, memory, channels(), "(NH * DH)");
     }
 
-    void checkStatistics(MemorySegment memory) {
+    public void checkStatistics(MemorySegment memory) {
       SegmentFloats.check("statistics", memory, (long) rows * heads * 2, "(rows, NH, 2)");
     }
   }
@@ -45,7 +45,7 @@ public sealed interface ScaledNormKernel permits ScalarScaledNormKernel, VectorS
   /// @param weight w `(C)`
   /// @param gate o before its sigmoid `(rows, C)`; null for none
   record Inputs(MemorySegment x, MemorySegment weight, @Nullable Rows gate) {
-    void check(Size size) {
+    public void check(Size size) {
       size.checkRows("x", x);
       size.checkChannels("weight", weight);
       if (gate != null) {
@@ -63,7 +63,7 @@ public sealed interface ScaledNormKernel permits ScalarScaledNormKernel, VectorS
   ///   null for nothing
   record Gradients(
       MemorySegment x, MemorySegment weight, @Nullable Rows gate, @Nullable MemorySegment plus) {
-    void check(Size size, Inputs inputs) {
+    public void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
       size.checkRows("plus", plus);
       size.checkChannels("gradient of weight", weight);

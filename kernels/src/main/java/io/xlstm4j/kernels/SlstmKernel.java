@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 /// f, z, o. The first token after an all-zero state takes its input gate as the stabilizer, decided
 /// element by element by n = 0; a state with n = 0 must have c = 0 there, as every state of this
 /// cell has. Results never depend on the number of threads, nor a row's on its neighbours.
-public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel {
+public interface SlstmKernel {
   /// @param batch B
   /// @param length S
   /// @param heads NH
@@ -25,32 +25,32 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
     }
 
     /// Floats of a state part `(B, NH, DH)`.
-    long stateFloats() {
+    public long stateFloats() {
       return (long) batch * heads * headDim;
     }
 
     /// Where the units of one head start in `(B, NH, DH)`.
-    long state(int row, int head) {
+    public long state(int row, int head) {
       return ((long) row * heads + head) * headDim;
     }
 
     /// Where the units of one head start in `(B, S, NH, DH)`.
-    long output(int row, int step, int head) {
+    public long output(int row, int step, int head) {
       return (((long) row * length + step) * heads + head) * headDim;
     }
 
     /// Where the units of one gate and head start in `(B, S, 4, NH, DH)`.
-    long gate(int row, int step, int gate, int head) {
+    public long gate(int row, int step, int gate, int head) {
       return ((((long) row * length + step) * 4 + gate) * heads + head) * headDim;
     }
 
     /// Where the units of one input and gate start in `(NH, DHin, 4, DHout)`.
-    long kernel(int head, int in, int gate) {
+    public long kernel(int head, int in, int gate) {
       return (((long) head * headDim + in) * 4 + gate) * headDim;
     }
 
     /// Where the units of one gate start in `(NH, 4, DH)`.
-    long bias(int head, int gate) {
+    public long bias(int head, int gate) {
       return ((long) head * 4 + gate) * headDim;
     }
   }
@@ -70,7 +70,7 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
       State initial,
       @Nullable MemorySegment valid,
       @Nullable MemorySegment starts) {
-    void check(Size size) {
+    public void check(Size size) {
       long states = size.stateFloats();
       SegmentFloats.check("wx", wx, states * size.length * 4, "(B, S, 4, NH, DH)");
       SegmentFloats.check("r", r, size.kernel(size.heads, 0, 0), "(NH, DH, 4, DH)");
@@ -82,19 +82,19 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
     }
 
     /// Whether position `step` of a row holds a token.
-    boolean isToken(Size size, int row, int step) {
+    public boolean isToken(Size size, int row, int step) {
       return SegmentFloats.isSet(valid, (long) row * size.length + step, true);
     }
 
     /// Whether a document starts at position `step` of a row; padding starts none.
-    boolean isStart(Size size, int row, int step) {
+    public boolean isStart(Size size, int row, int step) {
       return SegmentFloats.isSet(starts, (long) row * size.length + step, false)
           && isToken(size, row, step);
     }
 
     /// For each position of a row the earlier one whose state it goes on from, or [#INITIAL], or
     /// [#FRESH].
-    int[] predecessors(Size size, int row) {
+    public int[] predecessors(Size size, int row) {
       var before = new int[size.length];
       int last = INITIAL;
       for (int t = 0; t < size.length; t++) {
@@ -123,7 +123,7 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
   /// @param n normalizer, with the same factor; zero marks a unit that has seen nothing
   /// @param m stabilizer, natural-log scale
   record State(MemorySegment y, MemorySegment c, MemorySegment n, MemorySegment m) {
-    void check(String name, Size size) {
+    public void check(String name, Size size) {
       SegmentFloats.check(name + ".y", y, size.stateFloats(), "(B, NH, DH)");
       SegmentFloats.check(name + ".c", c, size.stateFloats(), "(B, NH, DH)");
       SegmentFloats.check(name + ".n", n, size.stateFloats(), "(B, NH, DH)");
@@ -140,7 +140,7 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
     /// Nothing depends on the final state.
     public static final StateGradients NONE = new StateGradients(null, null, null, null);
 
-    void check(Size size) {
+    public void check(Size size) {
       SegmentFloats.check("gradient of final y", y, size.stateFloats(), "(B, NH, DH)");
       SegmentFloats.check("gradient of final c", c, size.stateFloats(), "(B, NH, DH)");
       SegmentFloats.check("gradient of final n", n, size.stateFloats(), "(B, NH, DH)");
@@ -155,7 +155,7 @@ public sealed interface SlstmKernel permits ScalarSlstmKernel, VectorSlstmKernel
   /// @param b `(NH, 4, DH)`
   /// @param initial `(B, NH, DH)` each, exact for all four parts
   record Gradients(MemorySegment wx, MemorySegment r, MemorySegment b, State initial) {
-    void check(Size size) {
+    public void check(Size size) {
       SegmentFloats.check(
           "gradient of wx", wx, size.stateFloats() * size.length * 4, "(B, S, 4, NH, DH)");
       SegmentFloats.check("gradient of r", r, size.kernel(size.heads, 0, 0), "(NH, DH, 4, DH)");

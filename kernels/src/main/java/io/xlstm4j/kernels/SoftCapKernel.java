@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 /// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (spec 3.4).
 ///
 /// All memory is float32, contiguous.
-public sealed interface SoftCapKernel permits ScalarSoftCapKernel, VectorSoftCapKernel {
+public interface SoftCapKernel {
   /// Elements of a task.
   int PIECE = 1 << 13;
 

@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 /// Some rows of a [WeightMatrix] as they are stored, copied to arrays at once.
 ///
-/// Where the file is not read at its address ([NativeRowsProduct]), vectors are read from the
+/// Where the file is not read at its address (`NativeRowsProduct`), vectors are read from the
 /// arrays and not from it: once a process has used several kinds of segments, the compiler checks
 /// owner, life and size of a segment at each access, some dozen instructions, and the processor has
 /// no room left to wait for several lines of memory at a time. A copy is checked once. Kept from
@@ -18,14 +18,14 @@ public final class StoredRows {
   private static final ValueLayout.OfShort SHORT =
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
-  short[] shorts = new short[0];
-  byte[] bytes = new byte[0];
+  public short[] shorts = new short[0];
+  public byte[] bytes = new byte[0];
 
   /// Of each row [WeightMatrix#groups()].
-  float[] scales = new float[0];
+  public float[] scales = new float[0];
 
   /// Of 16 or 8 bits; those of 32 need no other form.
-  void read(WeightMatrix w, int first, int count) {
+  public void read(WeightMatrix w, int first, int count) {
     int elements = count * w.columns();
     long start = (long) first * w.columns();
     switch (w.type()) {
@@ -59,7 +59,7 @@ public final class StoredRows {
   }
 
   /// Rows of float32, one every `stride` floats.
-  static void copy(WeightMatrix w, int first, int count, float[] to, int stride) {
+  public static void copy(WeightMatrix w, int first, int count, float[] to, int stride) {
     int columns = w.columns();
     long start = (long) first * columns * Float.BYTES;
     if (stride == columns) {

@@ -6,7 +6,7 @@ import java.lang.foreign.MemorySegment;
 ///
 /// All memory is float32, contiguous; `both` is `(rows, 2 U)`, in each row the gates and then the
 /// ups.
-public sealed interface SwiGluKernel permits ScalarSwiGluKernel, VectorSwiGluKernel {
+public interface SwiGluKernel {
   /// @param rows tokens
   /// @param width U
   record Size(int rows, int width) {
@@ -17,7 +17,7 @@ public sealed interface SwiGluKernel permits ScalarSwiGluKernel, VectorSwiGluKer
       }
     }
 
-    void check(MemorySegment both, String name, MemorySegment out) {
+    public void check(MemorySegment both, String name, MemorySegment out) {
       SegmentFloats.check("both", both, 2L * rows * width, "(rows, 2 U)");
       SegmentFloats.check(name, out, (long) rows * width, "(rows, U)");
     }

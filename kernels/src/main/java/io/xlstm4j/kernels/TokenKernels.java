@@ -6,8 +6,7 @@ import org.jspecify.annotations.Nullable;
 /// One token of one row, forward only, on one thread: convolution and cells, with the row's state
 /// changed in place. All memory is float32; a `long` after a memory is the number of the float
 /// where something starts.
-public sealed interface TokenKernels
-    permits ScalarTokenKernels, VectorTokenKernels, LaneTokenKernels, WarmTokenKernels {
+public interface TokenKernels {
   /// A depthwise causal convolution (spec 1.3).
   ///
   /// @param weight `(K, C)`, the last tap for the current token

@@ -27,13 +27,13 @@ public record WeightMatrix(
       throw new IllegalArgumentException(
           "rows (%d) and columns (%d) must be positive".formatted(rows, columns));
     }
-    MlstmMath.expectBytes("weights", data, (long) rows * columns * type.bytes());
+    SegmentFloats.expectBytes("weights", data, (long) rows * columns * type.bytes());
     if (type == WeightType.INT8) {
       if (group < 1 || scales == null) {
         throw new IllegalArgumentException(
             "an INT8 matrix needs scales and a positive group (" + group + ")");
       }
-      MlstmMath.expectFloats("scales", scales, (long) rows * Math.ceilDiv(columns, group));
+      SegmentFloats.expectFloats("scales", scales, (long) rows * Math.ceilDiv(columns, group));
     } else if (scales != null || group != 0) {
       throw new IllegalArgumentException("only an INT8 matrix has scales, not " + type);
     }
@@ -57,7 +57,7 @@ public record WeightMatrix(
   }
 
   /// Scales in a row.
-  int groups() {
+  public int groups() {
     return group == 0 ? 0 : Math.ceilDiv(columns, group);
   }
 }

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels;
 
 /// Reads rows of a [WeightMatrix] as the float32 they stand for: an embedding lookup, or one block
 /// of a product. Both implementations give the same bits.
-public sealed interface WeightRowsKernel permits ScalarWeightRowsKernel, VectorWeightRowsKernel {
+public interface WeightRowsKernel {
   /// `count` rows from `first` on, one every `stride` floats of `to`; not checked against the
   /// matrix's size.
   ///

@@ -86,7 +86,7 @@ public final class Workers {
   }
 
   /// Leaves a processor to somebody else, or takes it back.
-  void spareOne(boolean spare) {
+  public void spareOne(boolean spare) {
     active = Math.max(0, threads.length - (spare ? 1 : 0));
   }
 

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 
 /// Hands out one block of memory in parts, each on a boundary of 64 bytes. Asked the same things in
 /// the same order it gives the same parts; without memory it only counts.
-final class Workspace {
+public final class Workspace {
   private static final long BOUNDARY = 64;
 
   private final MemorySegment memory;
@@ -16,15 +16,15 @@ final class Workspace {
     this.counts = counts;
   }
 
-  static Workspace counting() {
+  public static Workspace counting() {
     return new Workspace(MemorySegment.NULL, true);
   }
 
-  static Workspace of(MemorySegment memory) {
+  public static Workspace of(MemorySegment memory) {
     return new Workspace(memory, false);
   }
 
-  MemorySegment floats(long count) {
+  public MemorySegment floats(long count) {
     return bytes(count * Float.BYTES);
   }
 
@@ -43,7 +43,7 @@ final class Workspace {
   }
 
   /// How much was asked for.
-  long size() {
+  public long size() {
     return bytes;
   }
 }

@@ -3,12 +3,13 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 
 /// Comparison of arrays by their largest difference.
-final class Close {
+public final class Close {
   private Close() {}
 
   /// No element is further from the expected one than `tolerance` times the largest expected
   /// magnitude, or times 0.01 if that is less. Elements expected to be NaN are not compared.
-  static void assertClose(String name, double[] actual, double[] expected, double tolerance) {
+  public static void assertClose(
+      String name, double[] actual, double[] expected, double tolerance) {
     assertThat(actual).as(name).hasSameSizeAs(expected);
     double scale = 0.01;
     for (double e : expected) {

@@ -3,6 +3,8 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.reference.ScalarElementwiseKernel;
+import io.xlstm4j.kernels.vector.VectorElementwiseKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -8,11 +8,11 @@ import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /// Float memory for tests, freed by the collector.
-final class Floats {
+public final class Floats {
   private Floats() {}
 
   /// Normally distributed numbers, exact in float32.
-  static double[] gaussian(Random random, int count) {
+  public static double[] gaussian(Random random, int count) {
     var made = new double[count];
     for (int i = 0; i < count; i++) {
       made[i] = (float) random.nextGaussian();
@@ -20,7 +20,7 @@ final class Floats {
     return made;
   }
 
-  static MemorySegment of(double... values) {
+  public static MemorySegment of(double... values) {
     MemorySegment made = garbage(values.length);
     for (int i = 0; i < values.length; i++) {
       SegmentFloats.set(made, i, (float) values[i]);
@@ -29,7 +29,7 @@ final class Floats {
   }
 
   /// Memory that shows whether all of it is overwritten.
-  static MemorySegment garbage(long count) {
+  public static MemorySegment garbage(long count) {
     MemorySegment made = Arena.ofAuto().allocate(count * Float.BYTES, Float.BYTES);
     for (long i = 0; i < count; i++) {
       SegmentFloats.set(made, i, Float.NaN);
@@ -37,11 +37,11 @@ final class Floats {
     return made;
   }
 
-  static @Nullable MemorySegment bytes(byte @Nullable [] values) {
+  public static @Nullable MemorySegment bytes(byte @Nullable [] values) {
     return values == null ? null : Arena.ofAuto().allocateFrom(ValueLayout.JAVA_BYTE, values);
   }
 
-  static double[] read(MemorySegment from) {
+  public static double[] read(MemorySegment from) {
     var to = new double[(int) (from.byteSize() / Float.BYTES)];
     for (int i = 0; i < to.length; i++) {
       to[i] = SegmentFloats.get(from, i);
@@ -50,7 +50,7 @@ final class Floats {
   }
 
   /// Central differences of `loss`, which reads `at`.
-  static double[] differences(double[] at, ToDoubleFunction<double[]> loss) {
+  public static double[] differences(double[] at, ToDoubleFunction<double[]> loss) {
     var gradient = new double[at.length];
     double step = 1e-5;
     for (int i = 0; i < at.length; i++) {

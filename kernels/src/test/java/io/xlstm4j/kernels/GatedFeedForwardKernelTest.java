@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel.Size;
+import io.xlstm4j.kernels.reference.ScalarGatedFeedForwardKernel;
+import io.xlstm4j.kernels.vector.VectorGatedFeedForwardKernel;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;

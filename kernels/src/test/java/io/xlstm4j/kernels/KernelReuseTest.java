@@ -1,5 +1,8 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.VectorSlstmKernel;
+
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;

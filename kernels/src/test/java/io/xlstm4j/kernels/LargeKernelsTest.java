@@ -5,6 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.xlstm4j.kernels.reference.ScalarScaledNormKernel;
+import io.xlstm4j.kernels.reference.ScalarSoftCapKernel;
+import io.xlstm4j.kernels.reference.ScalarSwiGluKernel;
+import io.xlstm4j.kernels.vector.VectorScaledNormKernel;
+import io.xlstm4j.kernels.vector.VectorSoftCapKernel;
+import io.xlstm4j.kernels.vector.VectorSwiGluKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

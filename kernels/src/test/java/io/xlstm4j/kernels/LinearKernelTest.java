@@ -4,6 +4,8 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.reference.ScalarLinearKernel;
+import io.xlstm4j.kernels.vector.VectorLinearKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

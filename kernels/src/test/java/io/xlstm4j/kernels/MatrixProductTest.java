@@ -3,6 +3,8 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.reference.ScalarMatrixProduct;
+import io.xlstm4j.kernels.vector.VectorMatrixProduct;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

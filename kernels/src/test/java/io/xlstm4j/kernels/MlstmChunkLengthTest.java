@@ -1,5 +1,8 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
+import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 
 import org.junit.jupiter.params.ParameterizedTest;

@@ -6,7 +6,7 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// Arrays by name; asking for one that is not there is an error.
-final class NamedArrays {
+public final class NamedArrays {
   private final Map<String, double[]> arrays = new LinkedHashMap<>();
 
   void put(String name, double[] array) {

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.Projector.Part;
+import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
+import io.xlstm4j.kernels.vector.VectorRowsProductKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -53,8 +55,7 @@ class ProjectorTest {
   @ParameterizedTest
   @EnumSource
   void stored_weights_give_the_bits_of_the_float32_they_stand_for(WeightType type) {
-    WeightMatrix stored =
-        WeightRowsKernelTest.random(type, 37, 90, type == WeightType.INT8 ? 32 : 0, 1);
+    WeightMatrix stored = RandomWeights.of(type, 37, 90, type == WeightType.INT8 ? 32 : 0, 1);
     float[] wide = new float[37 * 90];
     new ScalarWeightRowsKernel().widen(stored, 0, 37, new StoredRows(), wide, 90);
     MemorySegment copy = MemorySegment.ofArray(wide);
@@ -73,7 +74,7 @@ class ProjectorTest {
       for (int out : new int[] {1, 4, 6, 16, 33}) {
         for (int offset : new int[] {0, 4}) { // bytes, of W
           WeightMatrix w =
-              WeightRowsKernelTest.random(type, out, in, type == WeightType.INT8 ? 16 : 0, offset);
+              RandomWeights.of(type, out, in, type == WeightType.INT8 ? 16 : 0, offset);
           for (int rows : all) {
             assertBitsOfArrays(w, rows, 64, 0);
             assertBitsOfArrays(w, rows, 64, 16); // x begins at a line of the cache, y too
@@ -107,7 +108,7 @@ class ProjectorTest {
       SegmentFloats.set(y.data(), i, 0.5f);
     }
     var workers = new Workers(2);
-    new Projector(workers, true).run(rows, new Part(w, Floats.of(bias), x, y, true));
+    Projectors.of(workers, true).run(rows, new Part(w, Floats.of(bias), x, y, true));
     workers.close();
 
     float[] expected = byArrays(w, values, rows);
@@ -155,7 +156,7 @@ class ProjectorTest {
         for (int tokens : new int[] {48, 49, 61}) {
           for (int offset : new int[] {0, 4}) { // bytes, of W
             int group = type == WeightType.INT8 ? in : 0;
-            var w = WeightRowsKernelTest.random(type, out, in, group, offset);
+            var w = RandomWeights.of(type, out, in, group, offset);
             assertOrderOfColumns(w, tokens, 1 + tokens % 3, 64, 0);
             assertOrderOfColumns(w, tokens, 2, 64, 5);
             assertOrderOfColumns(onHeap(w), tokens, 2, 1, 3);
@@ -190,7 +191,7 @@ class ProjectorTest {
       }
     }
     var workers = new Workers(threads);
-    new Projector(workers, true).runSequence(tokens, new Part(w, bias, x, y, true));
+    Projectors.of(workers, true).runSequence(tokens, new Part(w, bias, x, y, true));
     workers.close();
     float[] actual = new float[tokens * out];
     for (int i = 0; i < actual.length; i++) {
@@ -215,9 +216,9 @@ class ProjectorTest {
   @Test
   void parts_of_a_sequence_may_share_x_or_not_from_call_to_call() {
     var workers = new Workers(2);
-    var projector = new Projector(workers, true);
-    WeightMatrix first = WeightRowsKernelTest.random(WeightType.F32, 40, 64, 0, 0);
-    WeightMatrix second = WeightRowsKernelTest.random(WeightType.F32, 33, 64, 0, 4);
+    Projector projector = Projectors.of(workers, true);
+    WeightMatrix first = RandomWeights.of(WeightType.F32, 40, 64, 0, 0);
+    WeightMatrix second = RandomWeights.of(WeightType.F32, 33, 64, 0, 4);
     FloatRows x = new FloatRows(Floats.of(Floats.gaussian(new Random(1), 50 * 64)), 0, 64);
     FloatRows z = new FloatRows(Floats.of(Floats.gaussian(new Random(2), 50 * 64)), 0, 64);
     for (FloatRows other : new FloatRows[] {x, z, x}) {
@@ -235,8 +236,8 @@ class ProjectorTest {
   @Test
   void memory_that_is_closed_or_too_small_is_refused_before_it_is_read() {
     var workers = new Workers(1);
-    var projector = new Projector(workers, true);
-    var w = WeightRowsKernelTest.random(WeightType.F32, 8, 16, 0, 0);
+    Projector projector = Projectors.of(workers, true);
+    var w = RandomWeights.of(WeightType.F32, 8, 16, 0, 0);
     var x = new FloatRows(Floats.garbage(5 * 16), 0, 16);
     var y = new FloatRows(Floats.garbage(5 * 8), 0, 8);
     assertThatThrownBy(() -> projector.run(6, new Part(w, null, x, y, false)))
@@ -265,7 +266,7 @@ class ProjectorTest {
     var part =
         new Part(w, null, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), false);
     var workers = new Workers(2);
-    new Projector(workers, true).run(rows, part);
+    Projectors.of(workers, true).run(rows, part);
     workers.close();
     return y;
   }
@@ -273,9 +274,9 @@ class ProjectorTest {
   @Test
   void several_products_side_by_side_write_their_own_columns_and_nothing_else() {
     var workers = new Workers(2);
-    var projector = new Projector(workers, true);
-    var first = WeightRowsKernelTest.random(WeightType.F32, 6, 20, 0, 0);
-    var second = WeightRowsKernelTest.random(WeightType.BF16, 5, 10, 0, 0);
+    Projector projector = Projectors.of(workers, true);
+    var first = RandomWeights.of(WeightType.F32, 6, 20, 0, 0);
+    var second = RandomWeights.of(WeightType.BF16, 5, 10, 0, 0);
     MemorySegment x = Floats.of(Floats.gaussian(new Random(2), 2 * 33));
     MemorySegment y = Floats.garbage(2 * 20);
     var rows = new FloatRows(x, 3, 30);
@@ -296,9 +297,9 @@ class ProjectorTest {
   @Test
   void an_embedding_row_is_the_widened_row() {
     var workers = new Workers(1);
-    var w = WeightRowsKernelTest.random(WeightType.F16, 5, 40, 0, 0);
+    var w = RandomWeights.of(WeightType.F16, 5, 40, 0, 0);
     MemorySegment y = Floats.garbage(80);
-    new Projector(workers, true).lookUp(w, 3, new FloatRows(y, 0, 40), 1);
+    Projectors.of(workers, true).lookUp(w, 3, new FloatRows(y, 0, 40), 1);
     float[] expected = new float[40];
     new ScalarWeightRowsKernel().widen(w, 3, 1, new StoredRows(), expected, expected.length);
     for (int i = 0; i < 40; i++) {
@@ -316,7 +317,7 @@ class ProjectorTest {
 
     Case(WeightType type, int out, int in, int rows) {
       var random = new Random(out + 31L * in);
-      w = WeightRowsKernelTest.random(type, out, in, type == WeightType.INT8 ? 64 : 0, 0);
+      w = RandomWeights.of(type, out, in, type == WeightType.INT8 ? 64 : 0, 0);
       x = Floats.of(Floats.gaussian(random, rows * in));
       bias = Floats.of(Floats.gaussian(random, out));
       before = Floats.gaussian(random, rows * out);
@@ -327,7 +328,7 @@ class ProjectorTest {
       MemorySegment y = Floats.of(before);
       var part =
           new Part(w, bias, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), false);
-      new Projector(workers, vectors).runSequence(tokens, part);
+      Projectors.of(workers, vectors).runSequence(tokens, part);
       workers.close();
       return y;
     }
@@ -337,7 +338,7 @@ class ProjectorTest {
       MemorySegment y = Floats.of(before);
       var part =
           new Part(w, bias, new FloatRows(x, 0, w.columns()), new FloatRows(y, 0, w.rows()), add);
-      new Projector(workers, vectors).run(rows, part);
+      Projectors.of(workers, vectors).run(rows, part);
       workers.close();
       return y;
     }

@@ -17,7 +17,7 @@ final class ProjectorTiming {
   public static void main(String[] args) {
     int threads = args.length > 0 ? Integer.parseInt(args[0]) : 2;
     var workers = new Workers(threads);
-    var projector = new Projector(workers, true);
+    Projector projector = Projectors.of(workers, true);
     var arena = Arena.global();
     int in = args.length > 1 ? Integer.parseInt(args[1]) : 512;
     int out = (1 << 26) / in; // 268 MB in float32

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;
+import io.xlstm4j.kernels.reference.ScalarSlstmKernel;
+import io.xlstm4j.kernels.vector.VectorSlstmKernel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

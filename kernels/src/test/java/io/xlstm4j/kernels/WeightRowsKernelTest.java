@@ -3,11 +3,12 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
+import io.xlstm4j.kernels.vector.VectorWeightRowsKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
-import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -22,7 +23,7 @@ class WeightRowsKernelTest {
       int[] groups = type == WeightType.INT8 ? new int[] {7, 16, 32, 64, 128, columns} : new int[1];
       for (int group : groups) {
         for (int offset : new int[] {0, 1, 8}) {
-          WeightMatrix w = random(type, ROWS, columns, group, offset);
+          WeightMatrix w = RandomWeights.of(type, ROWS, columns, group, offset);
           for (int stride : new int[] {columns, columns + 3}) {
             float[] expected = widen(new ScalarWeightRowsKernel(), w, stride);
             float[] actual = widen(new VectorWeightRowsKernel(), w, stride);
@@ -96,33 +97,5 @@ class WeightRowsKernelTest {
         .hasMessageContaining("scales");
     assertThatThrownBy(() -> new WeightMatrix(WeightType.INT8, 2, 3, data, Floats.of(1, 1, 1), 2))
         .hasMessageContaining("scales");
-  }
-
-  /// Numbers near one; the last row ends where its memory does.
-  static WeightMatrix random(WeightType type, int rows, int columns, int group, int offset) {
-    var random = new Random(31L * columns + 7L * type.bytes() + group);
-    long bytes = (long) rows * columns * type.bytes();
-    MemorySegment data = Arena.ofAuto().allocate(offset + bytes, 64).asSlice(offset, bytes);
-    for (long i = 0; i < (long) rows * columns; i++) {
-      float value = (float) random.nextGaussian();
-      switch (type) {
-        case F32 -> data.set(ValueLayout.JAVA_FLOAT_UNALIGNED, 4 * i, value);
-        case BF16 ->
-            data.set(
-                ValueLayout.JAVA_SHORT_UNALIGNED,
-                2 * i,
-                (short) (Float.floatToIntBits(value) >> 16));
-        case F16 -> data.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * i, Float.floatToFloat16(value));
-        case INT8 -> data.set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt(256));
-      }
-    }
-    if (type != WeightType.INT8) {
-      return WeightMatrix.of(type, rows, columns, data);
-    }
-    double[] scales = new double[rows * Math.ceilDiv(columns, group)];
-    for (int i = 0; i < scales.length; i++) {
-      scales[i] = (0.5 + random.nextDouble()) / 64;
-    }
-    return new WeightMatrix(type, rows, columns, data, Floats.of(scales), group);
   }
 }

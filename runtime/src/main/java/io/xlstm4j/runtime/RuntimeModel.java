@@ -57,7 +57,7 @@ public final class RuntimeModel implements LanguageModel {
   /// @param threads how many, the calling one included
   /// @throws InvalidInputException if anything about the folder is wrong
   public static RuntimeModel open(Path folder, int threads) {
-    return open(folder, Kernels.with(threads, Kernels.hasVectors()), true);
+    return open(folder, Kernels.withThreads(threads), true);
   }
 
   /// Opens a checkpoint folder on given kernels, which stay the caller's.

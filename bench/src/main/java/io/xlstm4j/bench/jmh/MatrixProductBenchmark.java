@@ -1,9 +1,8 @@
 package io.xlstm4j.bench.jmh;
 
+import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.MatrixProduct;
 import io.xlstm4j.kernels.MatrixProduct.Block;
-import io.xlstm4j.kernels.ScalarMatrixProduct;
-import io.xlstm4j.kernels.VectorMatrixProduct;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -45,8 +44,8 @@ public class MatrixProductBenchmark {
   public void draw() {
     product =
         switch (twin) {
-          case "vector" -> new VectorMatrixProduct();
-          case "scalar" -> new ScalarMatrixProduct();
+          case "vector" -> Kernels.with(1, true).matrixProduct();
+          case "scalar" -> Kernels.with(1, false).matrixProduct();
           default ->
               throw new IllegalArgumentException("twin (" + twin + ") must be vector or scalar");
         };

@@ -1,0 +1,41 @@
+package io.xlstm4j.kernels;
+
+/// A source of kernels of one kind: plain loops or the Vector API. [Kernels] finds the two by the
+/// names of their classes, so that the JVM loads nothing that links `jdk.incubator.vector` where
+/// that module is missing. Each call makes a new kernel.
+public interface KernelProvider {
+  SlstmKernel slstm();
+
+  MlstmKernel mlstm(Workers workers);
+
+  ProjectedMlstmKernel projectedMlstm(Workers workers);
+
+  CausalConvKernel causalConv();
+
+  HeadwiseKernel headwise(Workers workers);
+
+  HeadNormKernel headNorm();
+
+  GatedFeedForwardKernel gatedFeedForward();
+
+  LinearKernel linear();
+
+  CrossEntropyKernel crossEntropy();
+
+  AdamWKernel adamW();
+
+  ElementwiseKernel elementwise();
+
+  SoftCapKernel softCap();
+
+  SwiGluKernel swiGlu();
+
+  ScaledNormKernel scaledNorm();
+
+  /// Returns a matrix product, whose scratch is for one thread.
+  MatrixProduct matrixProduct();
+
+  /// @param cold whether the first tokens are to be computed before the kernels are compiled, until
+  ///   [DecodeKernels#warmUp]
+  DecodeKernels decode(Workers workers, boolean cold);
+}

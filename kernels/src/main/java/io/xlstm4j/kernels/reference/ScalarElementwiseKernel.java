@@ -1,0 +1,34 @@
+package io.xlstm4j.kernels.reference;
+
+import static io.xlstm4j.kernels.SegmentFloats.get;
+import static io.xlstm4j.kernels.SegmentFloats.set;
+
+import io.xlstm4j.kernels.ElementwiseKernel;
+import io.xlstm4j.kernels.Workers;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/// [ElementwiseKernel] as plain loops.
+public final class ScalarElementwiseKernel implements ElementwiseKernel {
+  @Override
+  public void add(MemorySegment a, MemorySegment b, MemorySegment out, Workers workers) {
+    long count = ElementwiseKernel.count(a, b, null, out);
+    for (long i = 0; i < count; i++) {
+      set(out, i, get(a, i) + get(b, i));
+    }
+  }
+
+  @Override
+  public void multiplyAdd(
+      MemorySegment a,
+      MemorySegment b,
+      @Nullable MemorySegment plus,
+      MemorySegment out,
+      Workers workers) {
+    long count = ElementwiseKernel.count(a, b, plus, out);
+    for (long i = 0; i < count; i++) {
+      float product = get(a, i) * get(b, i);
+      set(out, i, plus == null ? product : product + get(plus, i));
+    }
+  }
+}

@@ -1,0 +1,46 @@
+package io.xlstm4j.kernels.reference;
+
+import static io.xlstm4j.kernels.SegmentFloats.get;
+import static io.xlstm4j.kernels.SegmentFloats.set;
+
+import io.xlstm4j.kernels.SwiGluKernel;
+import io.xlstm4j.kernels.Workers;
+import java.lang.foreign.MemorySegment;
+
+/// [SwiGluKernel] in plain loops, in float64 within: what `VectorSwiGluKernel` is held to.
+public final class ScalarSwiGluKernel implements SwiGluKernel {
+  @Override
+  public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
+    size.check(both, "out", out);
+    for (int row = 0; row < size.rows(); row++) {
+      for (int u = 0; u < size.width(); u++) {
+        long at = 2L * row * size.width() + u;
+        double gate = get(both, at);
+        double up = get(both, at + size.width());
+        set(out, (long) row * size.width() + u, (float) (gate * sigmoid(gate) * up));
+      }
+    }
+  }
+
+  @Override
+  public void backward(
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers) {
+    size.check(both, "dOut", dOut);
+    size.check(dBoth, "dOut", dOut);
+    for (int row = 0; row < size.rows(); row++) {
+      for (int u = 0; u < size.width(); u++) {
+        long at = 2L * row * size.width() + u;
+        double gate = get(both, at);
+        double up = get(both, at + size.width());
+        double d = get(dOut, (long) row * size.width() + u);
+        double s = sigmoid(gate);
+        set(dBoth, at, (float) (d * up * s * (1 + gate * (1 - s))));
+        set(dBoth, at + size.width(), (float) (d * gate * s));
+      }
+    }
+  }
+
+  private static double sigmoid(double x) {
+    return 1 / (1 + Math.exp(-x));
+  }
+}

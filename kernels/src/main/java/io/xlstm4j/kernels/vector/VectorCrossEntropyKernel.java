@@ -1,0 +1,122 @@
+package io.xlstm4j.kernels.vector;
+
+import static io.xlstm4j.kernels.vector.NativeFloats.load;
+import static io.xlstm4j.kernels.vector.NativeFloats.store;
+
+import io.xlstm4j.kernels.CrossEntropyKernel;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.Workers;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+
+/// [CrossEntropyKernel] on vectors. A task is some rows.
+public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
+  private static final int L = VectorMath.LANES.length();
+  private static final int ROWS = 16;
+
+  @Override
+  public void losses(
+      Size size, Rows logits, MemorySegment targets, MemorySegment losses, Workers workers) {
+    run(size, logits, targets, losses, Float.NaN, workers);
+  }
+
+  @Override
+  public void lossesAndGradient(
+      Size size,
+      Rows logits,
+      MemorySegment targets,
+      MemorySegment losses,
+      float scale,
+      Workers workers) {
+    run(size, logits, targets, losses, scale, workers);
+  }
+
+  /// @param scale NaN for no gradient
+  private static void run(
+      Size size,
+      Rows logits,
+      MemorySegment targets,
+      MemorySegment losses,
+      float scale,
+      Workers workers) {
+    size.check(logits, targets, losses);
+    workers.run(
+        Math.ceilDiv(size.rows(), ROWS),
+        number -> {
+          int last = Math.min((number + 1) * ROWS, size.rows());
+          for (int row = number * ROWS; row < last; row++) {
+            int target = size.target(targets, row);
+            double loss = row(size, logits, row, target, scale);
+            losses.setAtIndex(ValueLayout.JAVA_DOUBLE, row, loss);
+          }
+        });
+  }
+
+  private static double row(Size size, Rows logits, int row, int target, float scale) {
+    long from = (long) row * logits.stride();
+    boolean wantsGradient = !Float.isNaN(scale);
+    if (target == IGNORED) {
+      if (wantsGradient) {
+        SegmentFloats.zero(logits.data(), from, size.classes());
+      }
+      return 0;
+    }
+    float most = most(size, logits.data(), from);
+    float chosen = logits.get(row, target);
+    float sum = sum(size, logits.data(), from, most, wantsGradient);
+    if (wantsGradient) {
+      scale(size, logits.data(), from, scale / sum);
+      logits.set(row, target, logits.get(row, target) - scale);
+    }
+    return most + Math.log(sum) - chosen;
+  }
+
+  /// NaN if one of them is.
+  private static float most(Size size, MemorySegment data, long from) {
+    FloatVector most = FloatVector.broadcast(VectorMath.LANES, Float.NEGATIVE_INFINITY);
+    int bound = VectorMath.LANES.loopBound(size.classes());
+    for (int c = 0; c < bound; c += L) {
+      most = most.max(load(data, from + c));
+    }
+    float all = most.reduceLanes(VectorOperators.MAX); // exact in any order
+    for (int c = bound; c < size.classes(); c++) {
+      all = Math.max(all, SegmentFloats.get(data, from + c));
+    }
+    return all;
+  }
+
+  /// Σ exp(x - most), the terms in place of the logits if `keep`.
+  private static float sum(Size size, MemorySegment data, long from, float most, boolean keep) {
+    FloatVector sum = FloatVector.zero(VectorMath.LANES);
+    int bound = VectorMath.LANES.loopBound(size.classes());
+    for (int c = 0; c < bound; c += L) {
+      FloatVector e = VectorMath.expOfNegative(load(data, from + c).sub(most));
+      sum = sum.add(e);
+      if (keep) {
+        store(e, data, from + c);
+      }
+    }
+    float all = MlstmMath.sum(sum);
+    for (int c = bound; c < size.classes(); c++) {
+      float e = (float) Math.exp(SegmentFloats.get(data, from + c) - most);
+      all += e;
+      if (keep) {
+        SegmentFloats.set(data, from + c, e);
+      }
+    }
+    return all;
+  }
+
+  private static void scale(Size size, MemorySegment data, long from, float factor) {
+    int bound = VectorMath.LANES.loopBound(size.classes());
+    for (int c = 0; c < bound; c += L) {
+      store(load(data, from + c).mul(factor), data, from + c);
+    }
+    for (int c = bound; c < size.classes(); c++) {
+      SegmentFloats.set(data, from + c, SegmentFloats.get(data, from + c) * factor);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+package io.xlstm4j.kernels.vector;
+
+import static io.xlstm4j.kernels.vector.VectorMath.at;
+
+import io.xlstm4j.kernels.GatedFeedForwardKernel;
+import io.xlstm4j.kernels.Workers;
+import java.lang.foreign.MemorySegment;
+import jdk.incubator.vector.FloatVector;
+
+/// The activation on vectors. One task is some rows, piece by piece.
+public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKernel {
+  private static final int L = VectorMath.LANES.length();
+  private static final int ROWS = 16;
+  private static final int PIECE = 512;
+  private static final FloatVector DENSITY_AT_ZERO = // 1 / sqrt(2 pi)
+      FloatVector.broadcast(VectorMath.LANES, 0.3989423f);
+
+  @Override
+  public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
+    size.checkBoth("both", both);
+    size.checkOut("out", out);
+    workers.run(
+        Math.ceilDiv(size.rows(), ROWS), number -> new Task(size).forward(number, both, out));
+  }
+
+  @Override
+  public void backward(
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers) {
+    size.checkBoth("both", both);
+    size.checkOut("dOut", dOut);
+    size.checkBoth("dBoth", dBoth);
+    workers.run(
+        Math.ceilDiv(size.rows(), ROWS),
+        number -> new Task(size).backward(number, both, dOut, dBoth));
+  }
+
+  private static final class Task {
+    private final Size size;
+    private final float[] gate; // of a piece of a row, as all
+    private final float[] up;
+    private final float[] d;
+    private final float[] density; // exp(-gate²/2)
+    private final float[] cdf;
+
+    Task(Size size) {
+      this.size = size;
+      int padded = Math.ceilDiv(Math.min(PIECE, size.width()), L) * L;
+      gate = new float[padded];
+      up = new float[padded];
+      d = new float[padded];
+      density = new float[padded];
+      cdf = new float[padded];
+    }
+
+    private int last(int number) {
+      return Math.min((number + 1) * ROWS, size.rows());
+    }
+
+    void forward(int number, MemorySegment both, MemorySegment out) {
+      int width = size.width();
+      for (int row = number * ROWS; row < last(number); row++) {
+        for (int from = 0; from < width; from += PIECE) {
+          int count = Math.min(PIECE, width - from);
+          long gateAt = 2L * row * width + from;
+          long outAt = (long) row * width + from;
+          read(both, gateAt, count);
+          for (int at = 0; at < count; at += L) {
+            at(gate, at).mul(at(cdf, at)).mul(at(up, at)).intoArray(d, at);
+          }
+          SegmentVectors.write(d, 0, out, outAt, count);
+        }
+      }
+    }
+
+    void backward(int number, MemorySegment both, MemorySegment dOut, MemorySegment dBoth) {
+      int width = size.width();
+      for (int row = number * ROWS; row < last(number); row++) {
+        for (int from = 0; from < width; from += PIECE) {
+          int count = Math.min(PIECE, width - from);
+          long gateAt = 2L * row * width + from;
+          long outAt = (long) row * width + from;
+          read(both, gateAt, count);
+          SegmentVectors.read(dOut, outAt, d, 0, count);
+          for (int at = 0; at < count; at += L) { // gelu'(x) = cdf(x) + x density(x)
+            FloatVector x = at(gate, at);
+            FloatVector slope = at(density, at).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, at));
+            x.mul(at(cdf, at)).mul(at(d, at)).intoArray(gate, at);
+            slope.mul(at(up, at)).mul(at(d, at)).intoArray(up, at);
+          }
+          SegmentVectors.write(up, 0, dBoth, gateAt, count);
+          SegmentVectors.write(gate, 0, dBoth, gateAt + width, count);
+        }
+      }
+    }
+
+    /// Gate and up, and the distribution at the gate.
+    private void read(MemorySegment both, long gateAt, int count) {
+      SegmentVectors.read(both, gateAt, gate, 0, count);
+      SegmentVectors.read(both, gateAt + size.width(), up, 0, count);
+      for (int at = 0; at < count; at += L) {
+        FloatVector x = at(gate, at);
+        VectorMath.expOfNegative(x.mul(x).mul(-0.5f)).intoArray(density, at);
+      }
+      for (int at = 0; at < count; at += L) {
+        VectorMath.normalCdf(at(gate, at), at(density, at)).intoArray(cdf, at);
+      }
+    }
+  }
+}

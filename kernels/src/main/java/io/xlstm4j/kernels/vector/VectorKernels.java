@@ -1,0 +1,103 @@
+package io.xlstm4j.kernels.vector;
+
+import io.xlstm4j.kernels.AdamWKernel;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.CrossEntropyKernel;
+import io.xlstm4j.kernels.DecodeKernels;
+import io.xlstm4j.kernels.ElementwiseKernel;
+import io.xlstm4j.kernels.GatedFeedForwardKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.HeadwiseKernel;
+import io.xlstm4j.kernels.KernelProvider;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.MatrixProduct;
+import io.xlstm4j.kernels.MlstmKernel;
+import io.xlstm4j.kernels.ProjectedMlstmKernel;
+import io.xlstm4j.kernels.ScaledNormKernel;
+import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.SoftCapKernel;
+import io.xlstm4j.kernels.SwiGluKernel;
+import io.xlstm4j.kernels.Workers;
+
+/// The kernels on the Vector API.
+public final class VectorKernels implements KernelProvider {
+  @Override
+  public SlstmKernel slstm() {
+    return new VectorSlstmKernel();
+  }
+
+  @Override
+  public MlstmKernel mlstm(Workers workers) {
+    return new VectorMlstmKernel(workers);
+  }
+
+  @Override
+  public ProjectedMlstmKernel projectedMlstm(Workers workers) {
+    return new VectorProjectedMlstmKernel(workers);
+  }
+
+  @Override
+  public CausalConvKernel causalConv() {
+    return new VectorCausalConvKernel();
+  }
+
+  @Override
+  public HeadwiseKernel headwise(Workers workers) {
+    return new VectorHeadwiseKernel(workers);
+  }
+
+  @Override
+  public HeadNormKernel headNorm() {
+    return new VectorHeadNormKernel();
+  }
+
+  @Override
+  public GatedFeedForwardKernel gatedFeedForward() {
+    return new VectorGatedFeedForwardKernel();
+  }
+
+  @Override
+  public LinearKernel linear() {
+    return new VectorLinearKernel();
+  }
+
+  @Override
+  public CrossEntropyKernel crossEntropy() {
+    return new VectorCrossEntropyKernel();
+  }
+
+  @Override
+  public AdamWKernel adamW() {
+    return new VectorAdamWKernel();
+  }
+
+  @Override
+  public ElementwiseKernel elementwise() {
+    return new VectorElementwiseKernel();
+  }
+
+  @Override
+  public SoftCapKernel softCap() {
+    return new VectorSoftCapKernel();
+  }
+
+  @Override
+  public SwiGluKernel swiGlu() {
+    return new VectorSwiGluKernel();
+  }
+
+  @Override
+  public ScaledNormKernel scaledNorm() {
+    return new VectorScaledNormKernel();
+  }
+
+  @Override
+  public MatrixProduct matrixProduct() {
+    return new VectorMatrixProduct();
+  }
+
+  @Override
+  public DecodeKernels decode(Workers workers, boolean cold) {
+    return new VectorDecodeKernels(workers, cold);
+  }
+}
