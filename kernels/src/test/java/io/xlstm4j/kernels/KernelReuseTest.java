@@ -1,11 +1,10 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorSlstmKernel;
-
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;
+import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.VectorSlstmKernel;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;

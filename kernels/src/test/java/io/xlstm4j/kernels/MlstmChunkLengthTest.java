@@ -1,10 +1,9 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
-
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 
+import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
+import io.xlstm4j.kernels.vector.VectorMlstmKernel;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
