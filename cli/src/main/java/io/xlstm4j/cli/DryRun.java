@@ -53,6 +53,7 @@ final class DryRun {
         unit.count(run.task().trainTokens()),
         unit.name(),
         unit.count(run.task().validationTokens()));
+    run.task().notes().forEach(note -> line(out, "note", "%s", note));
     line(out, "model", "%s", run.task().describe());
     if (config.from() != null) {
       line(out, "from", "%s", config.from());

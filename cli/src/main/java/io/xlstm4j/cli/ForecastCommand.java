@@ -3,8 +3,7 @@ package io.xlstm4j.cli;
 import io.xlstm4j.train.series.Forecaster;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.Locale;
+import java.util.ArrayList;
 import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -56,7 +55,14 @@ final class ForecastCommand implements Callable<Integer> {
         print(forecaster, out);
       } else {
         Forecaster.Comparison comparison = forecaster.compare(data, season);
-        out.println("windows=" + comparison.windows());
+        out.printf(
+            "windows=%d  targets=%d  skipped=%d%s%n",
+            comparison.windows(),
+            comparison.targets(),
+            comparison.skipped(),
+            comparison.skipped() == 0
+                ? ""
+                : " (targets without a value " + season + " rows or a multiple of them before)");
         out.println("model           " + shown(comparison.model()));
         out.println("seasonal naive  " + shown(comparison.seasonalNaive()));
       }
@@ -65,17 +71,31 @@ final class ForecastCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
+  /// Columns `series` and `time` are there if the file has names of series and regular times.
   private void print(Forecaster forecaster, PrintWriter out) {
     var forecasts = forecaster.forecast(data); // may refuse the file, before anything is printed
-    out.println("series,step,column," + String.join(",", forecaster.names()));
-    for (Forecaster.Forecast forecast : forecasts) {
-      String values =
-          Arrays.stream(forecast.values())
-              .mapToObj(value -> String.format(Locale.ROOT, "%.6g", value))
-              .collect(Collectors.joining(","));
-      out.printf(
-          "%s,%d,%s,%s%n",
-          quoted(forecast.id()), forecast.step(), quoted(forecast.column()), values);
+    boolean named = !forecaster.config().idColumn().isEmpty();
+    forecasts.notes().forEach(spec.commandLine().getErr()::println);
+    out.println(
+        (named ? "series," : "")
+            + (forecasts.hasTimes() ? "time," : "")
+            + "step,column,"
+            + String.join(",", forecaster.names()));
+    for (Forecaster.Forecast forecast : forecasts.forecasts()) {
+      var fields = new ArrayList<String>();
+      if (named) {
+        fields.add(forecast.id());
+      }
+      if (forecasts.hasTimes()) {
+        fields.add(String.valueOf(forecast.time()));
+      }
+      fields.add(Integer.toString(forecast.step()));
+      fields.add(forecast.column());
+      for (double value : forecast.values()) {
+        fields.add(Double.isFinite(value) ? Double.toString(value) : "");
+      }
+      out.println(
+          fields.stream().map(ForecastCommand::quoted).collect(Collectors.joining(",")));
     }
   }
 
@@ -84,8 +104,11 @@ final class ForecastCommand implements Callable<Integer> {
   }
 
   private static String shown(SequencedMap<String, Double> measures) {
+    if (measures.isEmpty()) {
+      return "- (no target to compare on)";
+    }
     return measures.entrySet().stream()
-        .map(e -> String.format(Locale.ROOT, "%s=%.4f", e.getKey(), e.getValue()))
+        .map(e -> e.getKey() + "=" + MeasureText.of(e.getValue()))
         .collect(Collectors.joining("  "));
   }
 }

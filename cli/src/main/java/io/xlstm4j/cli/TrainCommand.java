@@ -187,6 +187,9 @@ final class TrainCommand implements Callable<Integer> {
   /// Whether the run is one on series, by what was said or by the run that goes on.
   private boolean isOfSeries(ObjectNode said) {
     JsonNode type = said.path("model").path("model_type");
+    if (type.isMissingNode() && said.has("series")) {
+      return true;
+    }
     if (!type.isMissingNode() || !resume || out == null) {
       return type.asText().equals(SequenceModelConfig.MODEL_TYPE);
     }

@@ -47,6 +47,7 @@ final class TrainingReport implements Callback {
             unit.count(task.tokensPerStep()),
             unit.name(),
             run.totalSteps() / task.stepsPerEpoch()));
+    task.notes().forEach(this::print);
     if (run.state().step() > 0) {
       print("going on after step " + run.state().step());
     }
@@ -78,8 +79,15 @@ final class TrainingReport implements Callback {
 
   private static String measures(Validation validation) {
     return validation.measures().entrySet().stream()
-        .map(measure -> format(", %.3f %s", measure.getValue(), measure.getKey().replace('_', ' ')))
+        .map(measure -> ", " + shown(measure.getValue()) + " " + measure.getKey().replace('_', ' '))
         .collect(Collectors.joining());
+  }
+
+  /// Three decimals, or four digits of what is small or large.
+  private static String shown(double value) {
+    double size = Math.abs(value);
+    boolean middle = value == 0 || (size >= 0.01 && size < 1e6);
+    return format(middle ? "%.3f" : "%.4g", value);
   }
 
   @Override

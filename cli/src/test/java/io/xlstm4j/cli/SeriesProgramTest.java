@@ -151,12 +151,12 @@ class SeriesProgramTest {
     var run = forecast(waves);
     assertIsSound(run);
     List<String> lines = run.out().lines().toList();
-    assertThat(lines.getFirst()).isEqualTo("series,step,column,0.1,0.5,0.9");
+    assertThat(lines.getFirst()).isEqualTo("series,time,step,column,0.1,0.5,0.9");
     assertThat(lines).hasSize(1 + 2 * 3);
     for (int i = 0; i < 6; i++) {
       String line = lines.get(1 + i);
       String id = i < 3 ? "small" : "\"large, too\"";
-      assertThat(line).startsWith(id + "," + (1 + i % 3) + ",level,");
+      assertThat(line).startsWith(id + "," + (96 + i % 3) + "," + (1 + i % 3) + ",level,");
       double[] quantiles =
           Arrays.stream(line.substring(line.indexOf(",level,") + 7).split(",", -1))
               .mapToDouble(Double::parseDouble)
@@ -172,9 +172,11 @@ class SeriesProgramTest {
     var run = forecast(waves, "--compare-season", "8");
     assertIsSound(run);
     assertThat(run.out().lines()).hasSize(3);
-    assertThat(run.out()).contains("windows=34", "model  ", "seasonal naive  ", "coverage=");
+    assertThat(run.out())
+        .contains("windows=34  targets=102  skipped=0", "model  ", "seasonal naive  ", "coverage=");
     // the waves repeat themselves exactly, but for the rounding of the file
-    assertThat(run.out()).containsPattern("seasonal naive +mae=0\\.0000 ");
+    String mae = run.out().replaceAll("(?s).*seasonal naive +mae=(\\S+) .*", "$1");
+    assertThat(Double.parseDouble(mae)).isLessThan(5e-5);
     assertRefused(
         forecast(waves, "--compare-season", "13"), 1, "season (13) must be in [1, context (12)]");
   }
@@ -200,8 +202,8 @@ class SeriesProgramTest {
     Path masking = folder.resolve("masking");
     assertIsSound(train(config, masking, "series.missing=mask", "--steps", "2"));
     List<String> lines = rows("level", 20, 0);
-    lines.set(4, "small,1.5,NaN");
-    lines.set(6, "small,2.5,");
+    lines.set(4, "\"large, too\",1,NaN");
+    lines.set(6, "\"large, too\",2,");
     var run = forecast(masking, file("holes.csv", lines));
     assertIsSound(run);
     assertThat(run.out().lines()).hasSize(1 + 2 * 3);
@@ -229,6 +231,61 @@ class SeriesProgramTest {
     assertRefused(forecast(folder.resolve("none.csv")), 1, "none.csv: no such file");
     Path empty = Files.createDirectory(folder.resolve("empty"));
     assertRefused(forecast(empty, waves), 1, "empty: no series.json here");
+    Path nowhere = folder.resolve("nosuch");
+    assertRefused(forecast(nowhere, waves), 1, nowhere + ": no such folder");
+    assertRefused(forecast(waves, waves), 1, waves + ": not a folder");
+  }
+
+  @Test
+  void forecast_loses_nothing_of_its_numbers_and_repeats_no_empty_column() throws IOException {
+    Path one = file("one.csv", List.of("day,y", "2026-01-30,1e-9", "2026-01-31,2e-9"));
+    Path folderOfModel = folder.resolve("plain");
+    var rows = new ArrayList<>(List.of("day,y"));
+    for (int day = 1; day <= 31; day++) {
+      rows.add("2026-01-%02d,%se-9".formatted(day, day % 3 + 1));
+    }
+    assertIsSound(
+        CommandLineRun.of(
+            "train",
+            "--data",
+            file("days.csv", rows).toString(),
+            "--out",
+            folderOfModel.toString(),
+            "--steps",
+            "2",
+            "series.target_columns=[y]",
+            "series.time_column=day",
+            "series.context=4",
+            "series.horizon=2",
+            "model.num_blocks=1",
+            "model.embedding_dim=8",
+            "model.slstm_at=[]",
+            "training.batch_size=4"));
+    var run = forecast(folderOfModel, one);
+    assertIsSound(run);
+    List<String> lines = run.out().lines().toList();
+    assertThat(lines.getFirst()).isEqualTo("time,step,column,0.1,0.5,0.9");
+    assertThat(lines.get(1)).startsWith("2026-02-01,1,y,");
+    assertThat(lines.get(2)).startsWith("2026-02-02,2,y,").containsPattern("\\d\\.\\d{10,}E-9");
+  }
+
+  @Test
+  void forecast_compares_on_what_is_there_and_says_what_it_skipped() throws IOException {
+    Path masking = folder.resolve("masking");
+    assertIsSound(train(config, masking, "series.missing=mask", "--steps", "2"));
+    List<String> lines = rows("level", 96, 0);
+    lines.replaceAll(line -> line.matches("small,(7[02468]|8[0369]),.*") ? line.replaceAll(",[^,]*$", ",") : line);
+    Path holes = file("holes.csv", lines);
+    var run = forecast(masking, holes, "--compare-season", "8");
+    assertIsSound(run);
+    assertThat(run.out())
+        .doesNotContain("NaN")
+        .containsPattern("targets=\\d+  skipped=[1-9]\\d* \\(targets without a value 8 rows")
+        .containsPattern("seasonal naive +mae=\\d");
+    var eval =
+        CommandLineRun.of("eval", "--model", masking.toString(), "--data", holes.toString());
+    assertIsSound(eval);
+    assertThat(eval.out()).doesNotContain("NaN");
   }
 
   // ---- eval

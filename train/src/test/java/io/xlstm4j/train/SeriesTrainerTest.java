@@ -104,9 +104,11 @@ class SeriesTrainerTest {
             "optimizer.ema_decay=0",
             "validation.every=40");
     try (var forecaster = Forecaster.open(run, "cpu")) {
-      List<Forecaster.Forecast> forecasts = forecaster.forecast(folder.resolve("waves.csv"));
+      List<Forecaster.Forecast> forecasts =
+          forecaster.forecast(folder.resolve("waves.csv")).forecasts();
       assertThat(forecasts).hasSize(6); // three steps of two series
       assertThat(forecasts.get(3).id()).isEqualTo("large");
+      assertThat(forecasts.get(5).time()).isEqualTo("122"); // the third hour after 119
       assertThat(forecasts.get(3).values()[1]).isEqualTo(50, within(4.0)); // sin 0
       assertThat(forecasts.get(5).values()[1]).isEqualTo(60, within(4.0)); // sin of a quarter
       var comparison = forecaster.compare(folder.resolve("waves.csv"), 8);
@@ -211,13 +213,13 @@ class SeriesTrainerTest {
   @Test
   void what_is_wrong_is_said_with_its_key_and_value() {
     assertThatThrownBy(() -> config("series.target_columns=[]"))
-        .hasMessageContaining("targetColumns ([]) must name at least one column");
+        .hasMessageContaining("target_columns ([]) must name at least one column");
     assertThatThrownBy(() -> config("series.horizon=0"))
-        .hasMessageContaining("featureColumns ([]) must name a column");
+        .hasMessageContaining("feature_columns ([]) must name a column");
     assertThatThrownBy(() -> config("series.quantiles=[0.5, 0.1]"))
         .hasMessageContaining("levels ([0.5, 0.1]) must rise");
     assertThatThrownBy(() -> config("series.validation_fraction=0"))
-        .hasMessageContaining("validationFraction (0.0) must be positive");
+        .hasMessageContaining("validation_fraction (0.0) must be positive");
     assertThatThrownBy(() -> config("model.context_length=5"))
         .hasMessageContaining("follows from series.context");
     assertThatThrownBy(() -> config("data.corpus=wordnet"))

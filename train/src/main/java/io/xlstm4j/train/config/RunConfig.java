@@ -125,7 +125,7 @@ public record RunConfig(
     }
     ObjectNode defaults = toTree();
     defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
-    boolean ofSeries = isOfSeries(modelKeys);
+    boolean ofSeries = isOfSeries(modelKeys, rest);
     if (ofSeries) {
       defaults.remove(LANGUAGE_SECTIONS);
       defaults.set(
@@ -156,9 +156,12 @@ public record RunConfig(
         backend(merged.get("backend").asText(), source));
   }
 
-  private boolean isOfSeries(ObjectNode modelKeys) {
+  /// Without a model type, keys of the section `series` say so.
+  private boolean isOfSeries(ObjectNode modelKeys, ObjectNode rest) {
     JsonNode type = modelKeys.get(MODEL_TYPE);
-    return type == null ? series != null : type.asText().equals(SequenceModelConfig.MODEL_TYPE);
+    return type == null
+        ? series != null || rest.has("series")
+        : type.asText().equals(SequenceModelConfig.MODEL_TYPE);
   }
 
   /// The blocks of a model of series; the rest of it follows from the section `series`.

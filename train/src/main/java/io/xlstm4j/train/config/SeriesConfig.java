@@ -2,14 +2,21 @@ package io.xlstm4j.train.config;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.SequenceLossConfig;
 import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.core.config.SequenceModelConfig.Pooling;
 import io.xlstm4j.core.config.StrictBinder;
+import java.time.DateTimeException;
+import java.time.ZoneId;
+import java.time.format.DateTimeFormatter;
+import java.time.format.DateTimeFormatterBuilder;
+import java.time.format.ResolverStyle;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /// What a sequence model reads and predicts: columns of a CSV file, cut into windows.
 ///
@@ -17,6 +24,9 @@ import java.util.Locale;
 /// @param targetColumns what is predicted
 /// @param featureColumns what is read beside the past of the targets
 /// @param timeColumn puts the rows of a series in order; empty for the order of the file
+/// @param timeFormat pattern of [DateTimeFormatter] that times are read by; empty to recognise them
+/// @param timeZone whose clock shows the times that have no offset; empty if no clock is changed
+/// @param gaps what rows are that a regular step leaves out
 /// @param idColumn says which series a row belongs to; empty for one long series
 /// @param context rows of a window that are read
 /// @param horizon rows after it that are predicted; 0 for the targets of its last row, which are
@@ -27,12 +37,16 @@ import java.util.Locale;
 /// @param classes of a cross entropy; nothing else reads it
 /// @param scaling what values are divided by before the model sees them
 /// @param missing what an empty field or NaN is
+/// @param decimalMark between the whole part and the fraction of a number
 /// @param validationFraction last part of each series, which is not trained on
 public record SeriesConfig(
     String file,
     List<String> targetColumns,
     List<String> featureColumns,
     String timeColumn,
+    String timeFormat,
+    String timeZone,
+    Gaps gaps,
     String idColumn,
     int context,
     int horizon,
@@ -42,6 +56,7 @@ public record SeriesConfig(
     int classes,
     Scaling scaling,
     Missing missing,
+    DecimalMark decimalMark,
     double validationFraction) {
   /// How values are brought to mean 0 and deviation 1.
   public enum Scaling {
@@ -71,24 +86,51 @@ public record SeriesConfig(
     }
   }
 
+  /// What a row is that a regular step leaves out.
+  public enum Gaps {
+    /// not there; its neighbours are read one after the other, and a note says so
+    REPORT,
+    /// a row of missing values
+    MASK,
+    /// a reason to refuse the file
+    ERROR;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  /// What stands before the fraction of a number.
+  public enum DecimalMark {
+    POINT,
+    COMMA;
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
   public SeriesConfig {
-    Check.notBlank("file", file);
+    if (file.isBlank()) {
+      throw new IllegalArgumentException(
+          "file must be given: a CSV file with a header, with --data FILE or series.file");
+    }
     targetColumns = List.copyOf(targetColumns);
     featureColumns = List.copyOf(featureColumns);
     quantiles = List.copyOf(quantiles);
     Check.positive("context", context);
     Check.notNegative("horizon", horizon);
-    Check.inHalfOpenRange("validationFraction", validationFraction, 0, 1);
-    Check.positive("validationFraction", validationFraction);
+    Check.inHalfOpenRange("validation_fraction", validationFraction, 0, 1);
+    Check.positive("validation_fraction", validationFraction);
     if (targetColumns.isEmpty()) {
-      throw new IllegalArgumentException("targetColumns ([]) must name at least one column");
-    }
-    if (targetColumns.stream().distinct().count() < targetColumns.size()
-        || featureColumns.stream().distinct().count() < featureColumns.size()) {
       throw new IllegalArgumentException(
-          "targetColumns (%s) and featureColumns (%s) must name a column once"
-              .formatted(targetColumns, featureColumns));
+          "target_columns ([]) must name at least one column, for example series.target_columns=[price]");
     }
+    distinct("target_columns", targetColumns);
+    distinct("feature_columns", featureColumns);
+    checkTimes(timeColumn, timeFormat, timeZone, gaps, missing);
     if (scaling == Scaling.WINDOW && (horizon == 0 || pooling == Pooling.EVERY)) {
       throw new IllegalArgumentException(
           "scaling (window) needs a horizon above 0 and pooling last or mean: the mean of a window would tell what is to be predicted");
@@ -96,8 +138,78 @@ public record SeriesConfig(
     lossConfig(loss, quantiles, classes);
     if (inputColumns(targetColumns, featureColumns, horizon, loss).isEmpty()) {
       throw new IllegalArgumentException(
-          "featureColumns ([]) must name a column when the past of the targets is no input: at horizon 0, and for the loss cross_entropy");
+          "feature_columns ([]) must name a column when the past of the targets is no input: at horizon 0, and for the loss cross_entropy");
     }
+  }
+
+  private static void distinct(String key, List<String> columns) {
+    for (String column : columns) {
+      if (column.isBlank() || columns.indexOf(column) != columns.lastIndexOf(column)) {
+        throw new IllegalArgumentException(
+            "%s (%s) must name each column once".formatted(key, columns));
+      }
+    }
+  }
+
+  private static void checkTimes(
+      String column, String format, String zone, Gaps gaps, Missing missing) {
+    if (column.isEmpty() && (!format.isEmpty() || !zone.isEmpty() || gaps != Gaps.REPORT)) {
+      throw new IllegalArgumentException(
+          "time_format (%s), time_zone (%s) and gaps (%s) need a time_column"
+              .formatted(format, zone, gaps));
+    }
+    if (gaps == Gaps.MASK && missing != Missing.MASK) {
+      throw new IllegalArgumentException(
+          "gaps (mask) puts rows without values into gaps, which needs missing: mask");
+    }
+    try {
+      if (!format.isEmpty()) {
+        timePattern(format);
+      }
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(
+          "time_format (%s) must be a pattern such as dd/MM/uuuu HH:mm: %s"
+              .formatted(format, e.getMessage()),
+          e);
+    }
+    try {
+      if (!zone.isEmpty()) {
+        ZoneId.of(zone);
+      }
+    } catch (DateTimeException e) {
+      throw new IllegalArgumentException(
+          "time_zone (%s) must be a zone such as Europe/Berlin, UTC or +02:00".formatted(zone), e);
+    }
+  }
+
+  /// The pattern that times are read by; null if their form is to be recognised.
+  public @Nullable DateTimeFormatter timePattern() {
+    return timeFormat.isEmpty() ? null : timePattern(timeFormat);
+  }
+
+  /// In a strict pattern `y`, a year of an era, needs the era; what is meant is `u`.
+  private static DateTimeFormatter timePattern(String pattern) {
+    var years = new StringBuilder();
+    boolean quoted = false;
+    for (int i = 0; i < pattern.length(); i++) {
+      char c = pattern.charAt(i);
+      quoted ^= c == '\'';
+      years.append(c == 'y' && !quoted ? 'u' : c);
+    }
+    return new DateTimeFormatterBuilder()
+        .parseCaseInsensitive()
+        .appendPattern(years.toString())
+        .toFormatter(Locale.ENGLISH)
+        .withResolverStyle(ResolverStyle.STRICT);
+  }
+
+  /// Binds keys that somebody stored; keys that are not there have their defaults.
+  ///
+  /// @param source where they come from, for messages
+  /// @throws InvalidInputException for an unknown key, a wrong type or a refused value
+  public static SeriesConfig of(ObjectNode keys, String source) {
+    return StrictBinder.toRecord(
+        StrictBinder.merge(defaults(), keys, source), SeriesConfig.class, source);
   }
 
   /// The same of another file.
@@ -107,6 +219,9 @@ public record SeriesConfig(
         targetColumns,
         featureColumns,
         timeColumn,
+        timeFormat,
+        timeZone,
+        gaps,
         idColumn,
         context,
         horizon,
@@ -116,6 +231,7 @@ public record SeriesConfig(
         classes,
         scaling,
         missing,
+        decimalMark,
         validationFraction);
   }
 
@@ -129,6 +245,9 @@ public record SeriesConfig(
                 List.of(),
                 "",
                 "",
+                "",
+                Gaps.REPORT,
+                "",
                 64,
                 1,
                 Pooling.LAST,
@@ -137,6 +256,7 @@ public record SeriesConfig(
                 0,
                 Scaling.SERIES,
                 Missing.ERROR,
+                DecimalMark.POINT,
                 0.2));
     tree.put("file", "");
     tree.putArray("target_columns");

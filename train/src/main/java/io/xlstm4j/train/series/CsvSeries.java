@@ -1,38 +1,33 @@
 package io.xlstm4j.train.series;
 
-import com.fasterxml.jackson.databind.MappingIterator;
-import com.fasterxml.jackson.databind.RuntimeJsonMappingException;
-import com.fasterxml.jackson.dataformat.csv.CsvMapper;
-import com.fasterxml.jackson.dataformat.csv.CsvParser;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
 import io.xlstm4j.train.config.SeriesConfig;
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// Series from a CSV file with a header.
 public final class CsvSeries {
-  private static final Set<String> MISSING = Set.of("", "na", "nan", "null", "?");
-
   private final Path file;
   private final SeriesConfig config;
+  private final List<String> wanted; // columns of values
+  private final DecimalNumbers numbers;
+  private final @Nullable TimeColumn times;
   private final Map<String, List<Row>> byId = new LinkedHashMap<>();
-  private final List<String> wanted;
+  private int count;
 
+  /// @param number of the row in the file, from 0; -1 for one that was put into a gap
   /// @param values in the order of the wanted columns
-  private record Row(String time, double[] values, long line) {}
+  private record Row(int number, long line, double[] values) {}
+
+  private record Timed(Row row, Moment moment) {}
 
   private CsvSeries(Path file, SeriesConfig config) {
     this.file = file;
@@ -40,136 +35,130 @@ public final class CsvSeries {
     var columns = new LinkedHashSet<>(config.targetColumns());
     columns.addAll(config.featureColumns());
     wanted = List.copyOf(columns);
+    numbers = new DecimalNumbers(file, config);
+    times = config.timeColumn().isEmpty() ? null : new TimeColumn(file, config);
   }
 
-  /// The series of a file, in the order in which they first appear.
+  /// Reads a file.
   ///
   /// @param config says which columns
+  /// @param known order of day and month that a model was trained with, for dates that leave it
+  ///   open; null if there is none
   /// @throws InvalidInputException if the file is missing or broken, a column is not there, or a
-  ///   field is no number
-  public static List<Series> read(Path file, SeriesConfig config) {
-    var reader = new CsvSeries(file, config);
-    reader.readRows();
-    var series = new ArrayList<Series>();
-    reader.byId.forEach((id, rows) -> series.add(reader.inOrder(id, rows)));
-    if (series.isEmpty()) {
-      throw new InvalidInputException(file + ": no rows under the header");
-    }
-    return series;
+  ///   field is no number or no time
+  public static SeriesTable read(Path file, SeriesConfig config, @Nullable DateOrder known) {
+    return new CsvSeries(file, config).read(known);
   }
 
-  private void readRows() {
-    var mapper = new CsvMapper();
-    try (BufferedReader text = Files.newBufferedReader(file);
-        MappingIterator<List<String>> lines =
-            mapper
-                .readerForListOf(String.class)
-                .with(CsvParser.Feature.WRAP_AS_ARRAY)
-                .with(CsvParser.Feature.SKIP_EMPTY_LINES)
-                .with(CsvParser.Feature.TRIM_SPACES)
-                .readValues(text)) {
-      if (!lines.hasNext()) {
-        throw new InvalidInputException(file + ": empty; a header with column names is needed");
-      }
-      List<String> header = new ArrayList<>(lines.next());
-      header.set(0, header.getFirst().replace("\uFEFF", "")); // of some spreadsheets
-      int[] places = wanted.stream().mapToInt(name -> place(header, name)).toArray();
-      int time = config.timeColumn().isEmpty() ? -1 : place(header, config.timeColumn());
-      int id = config.idColumn().isEmpty() ? -1 : place(header, config.idColumn());
-      while (lines.hasNext()) {
-        long line = lines.getCurrentLocation().getLineNr();
-        List<String> fields = lines.next();
-        if (fields.size() != header.size()) {
-          throw new InvalidInputException(
-              "%s: line %d: %d fields, but the header has %d"
-                  .formatted(file, line, fields.size(), header.size()));
-        }
-        double[] values = new double[places.length];
-        for (int i = 0; i < values.length; i++) {
-          values[i] = number(fields.get(places[i]), wanted.get(i), line);
-        }
-        byId.computeIfAbsent(id < 0 ? "" : fields.get(id), _ -> new ArrayList<>())
-            .add(new Row(time < 0 ? "" : fields.get(time), values, line));
-      }
-    } catch (NoSuchFileException e) {
-      throw new InvalidInputException(file + ": no such file", e);
-    } catch (IOException | RuntimeJsonMappingException e) {
-      throw new InvalidInputException(file + ": cannot be read as CSV: " + OneLine.of(e), e);
-    }
-  }
-
-  private int place(List<String> header, String name) {
-    int place = header.indexOf(name);
-    if (place < 0) {
-      throw new InvalidInputException(
-          "%s: no column \"%s\"; there are %s".formatted(file, name, OneLine.of(header)));
-    }
-    return place;
-  }
-
-  private double number(@Nullable String field, String column, long line) {
-    String text = field == null ? "" : field.strip();
-    if (MISSING.contains(text.toLowerCase(java.util.Locale.ROOT))) {
-      if (config.missing() == SeriesConfig.Missing.ERROR) {
-        throw new InvalidInputException(
-            "%s: line %d: column %s has no value; fill it in, or set series.missing: mask"
-                .formatted(file, line, column));
-      }
-      return Double.NaN;
-    }
-    double value;
-    try {
-      value = Double.parseDouble(text);
-    } catch (NumberFormatException e) {
-      value = Double.NaN;
-    }
-    boolean isClass = config.classifies() && config.targetColumns().contains(column);
-    if (!Double.isFinite(value)
-        || (isClass && (value != Math.rint(value) || value < 0 || value >= config.classes()))) {
-      throw new InvalidInputException(
-          "%s: line %d: column %s must be %s, but is %s"
-              .formatted(
-                  file,
-                  line,
-                  column,
-                  isClass ? "a class in [0, " + config.classes() + ")" : "a number",
-                  OneLine.quote(text)));
-    }
-    return value;
-  }
-
-  private Series inOrder(String id, List<Row> rows) {
+  private SeriesTable read(@Nullable DateOrder known) {
+    var names = new LinkedHashSet<>(wanted);
     if (!config.timeColumn().isEmpty()) {
-      rows.sort(byTime(rows));
-      for (int i = 1; i < rows.size(); i++) {
-        if (rows.get(i).time().equals(rows.get(i - 1).time())) {
-          throw new InvalidInputException(
-              "%s: lines %d and %d: two rows of one series have the time %s"
-                  .formatted(
-                      file,
-                      rows.get(i - 1).line(),
-                      rows.get(i).line(),
-                      OneLine.quote(rows.get(i).time())));
-        }
-      }
+      names.add(config.timeColumn());
     }
+    if (!config.idColumn().isEmpty()) {
+      names.add(config.idColumn());
+    }
+    List<String> all = List.copyOf(names);
+    int time = all.indexOf(config.timeColumn());
+    int id = all.indexOf(config.idColumn());
+    var notes =
+        new ArrayList<>(CsvTable.read(file, all, (line, fields) -> row(line, fields, time, id)));
+    if (times == null) {
+      return new SeriesTable(
+          byId.entrySet().stream()
+              .map(entry -> series(entry.getKey(), entry.getValue(), null))
+              .toList(),
+          notes,
+          null);
+    }
+    times.decide(known);
+    var axes = new LinkedHashMap<String, TimeAxis>();
+    for (Map.Entry<String, List<Row>> entry : byId.entrySet()) {
+      axes.put(entry.getKey(), inOrder(entry.getKey(), entry.getValue(), times));
+    }
+    var gaps = new SeriesGaps(file, config, axes);
+    notes.addAll(gaps.notes());
+    var series = new ArrayList<Series>();
+    byId.forEach((of, rows) -> series.add(withGaps(of, rows, gaps.axis(of))));
+    return new SeriesTable(series, notes, times.order());
+  }
+
+  private void row(long line, String[] fields, int time, int id) {
+    double[] values = new double[wanted.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = numbers.read(fields[i], wanted.get(i), line);
+    }
+    if (times != null) {
+      times.add(fields[time], line);
+    }
+    if (id >= 0 && fields[id].isEmpty()) {
+      throw new InvalidInputException(
+          "%s: line %d: column %s is empty; it must name the series of the row"
+              .formatted(OneLine.of(file), line, OneLine.of(config.idColumn())));
+    }
+    byId.computeIfAbsent(id < 0 ? "" : fields[id], _ -> new ArrayList<>())
+        .add(new Row(count++, line, values));
+  }
+
+  private Series series(String id, List<Row> rows, @Nullable TimeAxis axis) {
     var columns = new HashMap<String, double[]>();
     for (int i = 0; i < wanted.size(); i++) {
       int column = i;
       columns.put(wanted.get(i), rows.stream().mapToDouble(row -> row.values()[column]).toArray());
     }
-    return new Series(id, rows.size(), columns);
+    long[] lines = rows.stream().mapToLong(Row::line).toArray();
+    return new Series(id, rows.size(), columns, lines, axis);
   }
 
-  /// By number if all are numbers, else as text, which is right for ISO dates.
-  private static Comparator<Row> byTime(List<Row> rows) {
-    try {
-      for (Row row : rows) {
-        Double.parseDouble(row.time());
-      }
-      return Comparator.comparingDouble(row -> Double.parseDouble(row.time()));
-    } catch (NumberFormatException e) {
-      return Comparator.comparing(Row::time);
+  /// Sorts the rows of a series by time.
+  private TimeAxis inOrder(String id, List<Row> rows, TimeColumn column) {
+    List<Moment> moments = column.moments(rows.stream().mapToInt(Row::number).toArray());
+    var timed = new ArrayList<Timed>();
+    for (int i = 0; i < rows.size(); i++) {
+      timed.add(new Timed(rows.get(i), moments.get(i)));
     }
+    timed.sort((a, b) -> a.moment().position().compareTo(b.moment().position()));
+    for (int i = 1; i < timed.size(); i++) {
+      WrittenTime one = timed.get(i - 1).moment().written();
+      WrittenTime other = timed.get(i).moment().written();
+      if (timed.get(i).moment().position().compareTo(timed.get(i - 1).moment().position()) == 0) {
+        throw new InvalidInputException(
+            "%s: lines %d and %d: two rows of one series%s have the time %s%s%s"
+                .formatted(
+                    OneLine.of(file),
+                    one.line(),
+                    other.line(),
+                    id.isEmpty() ? "" : " (" + OneLine.of(id) + ")",
+                    OneLine.quote(one.text()),
+                    one.text().equals(other.text())
+                        ? ""
+                        : ", which is also written " + OneLine.quote(other.text()),
+                    config.idColumn().isEmpty()
+                        ? column.doubtAboutClock()
+                            + "; if they are of several series, set series.id_column"
+                        : column.doubtAboutClock()));
+      }
+    }
+    for (int i = 0; i < rows.size(); i++) {
+      rows.set(i, timed.get(i).row());
+    }
+    return new TimeAxis(column, timed.stream().map(Timed::moment).toList());
+  }
+
+  /// The series, with rows of missing values in its gaps if they are wanted.
+  private Series withGaps(String id, List<Row> rows, TimeAxis axis) {
+    if (config.gaps() != SeriesConfig.Gaps.MASK) {
+      return series(id, rows, axis);
+    }
+    double[] none = new double[wanted.size()];
+    Arrays.fill(none, Double.NaN);
+    var filled = new ArrayList<Row>();
+    for (int row = 0; row < rows.size(); row++) {
+      filled.add(rows.get(row));
+      for (int gap = axis.missingAfter(row); gap > 0; gap--) {
+        filled.add(new Row(-1, 0, none));
+      }
+    }
+    return series(id, filled, axis);
   }
 }

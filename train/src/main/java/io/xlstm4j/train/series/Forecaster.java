@@ -1,6 +1,7 @@
 package io.xlstm4j.train.series;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.config.SequenceLossConfig;
 import io.xlstm4j.torch.SequenceCheckpoint;
 import io.xlstm4j.torch.SequenceModel;
@@ -8,10 +9,11 @@ import io.xlstm4j.torch.Torch;
 import io.xlstm4j.train.config.SeriesConfig;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.SequencedMap;
+import org.jspecify.annotations.Nullable;
 
 /// A model that was trained on series, with its scales: forecasts in the unit of the columns.
 public final class Forecaster implements AutoCloseable {
@@ -35,9 +37,23 @@ public final class Forecaster implements AutoCloseable {
   /// A number that is still to come.
   ///
   /// @param id of the series
+  /// @param time of its row, as the file writes times; null if the times have no regular step
   /// @param step rows after the last one, from 1; 0 for the last one itself
-  /// @param values the point, the quantiles in rising order, or the probabilities of the classes
-  public record Forecast(String id, int step, String column, double[] values) {}
+  /// @param values the point, the quantiles in rising order, or the probabilities of the classes;
+  ///   NaN if the last rows of the series have no value of the column to scale by
+  public record Forecast(
+      String id, @Nullable String time, int step, String column, double[] values) {}
+
+  /// What follows in the series of a file.
+  ///
+  /// @param hasTimes whether every forecast has a time
+  /// @param notes what a person should know about the file, a line each
+  public record Forecasts(List<Forecast> forecasts, boolean hasTimes, List<String> notes) {
+    public Forecasts {
+      forecasts = List.copyOf(forecasts);
+      notes = List.copyOf(notes);
+    }
+  }
 
   public SeriesConfig config() {
     return scales.config();
@@ -63,27 +79,41 @@ public final class Forecaster implements AutoCloseable {
   /// after those that there are.
   ///
   /// @throws InvalidInputException as [CsvSeries#read]
-  public List<Forecast> forecast(Path file) {
-    SeriesConfig config = config();
+  public Forecasts forecast(Path file) {
+    Scales here = scales.withFile(file);
+    SeriesConfig config = here.config();
+    SeriesTable table = CsvSeries.read(file, config, scales.dateOrder());
+    var notes = new ArrayList<>(table.notes());
+    var unknown = new LinkedHashSet<String>();
     var forecasts = new ArrayList<Forecast>();
-    for (Series series : CsvSeries.read(file, config)) {
+    for (Series series : table.series()) {
       int from = Math.max(0, series.rows() - config.context());
-      float[] features = SeriesWindows.features(scales, series, from, series.rows());
-      float[] said = model.predict(List.of(features)).getFirst();
+      float[] features = SeriesWindows.features(here, series, from, series.rows());
+      float[] predicted = model.predict(List.of(features)).getFirst();
       int width = model.config().loss().width();
-      int at = said.length - config.outputs() * width; // the last position, if there are more
+      int at = predicted.length - config.outputs() * width; // the last position, if there are more
       for (int output = 0; output < config.outputs(); output++) {
         String column = config.targetColumns().get(output % config.targetColumns().size());
-        Scale scale = scales.of(series, column, from, series.rows());
+        Scale scale = here.of(series, column, from, series.rows());
+        if (!scale.isKnown()) {
+          unknown.add(series.id().isEmpty() ? column : column + " of " + series.id());
+        }
         double[] values = new double[width];
         for (int i = 0; i < width; i++) {
-          values[i] = scale.original(said[at + output * width + i]);
+          values[i] = scale.original(predicted[at + output * width + i]);
         }
         int step = output / config.targetColumns().size() + (config.horizon() == 0 ? 0 : 1);
-        forecasts.add(new Forecast(series.id(), step, column, values));
+        String time = series.times() == null ? null : series.times().timeAfter(step);
+        forecasts.add(new Forecast(series.id(), time, step, column, values));
       }
     }
-    return forecasts;
+    if (!unknown.isEmpty()) {
+      notes.add(
+          "%s: not forecast, because the last rows have no value to scale by: %s"
+              .formatted(OneLine.of(file), OneLine.of(String.join(", ", unknown))));
+    }
+    boolean hasTimes = forecasts.stream().allMatch(forecast -> forecast.time() != null);
+    return new Forecasts(forecasts, hasTimes, notes);
   }
 
   /// How wrong forecasts are.
@@ -91,7 +121,7 @@ public final class Forecaster implements AutoCloseable {
   /// @param lossName what the model minimises
   /// @param loss of scaled values, mean over the targets
   /// @param measures in the unit of the columns: `mae`, `mse`, `rmse`, `quantile_loss`, `coverage`,
-  ///   or `accuracy`
+  ///   or `accuracy`; one that is not defined is not there
   /// @param windows that were predicted
   /// @param targets values that were there to compare with
   public record Errors(
@@ -111,7 +141,9 @@ public final class Forecaster implements AutoCloseable {
     int count = Math.toIntExact(windows.size());
     WindowErrors errors =
         WindowErrors.of(
-            model.config().loss(), WindowErrors.sums(model, windows, count, 0, count, BATCH));
+            model.config().loss(),
+            windows,
+            WindowErrors.sums(model, windows, count, 0, count, BATCH));
     var measures = new LinkedHashMap<String, Double>();
     errors
         .measures()
@@ -126,18 +158,23 @@ public final class Forecaster implements AutoCloseable {
   }
 
   private SeriesWindows windows(Path file, SeriesWindows.Part part) {
-    SeriesConfig here = config().withFile(file.toString());
-    return new SeriesWindows(new Scales(here, scales.byId()), CsvSeries.read(file, here), part);
+    Scales here = scales.withFile(file);
+    return new SeriesWindows(
+        here, CsvSeries.read(file, here.config(), scales.dateOrder()).series(), part);
   }
 
   /// How good forecasts are beside those of the same season before.
   ///
   /// @param windows of the validation part
-  /// @param model measures by name
+  /// @param targets that both are measured on
+  /// @param skipped further targets, without a value the season before
+  /// @param model measures by name; empty if there are no targets
   /// @param seasonalNaive the same measures of the value a season ago, its quantiles those of the
   ///   changes over a season in the training part
   public record Comparison(
       long windows,
+      long targets,
+      long skipped,
       SequencedMap<String, Double> model,
       SequencedMap<String, Double> seasonalNaive) {}
 
@@ -157,48 +194,33 @@ public final class Forecaster implements AutoCloseable {
           "season (%d) must be in [1, context (%d)]".formatted(season, config.context()));
     }
     SeriesWindows windows = windows(file, SeriesWindows.Part.VALIDATION);
-    var ours = new ForecastErrors(model.config().loss());
-    var naive = new ForecastErrors(model.config().loss());
-    for (long i = 0; i < windows.size(); i++) {
-      SeriesWindows.Place place = windows.place(i);
-      ours.add(windows, place, model.predict(List.of(windows.item(i).features())).getFirst());
-      for (int output = 0; output < config.outputs(); output++) {
-        naive.add(windows.target(place, output), seasonal(place, output, season));
+    var ours = new ForecastErrors(model.config().loss(), windows.unit());
+    var naive = new ForecastErrors(model.config().loss(), windows.unit());
+    var baseline = new SeasonalNaive(config, model.config().loss().levels(), season);
+    long skipped = 0;
+    for (long first = 0; first < windows.size(); first += BATCH) {
+      long end = Math.min(windows.size(), first + BATCH);
+      var features = new ArrayList<float[]>();
+      for (long i = first; i < end; i++) {
+        features.add(windows.item(i).features());
+      }
+      List<float[]> predicted = model.predict(features);
+      for (long i = first; i < end; i++) {
+        SeriesWindows.Place place = windows.place(i);
+        for (int output = 0; output < config.outputs(); output++) {
+          double target = windows.target(place, output);
+          double[] before = baseline.predict(place, output);
+          if (Double.isNaN(before[0])) {
+            skipped += Double.isNaN(target) ? 0 : 1;
+            continue;
+          }
+          ours.add(target, ours.values(windows, place, output, predicted.get((int) (i - first))));
+          naive.add(target, before);
+        }
       }
     }
-    return new Comparison(windows.size(), ours.measures(), naive.measures());
-  }
-
-  private double[] seasonal(SeriesWindows.Place place, int output, int season) {
-    SeriesConfig config = config();
-    int columns = config.targetColumns().size();
-    double[] values = place.series().column(config.targetColumns().get(output % columns));
-    int step = output / columns; // from 0
-    int back = season * (step / season + 1);
-    double point = values[place.from() + config.context() + step - back];
-    List<Double> levels = model.config().loss().levels();
-    if (levels.isEmpty()) {
-      return new double[] {point};
-    }
-    int split = place.series().split(config.validationFraction());
-    double[] changes = new double[Math.max(0, split - back)];
-    for (int row = back; row < split; row++) {
-      changes[row - back] = values[row] - values[row - back];
-    }
-    changes = Arrays.stream(changes).filter(Double::isFinite).sorted().toArray();
-    double[] quantiles = new double[levels.size()];
-    for (int i = 0; i < quantiles.length; i++) {
-      double at = levels.get(i) * Math.max(0, changes.length - 1);
-      int below = (int) at;
-      double change =
-          changes.length == 0
-              ? 0
-              : changes[below]
-                  + (at - below)
-                      * (changes[Math.min(below + 1, changes.length - 1)] - changes[below]);
-      quantiles[i] = point + change;
-    }
-    return quantiles;
+    return new Comparison(
+        windows.size(), naive.targets(), skipped, ours.measures(), naive.measures());
   }
 
   @Override

@@ -1,13 +1,17 @@
 package io.xlstm4j.train.series;
 
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /// A series in the order of time.
 ///
 /// @param id empty if the file has one series
 /// @param rows how many
 /// @param columns values by column name, NaN where they are missing
-public record Series(String id, int rows, Map<String, double[]> columns) {
+/// @param lines of the file that the rows come from; 0 for a row that was put into a gap
+/// @param times of the rows; null if the file has none
+public record Series(
+    String id, int rows, Map<String, double[]> columns, long[] lines, @Nullable TimeAxis times) {
   public Series {
     columns = Map.copyOf(columns);
   }

@@ -22,12 +22,13 @@ import org.bytedeco.pytorch.Tensor;
 public record WindowErrors(double loss, long targets, SequencedMap<String, Double> measures) {
   /// Means of sums, which may come from several processes.
   ///
+  /// @param windows that were measured
   /// @param sums as [#sums] gives them
-  public static WindowErrors of(SequenceLossConfig loss, double[] sums) {
+  public static WindowErrors of(SequenceLossConfig loss, SeriesWindows windows, double[] sums) {
     return new WindowErrors(
         sums[0] / sums[1],
         (long) sums[1],
-        ForecastErrors.measures(loss, Arrays.copyOfRange(sums, 2, sums.length)));
+        ForecastErrors.measures(loss, Arrays.copyOfRange(sums, 2, sums.length), windows.unit()));
   }
 
   /// Sums over windows that are evenly spread.
@@ -39,7 +40,7 @@ public record WindowErrors(double loss, long targets, SequencedMap<String, Doubl
   /// @return the loss, its targets, and the sums of [ForecastErrors]
   public static double[] sums(
       SequenceModel model, SeriesWindows windows, int count, int from, int to, int batch) {
-    var errors = new ForecastErrors(model.config().loss());
+    var errors = new ForecastErrors(model.config().loss(), windows.unit());
     double[] sums = new double[2 + ForecastErrors.SUMS];
     for (int first = from; first < to; first += batch) {
       var places = new ArrayList<SeriesWindows.Place>();

@@ -192,8 +192,13 @@ public final class SequenceTask implements Task {
 
   @Override
   public Validation measure(Tally tally) {
-    WindowErrors errors = WindowErrors.of(model.config().loss(), tally.sums());
+    WindowErrors errors = WindowErrors.of(model.config().loss(), data.validation(), tally.sums());
     return new Validation(errors.loss(), errors.measures());
+  }
+
+  @Override
+  public List<String> notes() {
+    return data.notes();
   }
 
   // ---- what is stored

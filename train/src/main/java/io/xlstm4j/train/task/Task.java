@@ -20,6 +20,11 @@ public interface Task extends AutoCloseable {
   /// The model in a line, for people.
   String describe();
 
+  /// What a person should know about the data, a line each.
+  default List<String> notes() {
+    return List.of();
+  }
+
   Parameters parameters();
 
   /// Whether weight decay applies to a parameter.
