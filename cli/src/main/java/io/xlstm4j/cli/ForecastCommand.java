@@ -94,8 +94,7 @@ final class ForecastCommand implements Callable<Integer> {
       for (double value : forecast.values()) {
         fields.add(Double.isFinite(value) ? Double.toString(value) : "");
       }
-      out.println(
-          fields.stream().map(ForecastCommand::quoted).collect(Collectors.joining(",")));
+      out.println(fields.stream().map(ForecastCommand::quoted).collect(Collectors.joining(",")));
     }
   }
 

@@ -274,7 +274,8 @@ class SeriesProgramTest {
     Path masking = folder.resolve("masking");
     assertIsSound(train(config, masking, "series.missing=mask", "--steps", "2"));
     List<String> lines = rows("level", 96, 0);
-    lines.replaceAll(line -> line.matches("small,(7[02468]|8[0369]),.*") ? line.replaceAll(",[^,]*$", ",") : line);
+    lines.replaceAll(line ->
+        line.matches("small,(7[02468]|8[0369]),.*") ? line.replaceAll(",[^,]*$", ",") : line);
     Path holes = file("holes.csv", lines);
     var run = forecast(masking, holes, "--compare-season", "8");
     assertIsSound(run);
@@ -282,8 +283,7 @@ class SeriesProgramTest {
         .doesNotContain("NaN")
         .containsPattern("targets=\\d+  skipped=[1-9]\\d* \\(targets without a value 8 rows")
         .containsPattern("seasonal naive +mae=\\d");
-    var eval =
-        CommandLineRun.of("eval", "--model", masking.toString(), "--data", holes.toString());
+    var eval = CommandLineRun.of("eval", "--model", masking.toString(), "--data", holes.toString());
     assertIsSound(eval);
     assertThat(eval.out()).doesNotContain("NaN");
   }

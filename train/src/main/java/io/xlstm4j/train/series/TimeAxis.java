@@ -258,8 +258,7 @@ public final class TimeAxis {
             ? counted(BigDecimal.valueOf(months / 12), "year")
             : counted(size, "month");
       }
-      case BUSINESS_DAYS ->
-          counted(size, "business day");
+      case BUSINESS_DAYS -> counted(size, "business day");
       case SECONDS, CLOCK -> {
         for (int unit : new int[] {86_400, 3600, 60}) {
           if (size.remainder(BigDecimal.valueOf(unit)).signum() == 0) {

@@ -27,7 +27,9 @@ final class TimeColumn {
   /// Upper bound of what a clock is put back by when summer time ends.
   private static final Duration CLOCK_CHANGE = Duration.ofHours(2);
 
-  private static final Pattern UNPADDED = Pattern.compile("^[0-9]{0,4}[-/.][0-9][-/.]|^[0-9][-/.]|^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]([^0-9]|$)");
+  private static final Pattern UNPADDED =
+      Pattern.compile(
+          "^[0-9]{0,4}[-/.][0-9][-/.]|^[0-9][-/.]|^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]([^0-9]|$)");
   private static final Pattern SECONDS = Pattern.compile(":[0-9]{2}:[0-9]{2}");
 
   private final Path file;

@@ -44,8 +44,24 @@ class SeriesFileTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "12d", "103.5f", "0x1p3", "0X10", "1_000", "1e", "--1", "+", ".", "1.2.3", "five", "1e5L",
-        "Infinity", "-Infinity", "inf", "1 2", "٣", "1e30f"
+        "12d",
+        "103.5f",
+        "0x1p3",
+        "0X10",
+        "1_000",
+        "1e",
+        "--1",
+        "+",
+        ".",
+        "1.2.3",
+        "five",
+        "1e5L",
+        "Infinity",
+        "-Infinity",
+        "inf",
+        "1 2",
+        "٣",
+        "1e30f"
       })
   void what_is_no_decimal_number_is_refused_with_its_line(String field) {
     assertRefused("t,y\n0,1\n1," + field + "\n")
@@ -72,8 +88,7 @@ class SeriesFileTest {
     assertRefused("t;y\n0;1.234,5\n").hasMessageContaining("thousands separators");
     assertRefused("t;y\n0;1 234 567\n").hasMessageContaining("thousands separators");
     assertRefused("t,y\n0,1,5\n").hasMessageContaining("line 2: 3 fields, but the header has 2");
-    assertThat(values("t;y\n0;1,5\n1;-2\n", "series.decimal_mark=comma"))
-        .containsExactly(1.5, -2);
+    assertThat(values("t;y\n0;1,5\n1;-2\n", "series.decimal_mark=comma")).containsExactly(1.5, -2);
     assertRefused("t;y\n0;1.5\n", "series.decimal_mark=comma").hasMessageContaining("'1.5'");
   }
 
@@ -179,8 +194,7 @@ class SeriesFileTest {
         new Charset[] {
           StandardCharsets.UTF_8, StandardCharsets.UTF_16LE, StandardCharsets.UTF_16BE
         }) {
-      SeriesTable table =
-          files.read("\uFEFF" + csv, charset, "series.feature_columns=['größe']");
+      SeriesTable table = files.read("\uFEFF" + csv, charset, "series.feature_columns=['größe']");
       assertThat(table.series().getFirst().column("größe")).containsExactly(0, 1);
     }
     assertThatThrownBy(() -> files.read("x,y\n0,1\nä,2\n", StandardCharsets.ISO_8859_1))

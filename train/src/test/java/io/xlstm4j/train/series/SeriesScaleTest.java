@@ -93,8 +93,7 @@ class SeriesScaleTest {
   }
 
   private static Scale known(SeriesData data, String id) {
-    return Objects.requireNonNull(
-        Objects.requireNonNull(data.scales().byId().get(id)).get("y"));
+    return Objects.requireNonNull(Objects.requireNonNull(data.scales().byId().get(id)).get("y"));
   }
 
   @Test
@@ -118,10 +117,7 @@ class SeriesScaleTest {
   @Test
   void a_series_without_a_training_value_is_scaled_by_its_context() throws IOException {
     String[] keys = {
-      "series.time_column=t",
-      "series.id_column=id",
-      "series.missing=mask",
-      "series.context=8"
+      "series.time_column=t", "series.id_column=id", "series.missing=mask", "series.context=8"
     };
     SeriesData data = files.open(SeriesFiles.resource("lead.csv"), keys);
     assertThat(data.scales().byId().get("b")).isEmpty();
@@ -134,12 +130,9 @@ class SeriesScaleTest {
 
   @Test
   void windows_without_a_target_are_left_out_and_parts_without_one_refused() throws IOException {
-    assertThatThrownBy(
-            () ->
-                files.open(
-                    SeriesFiles.resource("alln.csv"),
-                    "series.time_column=t",
-                    "series.missing=mask"))
+    assertThatThrownBy(() ->
+            files.open(
+                SeriesFiles.resource("alln.csv"), "series.time_column=t", "series.missing=mask"))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("no target (y) has a value in the training part");
     String half = "y\n" + "1\n2\n".repeat(8) + "\n\n\nNA\n";
@@ -148,22 +141,21 @@ class SeriesScaleTest {
     String gap = "y\n" + "1\n2\n".repeat(4) + "NA\n".repeat(6) + "1\n2\n".repeat(4);
     SeriesData data = files.open(gap, "series.missing=mask");
     for (long i = 0; i < data.training().size(); i++) {
-      assertThat(data.training().item(i).targets()).isNotEqualTo(new float[] {Float.NaN, Float.NaN});
+      assertThat(data.training().item(i).targets())
+          .isNotEqualTo(new float[] {Float.NaN, Float.NaN});
     }
     assertThat(data.training().size()).isBetween(3L, 12L);
   }
 
   @Test
   void a_scaled_value_that_float32_cannot_hold_is_refused_when_read() {
-    assertThatThrownBy(
-            () -> files.open("y\n" + "1e-300\n2e-300\n".repeat(10) + "1\n2e-300\n"))
+    assertThatThrownBy(() -> files.open("y\n" + "1e-300\n2e-300\n".repeat(10) + "1\n2e-300\n"))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("line 22: column y is 1.0, which scaled by")
         .hasMessageContaining("float32");
-    assertThatThrownBy(
-            () ->
-                files.open(
-                    "y\n" + "1e-300\n2e-300\n".repeat(10) + "1\n2e-300\n", "series.scaling=window"))
+    assertThatThrownBy(() ->
+            files.open(
+                "y\n" + "1e-300\n2e-300\n".repeat(10) + "1\n2e-300\n", "series.scaling=window"))
         .hasMessageContaining("line 22");
   }
 
@@ -191,8 +183,7 @@ class SeriesScaleTest {
   void baselines_skip_what_is_missing() throws IOException {
     SeriesData data =
         files.open("y\n" + "1\n2\n".repeat(8) + "NA\n2\n1\n2\n", "series.missing=mask");
-    var naive =
-        new SeasonalNaive(data.scales().config(), data.scales().config().quantiles(), 2);
+    var naive = new SeasonalNaive(data.scales().config(), data.scales().config().quantiles(), 2);
     SeriesWindows windows = data.validation();
     int skipped = 0;
     for (long i = 0; i < windows.size(); i++) {

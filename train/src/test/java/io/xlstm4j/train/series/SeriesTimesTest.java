@@ -98,7 +98,9 @@ class SeriesTimesTest {
   }
 
   private static double[] reversed(double[] values) {
-    return IntStream.range(0, values.length).mapToDouble(i -> values[values.length - 1 - i]).toArray();
+    return IntStream.range(0, values.length)
+        .mapToDouble(i -> values[values.length - 1 - i])
+        .toArray();
   }
 
   @Test
@@ -115,12 +117,10 @@ class SeriesTimesTest {
 
   @Test
   void a_time_that_the_clocks_of_the_zone_skip_is_refused() {
-    assertThatThrownBy(
-            () ->
-                only(
-                    List.of("2021-03-28 01:30", "2021-03-28 02:30"),
-                    "series.time_zone=Europe/Berlin"))
-        .hasMessageContaining("line 3: column t has '2021-03-28 02:30', a time that the clocks skip");
+    assertThatThrownBy(() ->
+            only(List.of("2021-03-28 01:30", "2021-03-28 02:30"), "series.time_zone=Europe/Berlin"))
+        .hasMessageContaining(
+            "line 3: column t has '2021-03-28 02:30', a time that the clocks skip");
   }
 
   @ParameterizedTest
@@ -190,8 +190,7 @@ class SeriesTimesTest {
     assertThat(long_.dateOrder()).isEqualTo(DateOrder.DAY_FIRST);
     Path later = folder.resolve("later.csv");
     java.nio.file.Files.writeString(later, csv(List.of("02/01/2026", "03/01/2026")));
-    Series series =
-        CsvSeries.read(later, files.config(T), long_.dateOrder()).series().getFirst();
+    Series series = CsvSeries.read(later, files.config(T), long_.dateOrder()).series().getFirst();
     assertThat(next(series, 1)).isEqualTo("04/01/2026");
   }
 
@@ -240,7 +239,8 @@ class SeriesTimesTest {
 
   @Test
   void gaps_are_reported_refused_or_filled() throws IOException {
-    String hours = "t;y\n" + "2026-01-01T0%d:00;%d\n".repeat(5).formatted(0, 0, 1, 1, 2, 2, 5, 5, 6, 6);
+    String hours =
+        "t;y\n" + "2026-01-01T0%d:00;%d\n".repeat(5).formatted(0, 0, 1, 1, 2, 2, 5, 5, 6, 6);
     assertThat(files.read(hours, T).notes())
         .singleElement()
         .asString()
@@ -253,10 +253,9 @@ class SeriesTimesTest {
     assertThat(filled.column("y")).containsExactly(0, 1, 2, Double.NaN, Double.NaN, 5, 6);
     assertThatThrownBy(() -> files.config(T, "series.gaps=mask"))
         .hasMessageContaining("needs missing: mask");
-    assertThatThrownBy(
-            () ->
-                files.read(
-                    "t;y\n0;0\n1;1\n2;2\n9000000;3\n", T, "series.gaps=mask", "series.missing=mask"))
+    assertThatThrownBy(() ->
+            files.read(
+                "t;y\n0;0\n1;1\n2;2\n9000000;3\n", T, "series.gaps=mask", "series.missing=mask"))
         .hasMessageContaining("too many");
   }
 
