@@ -149,4 +149,15 @@ class RunStateTest {
     }
     assertThat(losses.subList(epoch, 2 * epoch)).isEqualTo(losses.subList(0, epoch));
   }
+
+  @Test
+  void nothing_is_dropped_while_a_run_validates() throws IOException {
+    var config = TinyRun.config(TinyRun.corpus(folder), "model.dropout=0.5", "training.steps=1");
+    try (var trainer = Trainer.start(config, folder.resolve("run"))) {
+      trainer.run(() -> false);
+      Task task = trainer.view().task();
+      Task.Tally first = task.validate(0, Task.Share.ALL);
+      assertThat(task.validate(0, Task.Share.ALL)).isEqualTo(first);
+    }
+  }
 }
