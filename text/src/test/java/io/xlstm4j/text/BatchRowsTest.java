@@ -64,8 +64,7 @@ class BatchRowsTest {
       var source = new Batches(tokens, 2, LENGTH, 1);
       var mix =
           new MixedBatches(
-              List.of(
-                  new MixedBatches.Part("a", source, 3), new MixedBatches.Part("b", source, 1)),
+              List.of(new MixedBatches.Part("a", source, 3), new MixedBatches.Part("b", source, 1)),
               4,
               5);
       for (long batches : new long[] {1, 100, 10_000, 16_384, 24_576, 100_001}) {
@@ -91,7 +90,8 @@ class BatchRowsTest {
   @Test
   void fingerprints_of_lanes_tell_sizes_and_tokens_apart() throws IOException {
     try (var tokens = Samples.tokenFile(folder, "abcdefgh", "ij");
-        var others = Samples.tokenFile(Files.createDirectory(folder.resolve("others")), "abcdefgh", "ik")) {
+        var others =
+            Samples.tokenFile(Files.createDirectory(folder.resolve("others")), "abcdefgh", "ik")) {
       var all =
           List.of(
               new LaneBatches(tokens, 2, 3).fingerprint(),
