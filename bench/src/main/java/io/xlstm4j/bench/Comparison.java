@@ -76,8 +76,14 @@ public record Comparison(List<Row> rows) {
       @Nullable Double their = theirs.getFirst().number(size);
       if (our != null && their != null && !our.equals(their)) {
         throw new InvalidInputException(
-            "%s: %s is %.0f here but %.0f at %s; only equal sizes compare"
-                .formatted(name, size, our, their, peer));
+            String.format(
+                Locale.ROOT,
+                "%s: %s is %.0f here but %.0f at %s; only equal sizes compare",
+                name,
+                size,
+                our,
+                their,
+                peer));
       }
     }
     return new Row(

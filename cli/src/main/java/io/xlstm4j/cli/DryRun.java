@@ -2,15 +2,18 @@ package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.train.Run;
+import io.xlstm4j.train.RunMemory;
 import io.xlstm4j.train.Trainer;
-import io.xlstm4j.train.config.OptimizerConfig;
+import io.xlstm4j.train.config.FollowingDefaults;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 
 /// Says what a run would be. It opens data and model as a run does, in a folder that it removes.
@@ -19,9 +22,11 @@ final class DryRun {
 
   private DryRun() {}
 
-  static void print(RunConfig config, PrintWriter out) {
+  /// @param followers defaults to mention
+  static void print(RunConfig config, List<FollowingDefaults.Follower> followers, PrintWriter out) {
     Path folder = temporary();
     try (Trainer trainer = Trainer.start(config, folder)) {
+      followers.forEach(follower -> line(out, "default", "%s", follower));
       print(trainer.view(), out);
     } finally {
       if (Files.exists(folder)) {
@@ -40,10 +45,8 @@ final class DryRun {
 
   private static void print(Run run, PrintWriter out) {
     RunConfig config = run.config();
-    OptimizerConfig optimizer = config.optimizer();
     Task.Unit unit = run.task().unit();
     long parameters = run.task().parameters().count();
-    int copies = optimizer.emaDecay() > 0 ? 5 : 4; // weights, gradients, two moments, averages
     int steps = run.totalSteps();
     line(
         out,
@@ -59,11 +62,8 @@ final class DryRun {
       line(out, "from", "%s", config.from());
     }
     line(out, "parameters", "%,d", parameters);
-    line(
-        out,
-        "memory",
-        "%,.0f MiB for weights, gradients and moments; activations come on top, and a copy while a state is written",
-        copies * parameters * Float.BYTES / MIB);
+    memory(run, out);
+    RunNotes.of(run).forEach(note -> line(out, "note", "%s", note));
     line(
         out,
         "step",
@@ -81,6 +81,37 @@ final class DryRun {
             : String.format(Locale.ROOT, "%,d steps", steps),
         steps == Integer.MAX_VALUE ? Double.NaN : steps / run.task().stepsPerEpoch());
     out.flush();
+  }
+
+  private static void memory(Run run, PrintWriter out) {
+    RunMemory memory;
+    try {
+      memory = RunMemory.of(run);
+    } catch (ArithmeticException e) {
+      line(out, "memory", "more than any machine has: model.context_length times rows overflows");
+      return;
+    }
+    line(
+        out,
+        "memory",
+        "about %,.0f MiB at most: %s%,.0f for weights, gradients, moments and their copy while a state is written, %,.0f for activations%s",
+        memory.total() / MIB,
+        memory.program() == 0
+            ? ""
+            : String.format(Locale.ROOT, "%,.0f for the program, ", memory.program() / MIB),
+        memory.model() / MIB,
+        memory.activations() / MIB,
+        memory.program() == 0 ? ", on the device" : "");
+    if (memory.program() > 0
+        && ManagementFactory.getOperatingSystemMXBean()
+            instanceof com.sun.management.OperatingSystemMXBean machine
+        && memory.total() > machine.getTotalMemorySize()) {
+      line(
+          out,
+          "note",
+          "this machine has %,.0f MiB; a smaller training.batch_size, a larger training.accumulate or a shorter model.context_length needs less",
+          machine.getTotalMemorySize() / MIB);
+    }
   }
 
   private static void line(PrintWriter out, String name, String format, Object... values) {

@@ -1,10 +1,15 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.config.SequenceConfigKeys;
 import io.xlstm4j.text.Corpora;
+import io.xlstm4j.text.Corpus;
 import io.xlstm4j.text.Split;
 import io.xlstm4j.text.TokenFile;
+import io.xlstm4j.train.config.DataConfig;
+import io.xlstm4j.train.config.RunConfig;
+import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.series.Forecaster;
 import io.xlstm4j.train.task.Evaluation;
 import java.io.IOException;
@@ -13,6 +18,8 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
@@ -40,21 +47,23 @@ final class EvalCommand implements Callable<Integer> {
       required = true,
       paramLabel = "CORPUS",
       description =
-          "wordnet, a folder with train.txt and valid.txt, a text file, or a glob; for series, a CSV file")
+          "wordnet, a prepared folder, a folder with train.txt and valid.txt, a text file, or a"
+              + " glob; for series, a CSV file")
   private String data;
 
   @Option(
       names = "--split",
-      paramLabel = "NAME",
-      defaultValue = "VALIDATION",
-      description = "TRAIN or VALIDATION, of series the last part; default ${DEFAULT-VALUE}")
-  private Split split;
+      paramLabel = "PART",
+      description =
+          "train, validation (of series the last part) or all; default: all of a file that the"
+              + " model was not trained on, else validation")
+  private @Nullable Part part;
 
   @Option(
       names = "--max-tokens",
       paramLabel = "N",
       defaultValue = "0",
-      description = "read about so many tokens; default all")
+      description = "stop at the end of the batch that reaches so many tokens; default all")
   private long maxTokens;
 
   @Option(
@@ -80,19 +89,32 @@ final class EvalCommand implements Callable<Integer> {
       return ExitCode.OK;
     }
     try (var loaded = LoadedModel.open(model, device)) {
+      Corpus corpus =
+          TextData.open(
+              data,
+              "%s is a language model; for series train one of series first: "
+                      .replace("%s", OneLine.of(model))
+                  + Program.command("train --data %s 'series.target_columns=[COLUMN]'"));
+      Part chosen = part != null ? part : usualPart(corpus);
       Path folder = Files.createTempDirectory("xlstm-eval");
       Path file = folder.resolve("eval.tokens");
       try {
-        TokenFile.build(Corpora.open(data), split, loaded.tokenizer(), file);
+        switch (chosen) {
+          case TRAIN -> TokenFile.build(corpus, Split.TRAIN, loaded.tokenizer(), file);
+          case VALIDATION -> TokenFile.build(corpus, Split.VALIDATION, loaded.tokenizer(), file);
+          case ALL ->
+              TokenFile.build(Corpora.whole(corpus), Split.VALIDATION, loaded.tokenizer(), file);
+        }
         try (var tokens = TokenFile.open(file)) {
-          print(
+          var result =
               Evaluation.run(
                   loaded.model(),
                   tokens,
                   LANES,
                   loaded.model().config().contextLength(),
                   maxTokens,
-                  !carryState));
+                  !carryState);
+          print(result, tokens, corpus.name() + ": " + chosen.said());
         }
       } finally {
         Files.deleteIfExists(file);
@@ -104,6 +126,37 @@ final class EvalCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
+  /// What of the data is measured if nobody says: a file of one's own is measured whole, unless a
+  /// part of it trained this model.
+  private Part usualPart(Corpus corpus) {
+    return corpus.dividedHere() && !trainedOn() ? Part.ALL : Part.VALIDATION;
+  }
+
+  /// Whether the model lies in the folder of a run on the same data.
+  private boolean trainedOn() {
+    DataConfig trained;
+    try {
+      RunConfig config = RunFolder.of(model).readRunConfig();
+      trained = config.data();
+    } catch (InvalidInputException e) {
+      return false; // no run, or one that nobody can read
+    }
+    return Stream.concat(
+            Stream.of(trained.corpus()), trained.mix().stream().map(DataConfig.Source::corpus))
+        .anyMatch(this::isData);
+  }
+
+  private boolean isData(String corpus) {
+    if (corpus.equals(data)) {
+      return true;
+    }
+    try {
+      return Files.isSameFile(Path.of(corpus), Path.of(data));
+    } catch (IOException | InvalidPathException e) {
+      return false; // a glob, or gone
+    }
+  }
+
   private void evaluateSeries() {
     if (maxTokens > 0 || carryState) {
       throw new ParameterException(
@@ -111,9 +164,15 @@ final class EvalCommand implements Callable<Integer> {
           "--max-tokens and --carry-state are for language models, but %s is a model of series"
               .formatted(model));
     }
+    if (part == Part.ALL) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--split all is for language models, but %s is a model of series; give train or validation"
+              .formatted(model));
+    }
     var out = spec.commandLine().getOut();
     try (var forecaster = Forecaster.open(model, device)) {
-      Forecaster.Errors errors = forecaster.evaluate(csv(), split == Split.TRAIN);
+      Forecaster.Errors errors = forecaster.evaluate(csv(), part == Part.TRAIN);
       out.printf(Locale.ROOT, "%-15s%.4f %s, scaled%n", "loss", errors.loss(), errors.lossName());
       errors
           .measures()
@@ -138,12 +197,52 @@ final class EvalCommand implements Callable<Integer> {
         : measure.replace('_', ' ');
   }
 
-  private void print(Evaluation.Result result) {
+  private void print(Evaluation.Result result, TokenFile tokens, String what) {
     var out = spec.commandLine().getOut();
     out.printf(Locale.ROOT, "loss           %.4f nats per token%n", result.loss());
-    out.printf(Locale.ROOT, "perplexity     %.3f%n", result.perplexity());
+    out.printf(Locale.ROOT, "perplexity     %s%n", perplexity(result.perplexity()));
     out.printf(Locale.ROOT, "bits per byte  %.4f%n", result.bitsPerByte());
-    out.printf(Locale.ROOT, "tokens         %,d%n", result.tokens());
+    boolean all = result.tokens() == tokens.size() - 1;
+    out.printf(
+        Locale.ROOT,
+        "tokens         %,d%s%n",
+        result.tokens(),
+        all ? "" : String.format(Locale.ROOT, " of %,d", tokens.size() - 1));
+    out.printf(Locale.ROOT, "documents      %,d%n", tokens.documents());
+    out.printf(Locale.ROOT, "bytes          %,d%n", tokens.textBytes());
+    out.printf(Locale.ROOT, "data           %s%n", what);
     out.flush();
+  }
+
+  /// With four digits that count, as `3.656`, `72,990` or `1.235e+09`.
+  private static String perplexity(double value) {
+    if (!(value < 1e7)) {
+      return String.format(Locale.ROOT, "%.3e", value);
+    }
+    int decimals = Math.clamp(3 - (int) Math.floor(Math.log10(Math.max(1, value))), 0, 3);
+    return String.format(Locale.ROOT, "%,." + decimals + "f", value);
+  }
+
+  /// Which documents are measured.
+  enum Part {
+    TRAIN("the part to train on"),
+    VALIDATION("the part to validate on"),
+    ALL("all of it");
+
+    private final String said;
+
+    Part(String said) {
+      this.said = said;
+    }
+
+    /// In words, for the output.
+    String said() {
+      return said;
+    }
+
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 }

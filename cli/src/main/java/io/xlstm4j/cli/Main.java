@@ -1,25 +1,36 @@
 package io.xlstm4j.cli;
 
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.HelpCommand;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
 
 /// The program. Every command checks its arguments, calls the library and prints; exit codes are 0
-/// done, 1 failed, 2 wrong usage.
+/// done, 1 failed, 2 wrong usage. Without a command it prints its help and ends with 2.
 @Command(
     name = "xlstm",
     description = "Train and run xLSTM models.",
     mixinStandardHelpOptions = true,
     version = "xlstm4j 0.1.0",
     synopsisSubcommandLabel = "COMMAND",
-    footer = {"", "Exit codes: 0 done, 1 failed, 2 wrong usage."})
-public final class Main {
+    footer = {
+      "",
+      "Try: ${ROOT-COMMAND-NAME} COMMAND --help",
+      "Exit codes: 0 done, 1 failed, 2 wrong usage or no command."
+    })
+public final class Main implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
   @Option(
       names = "--verbose",
       scope = ScopeType.INHERIT,
@@ -43,8 +54,28 @@ public final class Main {
   }
 
   public static void main(String[] arguments) {
+    Locale.setDefault(Locale.ROOT); // numbers and messages are the same in every locale
     Preparation.begin(arguments);
-    System.exit(commandLine(arguments).execute(arguments));
+    System.exit(execute(arguments));
+  }
+
+  private static int execute(String[] arguments) {
+    try {
+      return commandLine(arguments).execute(arguments);
+    } catch (OutOfMemoryError e) {
+      System.err.printf(
+          Locale.ROOT,
+          "xlstm: Java's heap of %d MiB is full (%s); give it more, such as JDK_JAVA_OPTIONS=-Xmx4g%n",
+          Runtime.getRuntime().maxMemory() >> 20,
+          e.getMessage());
+      return ExitCode.SOFTWARE;
+    }
+  }
+
+  @Override
+  public Integer call() {
+    spec.commandLine().usage(spec.commandLine().getOut());
+    return ExitCode.USAGE;
   }
 
   /// The program as tests run it.
@@ -60,6 +91,8 @@ public final class Main {
       commandLine.addSubcommand(arguments[0], only.get());
     }
     return commandLine
+        .setCaseInsensitiveEnumValuesAllowed(true)
+        .setCommandName(Program.name())
         .setUsageHelpAutoWidth(true)
         .setParameterExceptionHandler(ErrorHandlers::usage)
         .setExecutionExceptionHandler(

@@ -1,6 +1,5 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.text.Corpora;
 import io.xlstm4j.text.Corpus;
 import io.xlstm4j.text.Preparation;
 import io.xlstm4j.text.PreparedTokens;
@@ -84,7 +83,15 @@ final class PrepareCommand implements Callable<Integer> {
           spec.commandLine(), "--shard-tokens (" + shardTokens + ") must be positive");
     }
     PrintWriter console = spec.commandLine().getOut();
-    Corpus corpus = Corpora.open(data);
+    Corpus corpus =
+        TextData.open(
+            data,
+            "series need no preparation: "
+                + Program.command("train --data %s 'series.target_columns=[COLUMN]'"));
+    @Nullable String division = corpus.division();
+    if (division != null) {
+      console.println("reading " + division);
+    }
     var report = new Report(console, corpus);
     long began = System.nanoTime();
     var outcome = new Preparation(corpus, tokenizer, vocabSize, shardTokens).run(out, report);
@@ -102,7 +109,7 @@ final class PrepareCommand implements Callable<Integer> {
                     + ProgressLine.duration(seconds);
             case ALREADY_THERE -> out + " is there already, with these tokens; nothing was done";
           });
-      console.println("train with: xlstm train --data " + out);
+      console.println("train with: " + Program.command("train --data " + Program.quoted(out)));
     }
     console.flush();
     return ExitCode.OK;

@@ -33,8 +33,6 @@ import picocli.CommandLine.Spec;
       "runs differ. docs/watching.md says what the files in a run folder hold."
     })
 final class RunsCommand implements Callable<Integer> {
-  private static final int PIPE_WIDTH = 160;
-
   @Spec private CommandSpec spec;
 
   @Parameters(
@@ -72,7 +70,7 @@ final class RunsCommand implements Callable<Integer> {
     if (json) {
       table.jsonLines().forEach(out::println);
     } else {
-      table.lines(Terminal.isInteractive() ? Terminal.width() : PIPE_WIDTH).forEach(out::println);
+      table.lines(Terminal.isInteractive() ? Terminal.width() : RunTable.UNCUT).forEach(out::println);
     }
     out.flush();
     return runs.isEmpty() ? ExitCode.SOFTWARE : ExitCode.OK;

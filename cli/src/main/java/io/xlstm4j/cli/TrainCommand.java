@@ -3,10 +3,13 @@ package io.xlstm4j.cli;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.train.Trainer;
+import io.xlstm4j.train.config.FollowingDefaults;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
 import io.xlstm4j.train.config.StartingModel;
@@ -34,13 +37,15 @@ import picocli.CommandLine.Spec;
     name = "train",
     description = "Train a language model; without arguments, a small one on WordNet.",
     mixinStandardHelpOptions = true,
+    abbreviateSynopsis = true,
     sortOptions = false,
     footer = {
       "",
       "Every key of the configuration can be given as key=value, for example",
-      "  xlstm train training.steps=2000 model.num_blocks=6 'model.slstm_at=[1, 3]'",
-      "The folder holds the best model, report.html, metrics.csv, loss.png, samples.md, and",
-      "in training/ the state that --resume goes on from. Ctrl-C saves that state."
+      "  ${ROOT-COMMAND-NAME} train training.steps=2000 model.num_blocks=6",
+      "The folder holds the best model, report.html, metrics.csv, loss.png,",
+      "samples.md, and in training/ the state that --resume goes on from. Ctrl-C",
+      "saves that state. All keys: docs/training.md and docs/configuration.md"
     })
 final class TrainCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
@@ -102,39 +107,14 @@ final class TrainCommand implements Callable<Integer> {
   @Parameters(paramLabel = "key=value", arity = "0..*", description = "configuration keys")
   private List<String> overrides = List.of();
 
+  private List<FollowingDefaults.Follower> followers = List.of();
+
   @Override
   public Integer call() {
     if (ranks.startsProcesses()) {
       return ranks.run(spec);
     }
     PrintWriter console = spec.commandLine().getOut();
-    ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
-    RunConfigFile.override(said, overrides);
-    if (data != null) {
-      if (isOfSeries(said)) {
-        section(said, "series").put("file", data);
-      } else {
-        section(said, "data").put("corpus", data);
-      }
-    }
-    if (from != null) {
-      said.put(StartingModel.KEY, Path.of(from).normalize().toString());
-    }
-    if (steps != null) {
-      section(said, "training").put("steps", steps);
-    }
-    if (device != null) {
-      said.put("device", device);
-    }
-    String source = config == null ? "configuration" : config.toString();
-    if (!resume) {
-      StartingModel.complete(said, source);
-    }
-    if (printConfig) {
-      console.print(RunConfigFile.toYaml(RunConfig.DEFAULT.with(said, source)));
-      console.flush();
-      return ExitCode.OK;
-    }
     if (resume && out == null) {
       throw new ParameterException(
           spec.commandLine(), "--resume needs --out: the folder of the run to go on with");
@@ -142,12 +122,27 @@ final class TrainCommand implements Callable<Integer> {
     if (fromStep != null && !resume) {
       throw new ParameterException(spec.commandLine(), "--from-step needs --resume");
     }
-    if (dryRun) {
-      DryRun.print(RunConfig.DEFAULT.with(said, source), console);
-      return ExitCode.OK;
+    ObjectNode said = said();
+    String source = config == null ? "" : config.toString();
+    if (!resume || printConfig) {
+      RunConfig run = bound(said, source);
+      followers = FollowingDefaults.of(said);
+      if (printConfig) {
+        console.print(RunConfigFile.toYaml(run));
+        followers.forEach(follower -> console.println("# " + follower));
+        console.flush();
+        return ExitCode.OK;
+      }
+      if (dryRun) {
+        DryRun.print(run, followers, console);
+        return ExitCode.OK;
+      }
     }
     LocalRanks.whenLauncherIsGone(() -> Runtime.getRuntime().halt(ExitCode.SOFTWARE));
     try (World world = World.of(System.getenv())) {
+      if (world.isFirst()) {
+        followers.forEach(console::println);
+      }
       var report = new TrainingReport(console, Terminal.isInteractive());
       try (Trainer trainer = trainer(said, source, world, report)) {
         return run(trainer, world, console);
@@ -155,14 +150,115 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
+  /// The keys that somebody wrote, in the file and on the command line.
+  private ObjectNode said() {
+    ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
+    try {
+      RunConfigFile.override(said, overrides);
+    } catch (InvalidInputException e) {
+      throw usage(e);
+    }
+    if (data != null) {
+      if (isOfSeries(said)) {
+        put(said, "series", "file", TextNode.valueOf(data), "--data");
+      } else {
+        TextData.refuseTable(
+            data,
+            "to train on series add the columns to predict: "
+                + Program.command("train --data %s 'series.target_columns=[COLUMN]'")
+                + "; to train on its text give it another ending");
+        put(said, "data", "corpus", TextNode.valueOf(data), "--data");
+      }
+    }
+    if (from != null) {
+      said.put(StartingModel.KEY, Path.of(from).normalize().toString());
+    }
+    if (steps != null) {
+      put(said, "training", "steps", IntNode.valueOf(steps), "--steps");
+    }
+    if (device != null) {
+      said.put("device", device);
+    }
+    return said;
+  }
+
+  /// An option that stands for a key; the key must not be given otherwise beside it.
+  private void put(ObjectNode said, String section, String key, JsonNode value, String option) {
+    String dotted = section + "." + key;
+    JsonNode other = said.path(section).path(key);
+    if (!other.equals(value)
+        && overrides.stream().anyMatch(pair -> pair.startsWith(dotted + "="))) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "%s %s and %s=%s say different things; give one of them"
+              .formatted(option, value.asText(), dotted, other.asText()));
+    }
+    section(said, section).set(key, value);
+  }
+
+  /// The configuration of the keys.
+  ///
+  /// @throws ParameterException if the command line is to blame
+  /// @throws InvalidInputException if it is the file
+  private RunConfig bound(ObjectNode said, String source) {
+    if (said.path(StartingModel.KEY).isTextual()) {
+      StartingModel.open(said.get(StartingModel.KEY).asText()); // a folder is input, not usage
+    }
+    try {
+      StartingModel.complete(said, source);
+      return RunConfig.DEFAULT.with(said, source);
+    } catch (InvalidInputException e) {
+      throw fileIsGood() ? usage(e) : e;
+    }
+  }
+
+  /// Refuses keys that are wrong whatever the run is; what may not change is refused when it is
+  /// opened.
+  private void checkChanges(ObjectNode said, RunFolder folder) {
+    if (config != null) {
+      return;
+    }
+    RunConfig before;
+    try {
+      before = folder.readRunConfig();
+    } catch (InvalidInputException e) {
+      return; // resuming says what is wrong
+    }
+    try {
+      before.changed(said, "");
+    } catch (InvalidInputException e) {
+      throw usage(e);
+    }
+  }
+
+  /// Whether the file, if there is one, is a configuration by itself.
+  private boolean fileIsGood() {
+    if (config == null) {
+      return true;
+    }
+    try {
+      ObjectNode file = RunConfigFile.read(config);
+      StartingModel.complete(file, "");
+      RunConfig.DEFAULT.with(file, "");
+      return true;
+    } catch (InvalidInputException e) {
+      return false;
+    }
+  }
+
+  private ParameterException usage(InvalidInputException e) {
+    return new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+  }
+
   private Trainer trainer(ObjectNode said, String source, World world, TrainingReport report) {
     if (resume && out != null) {
+      checkChanges(said, RunFolder.of(out));
       if (fromStep != null && world.isFirst()) {
         RunFolder.reopen(out).goBackTo(fromStep);
       }
       return Trainer.resume(out, said, world, report);
     }
-    RunConfig run = RunConfig.DEFAULT.with(said, source);
+    RunConfig run = bound(said, source);
     byte[] folder =
         world.broadcast( // the first process chooses
             (out == null ? freshFolder(learnt(run)) : out).toString().getBytes(UTF_8));
@@ -187,7 +283,7 @@ final class TrainCommand implements Callable<Integer> {
   /// Whether the run is one on series, by what was said or by the run that goes on.
   private boolean isOfSeries(ObjectNode said) {
     JsonNode type = said.path("model").path("model_type");
-    if (type.isMissingNode() && said.has("series")) {
+    if (type.isMissingNode() && said.path("series").isObject()) {
       return true;
     }
     if (!type.isMissingNode() || !resume || out == null) {

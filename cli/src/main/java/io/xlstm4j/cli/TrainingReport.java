@@ -48,6 +48,7 @@ final class TrainingReport implements Callback {
             unit.name(),
             run.totalSteps() / task.stepsPerEpoch()));
     task.notes().forEach(this::print);
+    RunNotes.of(run).forEach(note -> print("note: " + note));
     if (run.state().step() > 0) {
       print("going on after step " + run.state().step());
     }
@@ -79,7 +80,7 @@ final class TrainingReport implements Callback {
 
   private static String measures(Validation validation) {
     return validation.measures().entrySet().stream()
-        .map(measure -> ", " + shown(measure.getValue()) + " " + measure.getKey().replace('_', ' '))
+        .map(measure -> ", " + measure.getKey().replace('_', ' ') + " " + shown(measure.getValue()))
         .collect(Collectors.joining());
   }
 
@@ -111,17 +112,18 @@ final class TrainingReport implements Callback {
     print(
         end.finished()
             ? next(run)
-            : "go on with: xlstm train --resume --out " + run.folder().path());
+            : "go on with: "
+                + Program.command("train --resume --out " + Program.quoted(run.folder().path())));
   }
 
   private static String next(Run run) {
     SeriesConfig series = run.config().series();
+    String folder = Program.quoted(run.folder().path());
     return series == null
-        ? "write with: xlstm generate --model " + run.folder().path() + " --prompt \"...\""
-        : "forecast with: xlstm forecast --model "
-            + run.folder().path()
-            + " --data "
-            + series.file();
+        ? "write with: " + Program.command("generate --model " + folder + " --prompt \"...\"")
+        : "forecast with: "
+            + Program.command(
+                "forecast --model " + folder + " --data " + Program.quoted(series.file()));
   }
 
   private void print(String text) {

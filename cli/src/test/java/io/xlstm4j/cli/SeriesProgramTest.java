@@ -100,7 +100,7 @@ class SeriesProgramTest {
     assertIsSound(training);
     assertThat(training.out())
         .contains("waves.csv: 126 windows to train on, 34 to validate; 30 steps of 8 windows")
-        .contains("done after step 30", " mae, ", " coverage")
+        .contains("done after step 30", " mae ", " coverage ")
         .contains("xlstm forecast --model " + model + " --data " + waves)
         .doesNotContain("token");
   }
@@ -137,7 +137,7 @@ class SeriesProgramTest {
 
   @Test
   void keys_of_language_models_are_refused() {
-    assertRefused(train(config, folder.resolve("run"), "data.tokenizer=bytes"), 1, "key data");
+    assertRefused(train(config, folder.resolve("run"), "data.tokenizer=bytes"), 2, "data is for language models");
     assertRefused(
         train(config, folder.resolve("run"), "--from", model.toString()),
         1,

@@ -27,7 +27,18 @@ public final class BpeTrainer {
   public static final long DEFAULT_MAX_CHARS = 64L << 20;
 
   private static final int MIN_FREQUENCY = 2; // a pair seen once saves nothing
-  private static final int MAX_CELLS = 1 << 25; // bytes of distinct words
+
+  /// Bytes of distinct words that are looked at. Natural text has a few millions in 64 Mi chars;
+  /// what has more would take gigabytes.
+  private static final int MAX_CELLS = 1 << 23;
+
+  // Upper bounds of what a distinct word and each of its bytes take of the heap: the table of
+  // words;
+  // then cells, their words, and the places of pairs.
+  private static final long BYTES_PER_WORD = 130;
+  private static final long BYTES_PER_CELL = 36;
+
+  private static final double SHARE_OF_HEAP = 0.8; // the rest is for documents and garbage
 
   private final int vocabSize;
   private final long maxChars;
@@ -62,21 +73,23 @@ public final class BpeTrainer {
   /// twice.
   ///
   /// @param documents consumed up to the bound; the caller closes the stream
-  /// @throws InvalidTextException if there is no text at all
+  /// @throws InvalidTextException if there is no text at all, or more distinct words than the heap
+  ///   has room for
   public BpeVocabulary train(Stream<String> documents) {
-    Map<String, Count> words = countWords(documents.iterator());
+    Map<String, Count> words = new HashMap<>();
+    int cells = (int) countWords(documents.iterator(), words);
     if (words.isEmpty()) {
       throw new InvalidTextException("vocabulary: there is no text to learn it from");
     }
-    return new Merging(words).run(vocabSize);
+    return new Merging(words, cells).run(vocabSize);
   }
 
   private static final class Count {
     long value;
   }
 
-  private Map<String, Count> countWords(Iterator<String> documents) {
-    Map<String, Count> words = new HashMap<>();
+  /// @return bytes of the distinct words, one more for each and one for all
+  private long countWords(Iterator<String> documents, Map<String, Count> words) {
     long chars = 0;
     long cells = 1;
     while (chars < maxChars && cells < MAX_CELLS && documents.hasNext()) {
@@ -90,12 +103,24 @@ public final class BpeTrainer {
           count = new Count();
           words.put(word, count);
           cells += 1 + word.getBytes(StandardCharsets.UTF_8).length;
+          checkHeap(words.size(), cells);
         }
         count.value++;
         start = end;
       }
     }
-    return words;
+    return cells;
+  }
+
+  /// Refuses before the heap is full: what comes then would be no message for a person.
+  private static void checkHeap(long words, long cells) {
+    long needed = words * BYTES_PER_WORD + cells * BYTES_PER_CELL;
+    long heap = Runtime.getRuntime().maxMemory();
+    if (needed > heap * SHARE_OF_HEAP) {
+      throw new InvalidTextException(
+          "vocabulary: the distinct words of the text take more than the heap of %d MiB has room for; give Java more, such as JDK_JAVA_OPTIONS=-Xmx1g, or take the tokenizer bytes or gpt2"
+              .formatted(heap >> 20));
+    }
   }
 
   /// Two neighbouring tokens, how often they occur, and where they once occurred.
@@ -138,7 +163,9 @@ public final class BpeTrainer {
     private final List<Pair> grown = new ArrayList<>();
     private final PriorityQueue<Candidate> queue = new PriorityQueue<>(Candidate.BEST_FIRST);
 
-    Merging(Map<String, Count> words) {
+    /// @param words of the text; taken apart
+    /// @param size bytes of the words, a border behind each and one before all
+    Merging(Map<String, Count> words, int size) {
       int[] idOfByte = new int[256];
       tokens.add(Tokenizer.END_OF_TEXT.getBytes(StandardCharsets.UTF_8));
       for (char letter : ByteLetters.sorted()) {
@@ -146,24 +173,24 @@ public final class BpeTrainer {
         idOfByte[single[0] & 0xFF] = tokens.size();
         tokens.add(single);
       }
-      var filled = new IntList(1 << 16);
-      var owners = new IntList(1 << 16);
       countOfWord = new long[words.size()];
-      filled.add(BORDER);
-      owners.add(-1);
+      cells = new int[size];
+      wordAt = new int[size];
+      int at = 0;
+      cells[at] = BORDER;
+      wordAt[at++] = -1;
       int word = 0;
       for (Map.Entry<String, Count> entry : words.entrySet()) {
         countOfWord[word] = entry.getValue().value;
         for (byte b : entry.getKey().getBytes(StandardCharsets.UTF_8)) {
-          filled.add(idOfByte[b & 0xFF]);
-          owners.add(word);
+          cells[at] = idOfByte[b & 0xFF];
+          wordAt[at++] = word;
         }
-        filled.add(BORDER);
-        owners.add(-1);
+        cells[at] = BORDER;
+        wordAt[at++] = -1;
         word++;
       }
-      cells = filled.toArray();
-      wordAt = owners.toArray();
+      words.clear(); // the room is needed for the pairs
     }
 
     BpeVocabulary run(int vocabSize) {

@@ -36,7 +36,8 @@ public final class Corpora {
   ///   `**/` also stands for no folder at all.
   ///
   /// Text is UTF-8. Documents above 1 MiB are cut at line ends. Files and globs keep about 5 % of
-  /// the documents for validation, chosen by a hash of their text.
+  /// the documents for validation, chosen by a hash of their text; if there is only one document,
+  /// the first 90 % of it train and the rest validates.
   ///
   /// @throws InvalidTextException if nothing fits the description
   public static Corpus open(String spec) {
@@ -69,6 +70,11 @@ public final class Corpora {
             + (spec.isEmpty() ? "\"\"" : spec)
             + ": no such file or folder; give wordnet, a text file, a folder with train.txt and"
             + " valid.txt, or a glob such as src/**/*.java");
+  }
+
+  /// The same text undivided: each part of the result has all documents.
+  public static Corpus whole(Corpus corpus) {
+    return new WholeCorpus(corpus);
   }
 
   private static List<Path> glob(String spec) {

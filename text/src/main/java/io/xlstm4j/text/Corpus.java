@@ -1,6 +1,7 @@
 package io.xlstm4j.text;
 
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /// Documents of text, in two parts, the same ones in the same order at every reading.
 ///
@@ -14,6 +15,24 @@ public interface Corpus {
   /// @throws InvalidTextException here or while the stream is consumed, if a file cannot be read,
   ///   is not UTF-8, or if there is no document for this part
   Stream<String> documents(Split split);
+
+  /// All documents, in the order of the corpus where it has one. Close the stream.
+  ///
+  /// @throws InvalidTextException as [#documents(Split)]
+  default Stream<String> allDocuments() {
+    return Stream.concat(documents(Split.TRAIN), documents(Split.VALIDATION));
+  }
+
+  /// Whether the corpus came undivided, so that its two parts are a choice made here.
+  default boolean dividedHere() {
+    return false;
+  }
+
+  /// How the two parts were found, in words for a person, where that is not the usual way; else
+  /// null. May read all the files.
+  default @Nullable String division() {
+    return null;
+  }
 
   /// About how many bytes of text the part has, for a progress bar; 0 if nobody knows.
   default long approximateBytes(Split split) {

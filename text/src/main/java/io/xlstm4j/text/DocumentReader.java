@@ -55,6 +55,9 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
   private boolean atDocumentStart = true; // and not behind a cut through a long one
   private boolean sawSeparator;
   private @Nullable String next;
+  private boolean nextContinues;
+  private boolean cutThrough; // the text before was cut for its length alone
+  private boolean continues;
 
   /// @throws InvalidTextException if the file cannot be opened
   DocumentReader(Path path, Cut cut) {
@@ -90,7 +93,13 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     }
     String document = next;
     next = null;
+    continues = nextContinues;
     return document;
+  }
+
+  /// Whether the document given out last is a later piece of one that is longer than [#MAX_BYTES].
+  boolean continues() {
+    return continues;
   }
 
   @Override
@@ -107,6 +116,7 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
       if (atDocumentStart && sawSeparator) {
         skipLineEnds();
       }
+      nextContinues = !atDocumentStart;
       int found = findSeparator();
       int length = found >= 0 ? found : end - start;
       int fitting = fitting(length);
@@ -138,6 +148,8 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     while (end - start <= MAX_BYTES && !exhausted) {
       fill();
     }
+    nextContinues = cutThrough;
+    cutThrough = false;
     int length = end - start;
     int lineStart = 0;
     int bytesBeforeLine = 0;
@@ -147,6 +159,7 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
       char c = chars[start + i];
       bytesSoFar += utf8Bytes(c);
       if (bytesSoFar > MAX_BYTES) {
+        cutThrough = afterBlank < 0;
         return take(afterBlank >= 0 ? afterBlank : lastLineEnd(fitting(length)));
       }
       if (c == '\n') {

@@ -1,12 +1,14 @@
 package io.xlstm4j.text;
 
 import java.util.PrimitiveIterator;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 
 /// Assigns each document to a side by a hash, so that the order of files does not matter.
 ///
 /// @param onlyValidation number of the document that validates where the hashes choose none, or -1
 /// @param onlyTrain number of the document to train on where the hashes leave none, or -1
-record HashSplit(long onlyValidation, long onlyTrain) {
+record HashSplit(long onlyValidation, long onlyTrain) implements FileCorpus.Division {
   /// The share of documents that validate.
   static final double VALIDATION_SHARE = 0.05;
 
@@ -48,13 +50,27 @@ record HashSplit(long onlyValidation, long onlyTrain) {
     }
     if (documents < 2) {
       throw new InvalidTextException(
-          "%s: %s; at least two documents are needed, one to train on and one to validate with (separate them with %s)"
-              .formatted(
-                  name,
-                  documents == 0 ? "there is no text" : "there is only one document",
-                  DocumentReader.SEPARATOR));
+          "%s: %s"
+              .formatted(name, documents == 0 ? "there is no text" : "there is only one document"));
     }
     return train ? new HashSplit(smallestAt, -1) : new HashSplit(-1, largestAt);
+  }
+
+  @Override
+  public Stream<String> select(Stream<String> documents, Split split) {
+    var number = new AtomicLong();
+    return documents.filter(
+        document -> sideOf(number.getAndIncrement(), StableHash.of(document)) == split);
+  }
+
+  @Override
+  public double validationShare() {
+    return VALIDATION_SHARE;
+  }
+
+  @Override
+  public String recipe() {
+    return "";
   }
 
   /// The side of a document.

@@ -2,6 +2,7 @@ package io.xlstm4j.text;
 
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /// Rows of several sources, mixed by weight.
@@ -58,8 +59,13 @@ public final class MixedBatches implements BatchSource {
       Part part = parts.get(i);
       if (part.weight() / all < SMALLEST_SHARE) {
         throw new InvalidTextException(
-            "mix: the weight of %s (%s) is %.2g of all; it must be at least %s of all"
-                .formatted(part.name(), part.weight(), part.weight() / all, SMALLEST_SHARE));
+            String.format(
+                Locale.ROOT,
+                "mix: the weight of %s (%s) is %.2g of all; it must be at least %s of all",
+                part.name(),
+                part.weight(),
+                part.weight() / all,
+                SMALLEST_SHARE));
       }
       sum += part.weight();
       bounds[i] = i == bounds.length - 1 ? 1 : sum / all;

@@ -69,7 +69,8 @@ record PreparedManifest(
 
   /// The file of a shard.
   static String shardName(Split split, int number) {
-    return "%s-%05d.tokens".formatted(split.name().toLowerCase(Locale.ROOT), number);
+    return String.format(
+        Locale.ROOT, "%s-%05d.tokens", split.name().toLowerCase(Locale.ROOT), number);
   }
 
   Part part(Split split) {

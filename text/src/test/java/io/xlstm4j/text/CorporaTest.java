@@ -105,15 +105,74 @@ class CorporaTest {
   }
 
   @Test
-  void one_document_or_none_is_refused() throws Exception {
-    Corpus one = Corpora.open(write("one.txt", "only").toString());
-    assertThatThrownBy(() -> one.documents(Split.TRAIN))
-        .isInstanceOf(InvalidTextException.class)
-        .hasMessageContaining("one.txt: there is only one document; at least two");
+  void no_text_is_refused() throws Exception {
     Corpus none = Corpora.open(write("none.txt", "").toString());
     assertThatThrownBy(() -> none.documents(Split.TRAIN))
         .isInstanceOf(InvalidTextException.class)
         .hasMessageContaining("none.txt: there is no text");
+    Corpus letter = Corpora.open(write("letter.txt", "a").toString());
+    assertThatThrownBy(() -> letter.documents(Split.TRAIN))
+        .isInstanceOf(InvalidTextException.class)
+        .hasMessageContaining("letter.txt: there is only one character");
+  }
+
+  @Test
+  void a_text_without_blank_lines_is_split_by_position_at_a_line_end() throws Exception {
+    var text = new StringBuilder();
+    for (int i = 0; i < 3000; i++) {
+      text.append("line ").append(i).append(" é 日 and some words\n");
+    }
+    Corpus corpus = Corpora.open(write("novel.txt", text.toString()).toString());
+    String train = String.join("", documents(corpus, Split.TRAIN));
+    String validation = String.join("", documents(corpus, Split.VALIDATION));
+    assertThat(train + validation).isEqualTo(text.toString());
+    assertThat(train).endsWith("\n");
+    assertThat((double) train.length() / text.length()).isBetween(0.89, 0.91);
+    assertThat(corpus.division())
+        .endsWith("its first 90 % to train, its last 10 % to validate")
+        .contains("novel.txt as one document");
+  }
+
+  @Test
+  void a_text_of_one_line_is_split_between_words_or_else_between_characters() throws Exception {
+    Corpus words = Corpora.open(write("line.txt", "some words ".repeat(200)).toString());
+    assertThat(String.join("", documents(words, Split.TRAIN))).endsWith(" ");
+    Corpus letters = Corpora.open(write("letters.txt", "😀".repeat(500)).toString());
+    List<String> parts = new ArrayList<>(documents(letters, Split.TRAIN));
+    parts.addAll(documents(letters, Split.VALIDATION));
+    assertThat(parts).hasSize(2).allMatch(part -> part.length() % 2 == 0);
+    assertThat(String.join("", parts)).isEqualTo("😀".repeat(500));
+    Corpus two = Corpora.open(write("two.txt", "ab").toString());
+    assertThat(documents(two, Split.TRAIN)).containsExactly("a");
+    assertThat(documents(two, Split.VALIDATION)).containsExactly("b");
+  }
+
+  @Test
+  void a_document_that_comes_in_pieces_is_split_by_position_too() throws Exception {
+    String line = "x".repeat(99) + "\n";
+    Path file = write("long.txt", line.repeat(35_000)); // above 3 MiB
+    Corpus corpus = Corpora.open(file.toString());
+    List<String> train = documents(corpus, Split.TRAIN);
+    assertThat(train).hasSize(4);
+    assertThat(train.stream().mapToLong(String::length).sum()).isEqualTo(3_150_000);
+    assertThat(documents(corpus, Split.VALIDATION)).hasSize(1).first().asString().hasSize(350_000);
+    assertThat(all(file.toString())).hasSize(5);
+  }
+
+  @Test
+  void documents_are_divided_by_their_hash_and_not_by_position() throws Exception {
+    Corpus corpus = Corpora.open(write("two.txt", "first<|endoftext|>second").toString());
+    assertThat(corpus.division()).isNull();
+  }
+
+  @Test
+  void undivided_a_corpus_gives_all_documents_in_order() throws Exception {
+    Path file = write("text.txt", "a<|endoftext|>b<|endoftext|>c");
+    Corpus whole = Corpora.whole(Corpora.open(file.toString()));
+    assertThat(documents(whole, Split.VALIDATION)).containsExactly("a", "b", "c");
+    assertThat(documents(whole, Split.TRAIN)).containsExactly("a", "b", "c");
+    Corpus one = Corpora.whole(Corpora.open(write("one.txt", "only").toString()));
+    assertThat(documents(one, Split.VALIDATION)).containsExactly("only");
   }
 
   @Test

@@ -208,7 +208,7 @@ class FineTuningTest {
         "model.model_type=xlstm | model.model_type is xlstm, but xlstm_paper in the model of from",
         "model.model_type=xlstm_sequence | model.model_type is xlstm_sequence, but xlstm_paper",
         "model.vocab_size=280 | model.vocab_size follows from the tokenizer; leave it out",
-        "model.num_block=2 | unknown key num_block",
+        "model.num_block=2 | unknown key model.num_block; did you mean model.num_blocks?",
         "data.tokenizer=bytes | data.tokenizer is bytes, but ",
         "data.tokenizer=bpe | data.tokenizer is bpe, but ",
         "data.vocab_size=300 | data.vocab_size is 300, but the tokenizer in the model of from (",

@@ -213,17 +213,17 @@ class SeriesTrainerTest {
   @Test
   void what_is_wrong_is_said_with_its_key_and_value() {
     assertThatThrownBy(() -> config("series.target_columns=[]"))
-        .hasMessageContaining("target_columns ([]) must name at least one column");
+        .hasMessageContaining("series.target_columns ([]) must name at least one column");
     assertThatThrownBy(() -> config("series.horizon=0"))
-        .hasMessageContaining("feature_columns ([]) must name a column");
+        .hasMessageContaining("series.feature_columns ([]) must name a column");
     assertThatThrownBy(() -> config("series.quantiles=[0.5, 0.1]"))
         .hasMessageContaining("levels ([0.5, 0.1]) must rise");
     assertThatThrownBy(() -> config("series.validation_fraction=0"))
-        .hasMessageContaining("validation_fraction (0.0) must be positive");
+        .hasMessageContaining("series.validation_fraction (0.0) must be positive");
     assertThatThrownBy(() -> config("model.context_length=5"))
         .hasMessageContaining("follows from series.context");
     assertThatThrownBy(() -> config("data.corpus=wordnet"))
-        .hasMessageContaining("unknown key data");
+        .hasMessageContaining("data is for language models");
     assertThatThrownBy(() -> train("long", "series.context=110"))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("no training window of context (110) and horizon (3) fits");

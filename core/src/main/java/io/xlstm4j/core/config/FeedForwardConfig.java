@@ -49,6 +49,11 @@ public record FeedForwardConfig(
 
   /// U, the width of each half of the up-projection.
   public int upDim(int embeddingDim) {
-    return ProjectionWidth.of(projFactor, embeddingDim, roundProjUpDimUp, roundProjUpToMultipleOf);
+    return ProjectionWidth.of(
+        "slstmBlock.feedforward.projFactor",
+        projFactor,
+        embeddingDim,
+        roundProjUpDimUp,
+        roundProjUpToMultipleOf);
   }
 }

@@ -47,12 +47,20 @@ public final class LargeConfigKeys {
   ///
   /// @throws InvalidInputException as `StrictBinder.merge` and `toRecord`
   public static LargeModelConfig bind(ObjectNode said, LargeModelConfig defaults, String source) {
+    return bind(said, defaults, source, "");
+  }
+
+  /// The same for a section.
+  ///
+  /// @param section what its keys begin with in messages, such as `model.`; may be empty
+  public static LargeModelConfig bind(
+      ObjectNode said, LargeModelConfig defaults, String source, String section) {
     ObjectNode keys = said.deepCopy();
-    eosAsList(keys, source);
+    eosAsList(keys, StrictBinder.prefix(source) + section);
     keys.remove(KERNEL_KEYS.keySet());
     keys.remove(RETURN_LAST_STATES);
-    ObjectNode merged = StrictBinder.merge(StrictBinder.toTree(defaults), keys, source);
-    return StrictBinder.toRecord(merged, LargeModelConfig.class, source);
+    ObjectNode merged = StrictBinder.merge(StrictBinder.toTree(defaults), keys, source, section);
+    return StrictBinder.toRecord(merged, LargeModelConfig.class, source, section);
   }
 
   /// The keys of a run's configuration.
@@ -167,7 +175,7 @@ public final class LargeConfigKeys {
     }
   }
 
-  private static void eosAsList(ObjectNode keys, String source) {
+  private static void eosAsList(ObjectNode keys, String at) {
     JsonNode eos = keys.remove(EOS_KEY);
     if (eos == null) {
       return;
@@ -182,8 +190,8 @@ public final class LargeConfigKeys {
     for (JsonNode id : all) {
       if (!id.isInt()) {
         throw new InvalidInputException(
-            "%s: %s must be a whole number, a list of them or null, but is %s"
-                .formatted(source, EOS_KEY, StrictBinder.shown(eos)));
+            "%s%s must be a whole number, a list of them or null, but is %s"
+                .formatted(at, EOS_KEY, StrictBinder.shown(eos)));
       }
       ids.add(id);
     }

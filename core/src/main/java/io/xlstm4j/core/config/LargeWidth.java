@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import java.util.Locale;
 
 /// How the Large family rounds the width of its feed-forward.
 final class LargeWidth {
@@ -21,8 +22,13 @@ final class LargeWidth {
     double width = floorDivide(embeddingDim * factor + multipleOf - 1, multipleOf) * multipleOf;
     if (!(width >= 1 && width <= MAX)) {
       throw new IllegalArgumentException(
-          "ffnProjFactor (%s) times embeddingDim (%d), rounded to a multiple of %d, gives %.0f: not a usable width"
-              .formatted(factor, embeddingDim, multipleOf, width));
+          String.format(
+              Locale.ROOT,
+              "ffnProjFactor (%s) times embeddingDim (%d), rounded to a multiple of %d, gives %.0f: not a usable width",
+              factor,
+              embeddingDim,
+              multipleOf,
+              width));
     }
     return (int) width;
   }

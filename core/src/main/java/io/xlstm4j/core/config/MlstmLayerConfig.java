@@ -31,7 +31,12 @@ public record MlstmLayerConfig(
 
   /// I, the width of the layer between its two projections.
   public int innerDim(int embeddingDim) {
-    return ProjectionWidth.of(projFactor, embeddingDim, roundProjUpDimUp, roundProjUpToMultipleOf);
+    return ProjectionWidth.of(
+        "mlstmBlock.mlstm.projFactor",
+        projFactor,
+        embeddingDim,
+        roundProjUpDimUp,
+        roundProjUpToMultipleOf);
   }
 
   public MlstmLayerConfig withNumHeads(int newNumHeads) {
@@ -46,13 +51,15 @@ public record MlstmLayerConfig(
 
   void checkFits(int embeddingDim) {
     int inner = innerDim(embeddingDim);
-    Check.divides("qkvProjBlocksize", qkvProjBlocksize, "inner width", inner);
-    Check.divides("numHeads", numHeads, "inner width", inner);
+    Check.divides("mlstmBlock.mlstm.qkvProjBlocksize", qkvProjBlocksize, "inner width", inner);
+    Check.divides("mlstmBlock.mlstm.numHeads", numHeads, "inner width", inner);
     Check.fitsArray(
         "twice the inner width", 2L * inner, "embeddingDim", embeddingDim, "projection");
     Check.fitsArray("inner width", inner, "head width", inner / numHeads, "memory");
-    Check.fitsArray("inner width", inner, "qkvProjBlocksize", qkvProjBlocksize, "projection");
-    Check.fitsArray("inner width", 3L * inner, "numHeads", numHeads, "gates");
-    Check.fitsArray("inner width", inner, "conv1dKernelSize", conv1dKernelSize, "convolution");
+    Check.fitsArray(
+        "inner width", inner, "mlstmBlock.mlstm.qkvProjBlocksize", qkvProjBlocksize, "projection");
+    Check.fitsArray("inner width", 3L * inner, "mlstmBlock.mlstm.numHeads", numHeads, "gates");
+    Check.fitsArray(
+        "inner width", inner, "mlstmBlock.mlstm.conv1dKernelSize", conv1dKernelSize, "convolution");
   }
 }

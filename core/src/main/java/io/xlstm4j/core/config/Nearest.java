@@ -17,7 +17,7 @@ public final class Nearest {
   }
 
   /// Levenshtein distance.
-  static int distance(String a, String b) {
+  public static int distance(String a, String b) {
     int[] last = new int[b.length() + 1];
     for (int j = 0; j <= b.length(); j++) {
       last[j] = j;

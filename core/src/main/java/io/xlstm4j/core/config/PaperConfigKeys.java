@@ -69,29 +69,39 @@ public final class PaperConfigKeys {
   ///
   /// @throws InvalidInputException as `StrictBinder.merge` and `toRecord`
   public static PaperModelConfig bind(ObjectNode said, PaperModelConfig defaults, String source) {
+    return bind(said, defaults, source, "");
+  }
+
+  /// The same for a section.
+  ///
+  /// @param section what its keys begin with in messages, such as `model.`; may be empty
+  public static PaperModelConfig bind(
+      ObjectNode said, PaperModelConfig defaults, String source, String section) {
     ObjectNode flat = toTree(defaults);
-    ObjectNode merged = StrictBinder.merge(flat, expanded(said, flat, source), source);
+    ObjectNode merged =
+        StrictBinder.merge(flat, expanded(said, flat, source, section), source, section);
     ObjectNode nested = merged.objectNode();
     ObjectNode stack = nested.putObject(STACK);
     ObjectNode stackKeys = StrictBinder.toTree(defaults.blockStack());
     for (var entry : merged.properties()) {
       (stackKeys.has(entry.getKey()) ? stack : nested).set(entry.getKey(), entry.getValue());
     }
-    return StrictBinder.toRecord(nested, PaperModelConfig.class, source);
+    return StrictBinder.toRecord(nested, PaperModelConfig.class, source, section);
   }
 
   /// What somebody wrote, without the keys that nothing depends on and with `slstm_at: all` spelt
   /// out.
   ///
   /// @param flat the defaults
-  static ObjectNode expanded(ObjectNode said, ObjectNode flat, String source) {
+  static ObjectNode expanded(ObjectNode said, ObjectNode flat, String source, String section) {
+    String at = StrictBinder.prefix(source) + section;
     ObjectNode keys = said.deepCopy();
-    dropInert(keys, source);
+    dropInert(keys, at);
     JsonNode everywhere = keys.get("slstm_at");
     if (everywhere != null && everywhere.isTextual()) {
       if (!everywhere.asText().equals("all")) {
         throw new InvalidInputException(
-            source + ": slstm_at must be a list of block indices or \"all\", but is " + everywhere);
+            at + "slstm_at must be a list of block indices or \"all\", but is " + everywhere);
       }
       JsonNode blocks =
           keys.path("num_blocks").isInt() ? keys.get("num_blocks") : flat.get("num_blocks");
@@ -103,7 +113,7 @@ public final class PaperConfigKeys {
     return keys;
   }
 
-  private static void dropInert(ObjectNode keys, String source) {
+  private static void dropInert(ObjectNode keys, String at) {
     if (keys.get("mlstm_block") instanceof ObjectNode block) {
       block.remove(INERT_BLOCK_KEYS);
       if (block.get("mlstm") instanceof ObjectNode layer) {
@@ -119,7 +129,7 @@ public final class PaperConfigKeys {
         JsonNode type = feedforward.get("ff_type");
         if (type != null && !type.asText().equals("ffn_gated")) {
           throw new InvalidInputException(
-              source + ": slstm_block.feedforward.ff_type must be \"ffn_gated\", but is " + type);
+              at + "slstm_block.feedforward.ff_type must be \"ffn_gated\", but is " + type);
         }
         feedforward.remove(INERT_FEEDFORWARD_KEYS);
       }

@@ -78,7 +78,7 @@ public final class SequenceConfigKeys {
       ObjectNode said, SequenceModelConfig defaults, String source) {
     ObjectNode flat = toTree(defaults);
     ObjectNode merged =
-        StrictBinder.merge(flat, PaperConfigKeys.expanded(said, flat, source), source);
+        StrictBinder.merge(flat, PaperConfigKeys.expanded(said, flat, source, ""), source);
     ObjectNode nested = merged.objectNode();
     ObjectNode stack = merged.objectNode();
     for (var entry : merged.properties()) {
@@ -90,13 +90,15 @@ public final class SequenceConfigKeys {
 
   /// Lays keys of the stack alone over `defaults`.
   ///
+  /// @param section what its keys begin with in messages, such as `model.`; may be empty
   /// @throws InvalidInputException as `StrictBinder.merge` and `toRecord`
   public static BlockStackConfig bindStack(
-      ObjectNode said, BlockStackConfig defaults, String source) {
+      ObjectNode said, BlockStackConfig defaults, String source, String section) {
     ObjectNode flat = StrictBinder.toTree(defaults);
     ObjectNode merged =
-        StrictBinder.merge(flat, PaperConfigKeys.expanded(said, flat, source), source);
-    return StrictBinder.toRecord(merged, BlockStackConfig.class, source);
+        StrictBinder.merge(
+            flat, PaperConfigKeys.expanded(said, flat, source, section), source, section);
+    return StrictBinder.toRecord(merged, BlockStackConfig.class, source, section);
   }
 
   /// The keys of a configuration, flat.

@@ -15,10 +15,15 @@ public record SlstmBlockConfig(SlstmLayerConfig slstm, @Nullable FeedForwardConf
   void checkFits(int embeddingDim) {
     int heads = slstm.numHeads();
     int kernelSize = slstm.conv1dKernelSize();
-    Check.divides("numHeads", heads, "embeddingDim", embeddingDim);
+    Check.divides("slstmBlock.slstm.numHeads", heads, "embeddingDim", embeddingDim);
     Check.fitsArray(
         "embeddingDim", embeddingDim, "4 head widths", 4L * (embeddingDim / heads), "recurrence");
-    Check.fitsArray("embeddingDim", embeddingDim, "conv1dKernelSize", kernelSize, "convolution");
+    Check.fitsArray(
+        "embeddingDim",
+        embeddingDim,
+        "slstmBlock.slstm.conv1dKernelSize",
+        kernelSize,
+        "convolution");
     if (feedforward != null) {
       long up = feedforward.upDim(embeddingDim);
       Check.fitsArray("both halves", 2 * up, "embeddingDim", embeddingDim, "feed-forward");

@@ -21,7 +21,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /// Turns a tree of keys into a record: what is not said keeps its default, what is not known is an
 /// error that suggests the nearest key, what has the wrong type is an error that shows it.
@@ -117,35 +116,62 @@ public final class StrictBinder {
   /// @param source the name of the file, for messages
   /// @throws InvalidInputException for an unknown key or a wrong type
   public static ObjectNode merge(ObjectNode defaults, ObjectNode said, String source) {
+    return merge(defaults, said, source, "");
+  }
+
+  /// The same for a section.
+  ///
+  /// @param section what its keys begin with in messages, such as `model.`; may be empty
+  public static ObjectNode merge(
+      ObjectNode defaults, ObjectNode said, String source, String section) {
     ObjectNode merged = defaults.deepCopy();
-    overlay(merged, said, "", source);
+    overlay(merged, said, section, source);
     return merged;
   }
 
   /// Makes the record of a whole tree.
   ///
-  /// @throws InvalidInputException if the record refuses a value, in the record's own words
+  /// @throws InvalidInputException if the record refuses a value, in the record's own words but
+  ///   with keys for the names of its components
   public static <T> T toRecord(ObjectNode tree, Class<T> type, String source) {
+    return toRecord(tree, type, source, "");
+  }
+
+  /// The same for a section.
+  ///
+  /// @param section what its keys begin with in messages, such as `model.`; may be empty
+  public static <T> T toRecord(ObjectNode tree, Class<T> type, String source, String section) {
     try {
       return MAPPER.treeToValue(tree, type);
     } catch (JsonProcessingException e) {
+      List<String> path = e instanceof JsonMappingException mapping ? path(mapping) : List.of();
       for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
         if (cause instanceof IllegalArgumentException && cause.getMessage() != null) {
-          throw new InvalidInputException(source + ": " + cause.getMessage(), e);
+          throw new InvalidInputException(
+              prefix(source) + KeyNames.inMessage(cause.getMessage(), type, section, path), e);
         }
         if (cause instanceof NullPointerException) {
-          throw new InvalidInputException(source + ": a null stands where a value must", e);
+          String at = section + KeyNames.dotted(path);
+          String where = at.isEmpty() ? "" : " in " + at.substring(0, at.length() - 1);
+          throw new InvalidInputException(
+              prefix(source) + "a null stands where a value must" + where, e);
         }
       }
-      throw new InvalidInputException(source + ": " + refused(e), e);
+      throw new InvalidInputException(prefix(source) + refused(e, section, path), e);
     }
   }
 
+  /// What a message begins with: the source and a colon, or nothing if there is none.
+  static String prefix(String source) {
+    return source.isEmpty() ? "" : source + ": ";
+  }
+
   /// Why a value does not fit its component: the key, the value, what would be right.
-  private static String refused(JsonProcessingException e) {
-    String path = e instanceof JsonMappingException mapping ? path(mapping) : "";
+  private static String refused(JsonProcessingException e, String section, List<String> path) {
+    String dotted = section + KeyNames.dotted(path);
+    String key = dotted.isEmpty() ? "" : dotted.substring(0, dotted.length() - 1);
     if (!(e instanceof MismatchedInputException mismatch) || mismatch.getTargetType() == null) {
-      return path.isEmpty() ? place(e) : path + ": " + place(e);
+      return key.isEmpty() ? place(e) : key + ": " + place(e);
     }
     Class<?> type = mismatch.getTargetType();
     String wanted =
@@ -156,13 +182,13 @@ public final class StrictBinder {
         mismatch instanceof InvalidFormatException format
             ? ", but is " + OneLine.quote(format.getValue())
             : "";
-    return path + " must be " + wanted + given;
+    return key + " must be " + wanted + given;
   }
 
-  private static String path(JsonMappingException e) {
+  private static List<String> path(JsonMappingException e) {
     return e.getPath().stream()
         .map(part -> part.getFieldName() == null ? "" + part.getIndex() : part.getFieldName())
-        .collect(Collectors.joining("."));
+        .toList();
   }
 
   private static void overlay(ObjectNode base, ObjectNode said, String path, String source) {
@@ -171,7 +197,7 @@ public final class StrictBinder {
       JsonNode value = entry.getValue();
       JsonNode known = base.get(key);
       if (known == null) {
-        throw unknownKey(path + key, key, names(base), source);
+        throw new UnknownKeyException(source, path + key, names(base));
       }
       if (known instanceof ObjectNode section && value instanceof ObjectNode lines) {
         overlay(section, lines, path + key + ".", source);
@@ -184,7 +210,7 @@ public final class StrictBinder {
   private static JsonNode checkedType(JsonNode known, JsonNode value, String path, String source) {
     String wanted = null;
     if (value.isNull() && !known.isNull() && !known.isObject()) {
-      throw new InvalidInputException(source + ": " + path + " must have a value");
+      throw new InvalidInputException(prefix(source) + path + " must have a value");
     }
     if (known.isObject() && !value.isNull()) {
       wanted = "a section of keys";
@@ -203,7 +229,7 @@ public final class StrictBinder {
     }
     if (wanted != null) {
       throw new InvalidInputException(
-          source + ": " + path + " must be " + wanted + ", but is " + shown(value));
+          prefix(source) + path + " must be " + wanted + ", but is " + shown(value));
     }
     return value;
   }
@@ -212,12 +238,6 @@ public final class StrictBinder {
   static String shown(JsonNode value) {
     String text = value.toString();
     return text.length() <= 60 ? text : text.substring(0, 57) + "...";
-  }
-
-  private static InvalidInputException unknownKey(
-      String path, String key, List<String> known, String source) {
-    return new InvalidInputException(
-        source + ": unknown key " + OneLine.of(path) + "; " + Nearest.suggestion(key, known));
   }
 
   private static List<String> names(ObjectNode node) {

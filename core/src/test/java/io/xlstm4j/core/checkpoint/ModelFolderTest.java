@@ -207,7 +207,7 @@ class ModelFolderTest {
         "\"vocab_size\" : 9 | \"vocab_size\" : 10 | has shape [9, 16], but the configuration asks for [10, 16]",
         "\"num_blocks\" : 2 | \"num_blocks\" : 3 | num_blocks (3) and num_hidden_layers (2)",
         "\"num_heads\" : 2 | \"num_heads\" : 4 | has shape [2, 16], but the configuration asks for [4, 16]",
-        "\"num_heads\" : 2 | \"num_heads\" : 3 | numHeads (3) must divide query/key width (8)",
+        "\"num_heads\" : 2 | \"num_heads\" : 3 | num_heads (3) must divide query/key width (8)",
         "\"single\" | \"fused\" | qkv_opreact.weight is missing",
         "\"use_bias\" : false | \"use_bias\" : true | .bias is missing",
         "\"add_out_norm\" : true | \"add_out_norm\" : false | out_norm.weight is spare",

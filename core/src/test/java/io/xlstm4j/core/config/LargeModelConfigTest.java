@@ -156,14 +156,14 @@ class LargeModelConfigTest {
         "SIZES, \"use_bias\": \"no\" | use_bias must be true or false, but is \"no\"",
         "SIZES, \"weight_mode\": \"both\" | weight_mode",
         "SIZES, \"eos_token_id\": [1, 2.5] | eos_token_id must be a whole number, a list",
-        "SIZES, \"eos_token_id\": 50 | eosTokenId (50) must be in [0, vocabSize (50))",
-        "SIZES, \"gate_soft_cap\": 0 | gateSoftCap (0.0) must be positive",
+        "SIZES, \"eos_token_id\": 50 | eos_token_id (50) must be in [0, vocab_size (50))",
+        "SIZES, \"gate_soft_cap\": 0 | gate_soft_cap (0.0) must be positive",
         "SIZES, \"eps\": 1e-5 | eps (1.0E-5) must be 1.0E-6",
-        "SIZES, \"gate_soft_cap\": 1e999 | gateSoftCap (Infinity) must be positive and finite",
-        "SIZES, \"qk_dim_factor\": 0.55 | numHeads (4) must divide query/key width (35)",
-        "SIZES, \"v_dim_factor\": 1e9 | vDimFactor (1.0E9) times embeddingDim (64)",
-        "SIZES, \"ffn_proj_factor\": 1e300 | ffnProjFactor (1.0E300) times embeddingDim (64)",
-        "SIZES, \"ffn_round_up_to_multiple_of\": 0 | ffnRoundUpToMultipleOf (0) must be positive"
+        "SIZES, \"gate_soft_cap\": 1e999 | gate_soft_cap (Infinity) must be positive and finite",
+        "SIZES, \"qk_dim_factor\": 0.55 | num_heads (4) must divide query/key width (35)",
+        "SIZES, \"v_dim_factor\": 1e9 | v_dim_factor (1.0E9) times embedding_dim (64)",
+        "SIZES, \"ffn_proj_factor\": 1e300 | ffn_proj_factor (1.0E300) times embedding_dim (64)",
+        "SIZES, \"ffn_round_up_to_multiple_of\": 0 | ffn_round_up_to_multiple_of (0) must be positive"
       })
   void refuses_in_one_line(String keys, String message) {
     assertThatThrownBy(() -> huggingFace(keys.replace("SIZES", SIZES)))
@@ -177,10 +177,10 @@ class LargeModelConfigTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "2147483647 | 536870912 | 1 | 1 | vocabSize (2147483647) times embeddingDim (536870912)",
-        "8 | 536870912 | 1 | 1 | times embeddingDim (536870912)",
-        "8 | 64 | 4097 | 1 | numBlocks (4097) must be at most 4096",
-        "8 | 64 | 1 | 0 | numHeads (0) must be positive",
+        "2147483647 | 536870912 | 1 | 1 | vocab_size (2147483647) times embedding_dim (536870912)",
+        "8 | 536870912 | 1 | 1 | times embedding_dim (536870912)",
+        "8 | 64 | 4097 | 1 | num_blocks (4097) must be at most 4096",
+        "8 | 64 | 1 | 0 | num_heads (0) must be positive",
         "8 | 99999999999 | 1 | 1 | 99999999999"
       })
   void refuses_sizes_that_no_machine_holds(

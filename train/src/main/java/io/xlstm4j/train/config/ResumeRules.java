@@ -31,7 +31,7 @@ public final class ResumeRules {
 
   /// @throws InvalidInputException if a key that must stay has another value now
   public static RunConfig apply(RunConfig before, ObjectNode changes) {
-    RunConfig after = before.with(changes, "--resume");
+    RunConfig after = before.changed(changes, "--resume");
     refuse("", before.toTree(), after.toTree());
     return after;
   }

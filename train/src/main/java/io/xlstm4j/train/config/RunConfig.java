@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
@@ -13,6 +14,7 @@ import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SequenceConfigKeys;
 import io.xlstm4j.core.config.SequenceModelConfig;
 import io.xlstm4j.core.config.StrictBinder;
+import io.xlstm4j.core.config.UnknownKeyException;
 import io.xlstm4j.torch.Backend;
 import io.xlstm4j.torch.Precision;
 import java.util.List;
@@ -67,11 +69,7 @@ public record RunConfig(
           new ValidationConfig(150, 16_384, 0),
           new CheckpointsConfig(150, 0, 0, 0),
           new WatchConfig(1, false, 0),
-          new SamplesConfig(
-              List.of("hedgehog (noun):", "run quickly (verb):", "blue (adjective):"),
-              40,
-              0.7,
-              0.9),
+          new SamplesConfig(null, 40, 0.7, 0.9),
           null,
           null,
           "cpu",
@@ -84,7 +82,7 @@ public record RunConfig(
   private static final BlockStackConfig SERIES = BlockStackConfig.of(2, 64, List.of(1));
 
   /// What only a run of a language model has.
-  private static final List<String> LANGUAGE_SECTIONS = List.of("data", "samples");
+  static final List<String> LANGUAGE_SECTIONS = List.of("data", "samples");
 
   private static final String MODEL_TYPE = "model_type";
   private static final String VOCAB_SIZE = "vocab_size";
@@ -104,24 +102,100 @@ public record RunConfig(
     }
   }
 
-  /// Lays the keys somebody wrote over these.
+  /// Lays the keys somebody wrote over these. Over [#DEFAULT], defaults follow those keys as
+  /// [FollowingDefaults] says.
   ///
-  /// @param said sections and keys; not changed
-  /// @param source the name of the file, for messages
-  /// @throws InvalidInputException for an unknown key, a wrong type or a refused value
+  /// @param said sections and keys; not changed. An empty section says nothing
+  /// @param source the name of the file, for messages; empty for none
+  /// @throws InvalidInputException for an unknown key, a wrong type, a refused value, or a key that
+  ///   means nothing beside the others
   public RunConfig with(ObjectNode said, String source) {
+    return with(said, source, equals(DEFAULT));
+  }
+
+  /// The same for a run that goes on: nothing follows, for everything has its value.
+  public RunConfig changed(ObjectNode said, String source) {
+    return with(said, source, false);
+  }
+
+  private RunConfig with(ObjectNode said, String source, boolean follow) {
+    ObjectNode keys = RunKeys.withoutEmptySections(said);
+    ObjectNode before = treeFor(keys);
+    ObjectNode all = keys.deepCopy();
+    if (follow) {
+      FollowingDefaults.of(keys, before)
+          .forEach(follower -> RunKeys.put(all, follower.key(), follower.value()));
+    }
+    RunConfig run = bind(all, source);
+    IgnoredKeys.refuse(run, keys, before, prefix(source));
+    return run;
+  }
+
+  /// The configuration that [RunConfigFile#toYaml] wrote, whole; it is not questioned again.
+  ///
+  /// @throws InvalidInputException as [#with]
+  public static RunConfig reread(ObjectNode whole, String source) {
+    return DEFAULT.bind(whole, source);
+  }
+
+  /// Every key that a run with these has, with its value before them: those of the default of its
+  /// family, where that changes.
+  ObjectNode treeFor(ObjectNode said) {
+    JsonNode type = RunKeys.at(said, "model.model_type");
+    String wanted =
+        type.isTextual() ? type.asText() : said.has("series") ? SequenceModelConfig.MODEL_TYPE : "";
+    return switch (wanted) {
+      case SequenceModelConfig.MODEL_TYPE ->
+          series != null ? toTree() : ofFamily(PaperModelConfig.of(1, SERIES), true);
+      case LargeModelConfig.MODEL_TYPE ->
+          model instanceof LargeModelConfig ? toTree() : ofFamily(LARGE, false);
+      case PaperModelConfig.MODEL_TYPE ->
+          model instanceof PaperModelConfig && series == null ? toTree() : ofFamily(PAPER, false);
+      default -> toTree();
+    };
+  }
+
+  private ObjectNode ofFamily(ModelConfig family, boolean ofSeries) {
+    ObjectNode tree = DEFAULT.toTree();
+    ObjectNode own = modelTree(family, ofSeries);
+    tree.set("model", own);
+    if (ofSeries) {
+      tree.remove(LANGUAGE_SECTIONS);
+      tree.set("series", SeriesConfig.defaults());
+    }
+    return tree;
+  }
+
+  private RunConfig bind(ObjectNode said, String source) {
+    try {
+      return bindKnown(said, source);
+    } catch (UnknownKeyException e) {
+      throw RunKeys.unknown(e, treeFor(said), source);
+    }
+  }
+
+  static String prefix(String source) {
+    return source.isEmpty() ? "" : source + ": ";
+  }
+
+  private RunConfig bindKnown(ObjectNode said, String source) {
     ObjectNode rest = said.deepCopy();
     ObjectNode modelKeys = said.objectNode();
     if (rest.has("model")) {
       if (!(rest.get("model") instanceof ObjectNode section)) {
-        throw new InvalidInputException(source + ": model must be a section of keys");
+        throw new InvalidInputException(prefix(source) + "model must be a section of keys");
       }
       modelKeys = section;
       rest.remove("model");
     }
     if (modelKeys.has(VOCAB_SIZE)) {
       throw new InvalidInputException(
-          source + ": model.vocab_size follows from the tokenizer; leave it out");
+          prefix(source)
+              + "model.vocab_size follows from the tokenizer; leave it out, or set data.vocab_size");
+    }
+    JsonNode type = modelKeys.path(MODEL_TYPE);
+    if (!type.isMissingNode() && !type.isTextual()) {
+      throw wrongType(type, source);
     }
     ObjectNode defaults = toTree();
     defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
@@ -139,9 +213,7 @@ public record RunConfig(
       wanted = section(merged, "series", SeriesConfig.class, source);
     }
     return new RunConfig(
-        wanted == null
-            ? model(modelKeys, source + ": model")
-            : stack(modelKeys, wanted, source + ": model"),
+        wanted == null ? model(modelKeys, source) : stack(modelKeys, wanted, source),
         section(merged, "data", DataConfig.class, source),
         section(merged, "training", TrainingConfig.class, source),
         section(merged, "optimizer", OptimizerConfig.class, source),
@@ -168,14 +240,15 @@ public record RunConfig(
   private PaperModelConfig stack(ObjectNode said, SeriesConfig wanted, String source) {
     if (said.has("context_length")) {
       throw new InvalidInputException(
-          source + ".context_length follows from series.context; leave it out");
+          prefix(source)
+              + "model.context_length follows from series.context; leave it out and set that");
     }
     ObjectNode keys = said.deepCopy();
     keys.remove(MODEL_TYPE);
     keys.put("context_length", wanted.context());
     BlockStackConfig defaults =
         series != null && model instanceof PaperModelConfig paper ? paper.blockStack() : SERIES;
-    return PaperModelConfig.of(1, SequenceConfigKeys.bindStack(keys, defaults, source));
+    return PaperModelConfig.of(1, SequenceConfigKeys.bindStack(keys, defaults, source, "model."));
   }
 
   /// Keys of the family at hand are laid over it; those of the other family over its defaults.
@@ -186,20 +259,23 @@ public record RunConfig(
     return switch (wanted) {
       case PaperModelConfig.MODEL_TYPE ->
           PaperConfigKeys.bind(
-              keys, model instanceof PaperModelConfig paper ? paper : PAPER, source);
+              keys, model instanceof PaperModelConfig paper ? paper : PAPER, source, "model.");
       case LargeModelConfig.MODEL_TYPE ->
           LargeConfigKeys.bind(
-              keys, model instanceof LargeModelConfig large ? large : LARGE, source);
-      default ->
-          throw new InvalidInputException(
-              "%s: model_type must be %s, %s or %s, but is %s"
-                  .formatted(
-                      source,
-                      PaperModelConfig.MODEL_TYPE,
-                      LargeModelConfig.MODEL_TYPE,
-                      SequenceModelConfig.MODEL_TYPE,
-                      type));
+              keys, model instanceof LargeModelConfig large ? large : LARGE, source, "model.");
+      default -> throw wrongType(type, source);
     };
+  }
+
+  private static InvalidInputException wrongType(@Nullable JsonNode type, String source) {
+    return new InvalidInputException(
+        "%smodel.model_type must be %s, %s or %s, but is %s"
+            .formatted(
+                prefix(source),
+                PaperModelConfig.MODEL_TYPE,
+                LargeModelConfig.MODEL_TYPE,
+                SequenceModelConfig.MODEL_TYPE,
+                type));
   }
 
   private static @Nullable String from(JsonNode said, String source) {
@@ -208,7 +284,7 @@ public record RunConfig(
     }
     if (!said.isTextual() || said.asText().isBlank()) {
       throw new InvalidInputException(
-          source + ": from must be the path of a model folder, but is " + said);
+          prefix(source) + "from must be the path of a model folder, but is " + said);
     }
     return said.asText();
   }
@@ -220,11 +296,11 @@ public record RunConfig(
       }
     }
     throw new InvalidInputException(
-        source + ": backend must be fused or libtorch, but is \"" + name + "\"");
+        prefix(source) + "backend must be fused or libtorch, but is \"" + name + "\"");
   }
 
   private static <T> T section(ObjectNode tree, String name, Class<T> type, String source) {
-    return StrictBinder.toRecord((ObjectNode) tree.get(name), type, source + ": " + name);
+    return StrictBinder.toRecord((ObjectNode) tree.get(name), type, source, name + ".");
   }
 
   /// The same on another device.
@@ -247,22 +323,8 @@ public record RunConfig(
 
   /// Every key with its value, as [#with] takes them.
   public ObjectNode toTree() {
-    ObjectNode values =
-        switch (model) {
-          case PaperModelConfig paper -> PaperConfigKeys.toTree(paper);
-          case LargeModelConfig large -> LargeConfigKeys.toTree(large);
-        };
-    values.remove(VOCAB_SIZE);
-    String type = model.modelType();
-    if (series != null && model instanceof PaperModelConfig paper) {
-      values = StrictBinder.toTree(paper.blockStack());
-      values.remove("context_length");
-      type = SequenceModelConfig.MODEL_TYPE;
-    }
-    ObjectNode modelKeys = values.objectNode().put(MODEL_TYPE, type);
-    modelKeys.setAll(values);
-    ObjectNode tree = values.objectNode();
-    tree.set("model", modelKeys);
+    ObjectNode tree = JsonNodeFactory.instance.objectNode();
+    tree.set("model", modelTree(model, series != null));
     tree.set("data", StrictBinder.toTree(data));
     tree.set("training", StrictBinder.toTree(training));
     tree.set("optimizer", StrictBinder.toTree(optimizer));
@@ -279,5 +341,23 @@ public record RunConfig(
     tree.put("device", device);
     tree.put("backend", backend.toString());
     return tree;
+  }
+
+  private static ObjectNode modelTree(ModelConfig model, boolean ofSeries) {
+    ObjectNode values =
+        switch (model) {
+          case PaperModelConfig paper -> PaperConfigKeys.toTree(paper);
+          case LargeModelConfig large -> LargeConfigKeys.toTree(large);
+        };
+    values.remove(VOCAB_SIZE);
+    String type = model.modelType();
+    if (ofSeries && model instanceof PaperModelConfig paper) {
+      values = StrictBinder.toTree(paper.blockStack());
+      values.remove("context_length");
+      type = SequenceModelConfig.MODEL_TYPE;
+    }
+    ObjectNode keys = values.objectNode().put(MODEL_TYPE, type);
+    keys.setAll(values);
+    return keys;
   }
 }

@@ -3,16 +3,19 @@ package io.xlstm4j.train.config;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.SamplerConfig;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /// The texts a run writes at its start and at every validation, to be read by a person.
 ///
-/// @param prompts what to continue
+/// @param prompts what to continue; null for prompts that suit the corpus: three heads of entries
+///   for WordNet, else the first words of three documents that validate
 /// @param maxTokens tokens to write after each, at most
 /// @param temperature 0 for the likeliest token always
 /// @param topP mass of the likeliest tokens that may be chosen, in (0, 1]
-public record SamplesConfig(List<String> prompts, int maxTokens, double temperature, double topP) {
+public record SamplesConfig(
+    @Nullable List<String> prompts, int maxTokens, double temperature, double topP) {
   public SamplesConfig {
-    prompts = List.copyOf(prompts);
+    prompts = prompts == null ? null : List.copyOf(prompts);
     Check.positive("maxTokens", maxTokens);
     Check.notNegative("temperature", temperature);
     Check.inLeftOpenRange("topP", topP, 0, 1);

@@ -10,6 +10,7 @@ import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperConfigKeys;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SequenceConfigKeys;
+import io.xlstm4j.core.config.UnknownKeyException;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.text.Tokenizers;
 import java.nio.file.Files;
@@ -108,14 +109,14 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
   /// @throws InvalidInputException if it is another architecture
   public ModelConfig model(ModelConfig wanted) {
     ObjectNode keys = architecture(wanted);
-    refuseOther("", architecture(stored.model()), keys, "configuration");
+    refuseOther("", architecture(stored.model()), keys, "");
     ObjectNode free = keys.objectNode();
     for (String key : FREE) {
       if (keys.has(key)) {
         free.set(key, keys.get(key));
       }
     }
-    return bind(free, "configuration: model");
+    return bind(free, "");
   }
 
   private void completeModel(ObjectNode said, String source) {
@@ -129,7 +130,13 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
     if (givenType != null && !givenType.asText().equals(type)) {
       throw disagrees(MODEL_TYPE, givenType.asText(), type, source);
     }
-    ObjectNode laid = architecture(bind(given, source + ": model"));
+    ModelConfig bound;
+    try {
+      bound = bind(given, source);
+    } catch (UnknownKeyException e) {
+      throw RunKeys.unknown(e, RunConfig.DEFAULT.treeFor(said), source);
+    }
+    ObjectNode laid = architecture(bound);
     refuseOther("", architecture(stored.model()), laid, source);
     ObjectNode keys = laid.objectNode().put(MODEL_TYPE, type);
     keys.setAll(laid);
@@ -138,8 +145,8 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
 
   private ModelConfig bind(ObjectNode keys, String source) {
     return switch (stored.model()) {
-      case PaperModelConfig paper -> PaperConfigKeys.bind(keys, paper, source);
-      case LargeModelConfig large -> LargeConfigKeys.bind(keys, large, source);
+      case PaperModelConfig paper -> PaperConfigKeys.bind(keys, paper, source, "model.");
+      case LargeModelConfig large -> LargeConfigKeys.bind(keys, large, source, "model.");
     };
   }
 
@@ -170,8 +177,8 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
 
   private InvalidInputException disagrees(String key, String said, String stands, String source) {
     return new InvalidInputException(
-        "%s: model.%s is %s, but %s in the model of from (%s); leave it out"
-            .formatted(source, key, said, stands, folder));
+        "%smodel.%s is %s, but %s in the model of from (%s); leave it out"
+            .formatted(RunConfig.prefix(source), key, said, stands, folder));
   }
 
   private void completeTokenizer(ObjectNode said, String source) {
@@ -180,16 +187,17 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
       JsonNode given = data.get(TOKENIZER);
       if (given != null && !isOwn(given.asText(), own)) {
         throw new InvalidInputException(
-            "%s: data.tokenizer is %s, but %s in the model of from (%s); leave it out"
-                .formatted(source, given.asText(), tokenizerName(), folder));
+            "%sdata.tokenizer is %s, but %s in the model of from (%s); leave it out"
+                .formatted(RunConfig.prefix(source), given.asText(), tokenizerName(), folder));
       }
       JsonNode size = data.get(VOCAB_SIZE);
       if (size != null && size.asInt() != own.vocabSize()) {
         throw new InvalidInputException(
-            "%s: data.vocab_size is %s, but the tokenizer in the model of from (%s) has %d; leave it out"
-                .formatted(source, size, folder, own.vocabSize()));
+            "%sdata.vocab_size is %s, but the tokenizer in the model of from (%s) has %d; leave it out"
+                .formatted(RunConfig.prefix(source), size, folder, own.vocabSize()));
       }
     }
+    data.remove(VOCAB_SIZE); // agrees, and only a trained tokenizer has the key
     data.put(TOKENIZER, tokenizerName());
   }
 

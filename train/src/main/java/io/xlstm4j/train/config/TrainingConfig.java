@@ -43,7 +43,7 @@ public record TrainingConfig(
     Check.notNegative("maxSkipped", maxSkipped);
     if (steps == 0 && tokens == 0 && epochs == 0 && minutes == 0) {
       throw new IllegalArgumentException(
-          "one of steps, tokens, epochs and minutes must be above 0, else the run has no end");
+          "one of training.steps, training.tokens, training.epochs and training.minutes must be above 0, else the run has no end");
     }
   }
 

@@ -202,7 +202,7 @@ public record RunFolder(Path path) {
   /// What the run was told: by its last state, or before the first one, at its beginning.
   public RunConfig readRunConfig() {
     Path file = (hasState() ? training() : path).resolve(RUN);
-    return RunConfig.DEFAULT.with(RunConfigFile.read(file), file.toString());
+    return RunConfig.reread(RunConfigFile.read(file), file.toString());
   }
 
   public TensorSource openOptimizer() {

@@ -40,6 +40,7 @@ final class LanguageData implements AutoCloseable {
   private final BatchSource train;
   private final Validation validation;
   private final List<AutoCloseable> opened;
+  private final boolean isWordNet;
 
   private LanguageData(Opening opening, String name, BatchSource train, Validation validation) {
     this.name = name;
@@ -49,6 +50,7 @@ final class LanguageData implements AutoCloseable {
     this.train = train;
     this.validation = validation;
     this.opened = opening.opened;
+    this.isWordNet = opening.config.corpus().equals(Corpora.WORDNET);
   }
 
   /// What a run measures itself on.
@@ -118,6 +120,13 @@ final class LanguageData implements AutoCloseable {
 
   Validation validation() {
     return validation;
+  }
+
+  /// What samples begin with if nobody chose it.
+  List<String> prompts() {
+    return validation instanceof Text text && !isWordNet
+        ? SamplePrompts.of(text.tokens(), tokenizer)
+        : SamplePrompts.WORDNET;
   }
 
   /// `tokenizer.json` by its name, if the tokenizer needs one.
@@ -277,12 +286,19 @@ final class LanguageData implements AutoCloseable {
       }
       Path target = folder.resolve(TOKENS).resolve(file + ".tokens");
       Corpus text = Corpora.open(corpus);
+      if (corpus.equals(config.validation()) && text.dividedHere()) {
+        text = Corpora.whole(text); // all of it was given to measure on
+      }
       try {
         Files.createDirectories(folder.resolve(TOKENS));
       } catch (IOException e) {
         throw new InvalidInputException(folder + ": cannot be written: " + e.getMessage(), e);
       }
       if (!Files.exists(target)) {
+        String division = split == Split.TRAIN ? text.division() : null;
+        if (division != null) {
+          preparing.accept("reading " + division);
+        }
         preparing.accept("encoding " + text.name() + " (" + file + ")");
       }
       return keep(TokenFile.openOrBuild(text, split, tokenizer(), target));

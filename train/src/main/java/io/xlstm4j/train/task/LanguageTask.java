@@ -121,7 +121,7 @@ public final class LanguageTask implements Task {
 
   @Override
   public String describe() {
-    return "%d blocks (%s), width %d, context %d"
+    return "%d blocks (%s), width %d, context %d, vocabulary %d"
         .formatted(
             model.config().numBlocks(),
             switch (model.config()) {
@@ -129,12 +129,18 @@ public final class LanguageTask implements Task {
               case LargeModelConfig _ -> "xLSTM Large";
             },
             model.config().embeddingDim(),
-            length());
+            length(),
+            model.config().vocabSize());
   }
 
   @Override
   public Parameters parameters() {
     return model.parameters();
+  }
+
+  @Override
+  public int vocabulary() {
+    return model.config().vocabSize();
   }
 
   @Override
@@ -263,7 +269,8 @@ public final class LanguageTask implements Task {
     SamplesConfig samples = config.samples();
     var prompts = new ArrayList<int[]>();
     var ids = new ArrayList<List<Integer>>();
-    for (String prompt : samples.prompts()) {
+    List<String> given = samples.prompts() == null ? data.prompts() : samples.prompts();
+    for (String prompt : given) {
       prompts.add(Prompt.ids(tokenizer, prompt));
       ids.add(new ArrayList<>());
     }
@@ -277,7 +284,7 @@ public final class LanguageTask implements Task {
     var texts = new ArrayList<Sample>();
     for (int row = 0; row < prompts.size(); row++) {
       int[] written = ids.get(row).stream().mapToInt(Integer::intValue).toArray();
-      texts.add(new Sample(samples.prompts().get(row), tokenizer.decode(written)));
+      texts.add(new Sample(given.get(row), tokenizer.decode(written)));
     }
     return texts;
   }

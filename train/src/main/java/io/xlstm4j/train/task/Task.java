@@ -27,6 +27,11 @@ public interface Task extends AutoCloseable {
 
   Parameters parameters();
 
+  /// How many ids a language model predicts among; 1 for other models.
+  default int vocabulary() {
+    return 1;
+  }
+
   /// Whether weight decay applies to a parameter.
   boolean decays(String parameter);
 

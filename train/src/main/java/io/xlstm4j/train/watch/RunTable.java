@@ -64,8 +64,11 @@ public final class RunTable {
     return key.substring(key.lastIndexOf('.') + 1);
   }
 
-  /// The table as lines of at most `width` characters; nothing if there are no runs. From 120 on
-  /// the differences are the last column, else they stand below their run.
+  /// The width of a table that is not cut.
+  public static final int UNCUT = Integer.MAX_VALUE;
+
+  /// The table as lines of at most `width` characters, [#UNCUT] for any number; nothing if there
+  /// are no runs. From 120 on the differences are the last column, else they stand below their run.
   public List<String> lines(int width) {
     if (runs.isEmpty()) {
       return List.of();
@@ -84,7 +87,9 @@ public final class RunTable {
     for (int i = 1; i < widths.length; i++) {
       rest += gap.length() + widths[i];
     }
-    widths[0] = Math.min(widths[0], Math.clamp(width - rest, 6, LONGEST_NAME));
+    if (width != UNCUT) {
+      widths[0] = Math.min(widths[0], Math.clamp(width - rest, 6, LONGEST_NAME));
+    }
     boolean wide = width >= WIDE && !differing.isEmpty();
     var lines = new ArrayList<String>();
     for (int i = 0; i < rows.size(); i++) {

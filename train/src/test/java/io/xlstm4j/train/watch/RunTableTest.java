@@ -44,6 +44,17 @@ class RunTableTest {
   }
 
   @Test
+  void nothing_is_cut_where_nobody_watches() throws IOException {
+    String name = "a-run-with-a-name-that-is-much-longer-than-the-column-of-names-in-a-terminal";
+    Path run = RunFiles.make(folder.resolve(name), 50, 20, 3, 0.01);
+    Path other = RunFiles.make(folder.resolve("other"), 50, 20, 3, 0.003);
+    List<String> lines =
+        new RunTable(List.of(RunReading.of(run), RunReading.of(other))).lines(RunTable.UNCUT);
+    assertThat(lines).hasSize(3).noneMatch(line -> line.contains("…"));
+    assertThat(lines).anyMatch(line -> line.startsWith(name) && line.contains("learning_rate="));
+  }
+
+  @Test
   void json_has_null_for_what_is_not_known() throws IOException {
     List<String> lines = table().jsonLines();
     JsonNode best = new ObjectMapper().readTree(lines.getFirst());
