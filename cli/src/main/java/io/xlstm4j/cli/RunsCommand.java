@@ -70,7 +70,9 @@ final class RunsCommand implements Callable<Integer> {
     if (json) {
       table.jsonLines().forEach(out::println);
     } else {
-      table.lines(Terminal.isInteractive() ? Terminal.width() : RunTable.UNCUT).forEach(out::println);
+      table
+          .lines(Terminal.isInteractive() ? Terminal.width() : RunTable.UNCUT)
+          .forEach(out::println);
     }
     out.flush();
     return runs.isEmpty() ? ExitCode.SOFTWARE : ExitCode.OK;

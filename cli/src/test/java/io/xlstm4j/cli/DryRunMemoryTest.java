@@ -102,8 +102,7 @@ class DryRunMemoryTest {
 
   @Test
   void a_context_that_is_longer_than_the_data_is_said() throws Exception {
-    var dry =
-        command("model.num_blocks=1 model.embedding_dim=32 model.context_length=1000000");
+    var dry = command("model.num_blocks=1 model.embedding_dim=32 model.context_length=1000000");
     dry.add("--dry-run");
     var said = CommandLineRun.of(dry.toArray(String[]::new));
     assertThat(said.out())

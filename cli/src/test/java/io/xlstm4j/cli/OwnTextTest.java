@@ -100,7 +100,8 @@ class OwnTextTest {
 
   @Test
   void eval_measures_another_file_whole_and_says_what_it_read() throws IOException {
-    Path test = Files.writeString(folder.resolve("test.txt"), "one<|endoftext|>two<|endoftext|>thrée");
+    Path test =
+        Files.writeString(folder.resolve("test.txt"), "one<|endoftext|>two<|endoftext|>thrée");
     var run = eval(test);
     assertThat(run.err()).isEmpty();
     assertThat(run.out())

@@ -647,8 +647,7 @@ class ProgramTest {
 
   @Test
   void no_line_of_a_help_is_broken_within_a_word() {
-    for (String command :
-        List.of("train", "runs", "eval", "prepare")) {
+    for (String command : List.of("train", "runs", "eval", "prepare")) {
       String help = CommandLineRun.of(command, "--help").out();
       assertThat(help.lines()).as(command).allMatch(line -> line.length() <= 80);
       var spec = Main.commandLine(command).getSubcommands().get(command).getCommandSpec();

@@ -137,7 +137,10 @@ class SeriesProgramTest {
 
   @Test
   void keys_of_language_models_are_refused() {
-    assertRefused(train(config, folder.resolve("run"), "data.tokenizer=bytes"), 2, "data is for language models");
+    assertRefused(
+        train(config, folder.resolve("run"), "data.tokenizer=bytes"),
+        2,
+        "data is for language models");
     assertRefused(
         train(config, folder.resolve("run"), "--from", model.toString()),
         1,

@@ -18,8 +18,7 @@ final class KeyNames {
   /// A record whose keys stand beside those of the record that holds it.
   private static final String FLAT = "block_stack";
 
-  private static final Pattern NAME =
-      Pattern.compile("[a-zA-Z]\\w*(\\.[a-z]\\w*)*( \\()?");
+  private static final Pattern NAME = Pattern.compile("[a-zA-Z]\\w*(\\.[a-z]\\w*)*( \\()?");
 
   private static final Pattern CAMEL = Pattern.compile("[a-z][a-z0-9]*([A-Z][a-z0-9]+)+");
 
@@ -65,7 +64,8 @@ final class KeyNames {
     boolean camel = CAMEL.matcher(first).matches();
     if (has(failing, first)) {
       return camel || isSubject || name.contains(".") || name.contains("_")
-          ? within + snake(name) : null;
+          ? within + snake(name)
+          : null;
     }
     if (!camel) {
       return null;
