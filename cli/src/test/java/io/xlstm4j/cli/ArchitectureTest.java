@@ -29,6 +29,7 @@ class ArchitectureTest {
       Map.of(
           "core", List.of(),
           "kernels", List.of(),
+          "cuda", List.of(),
           "text", List.of(),
           "torch", List.of("core", "kernels"),
           "runtime", List.of("core", "kernels"),
