@@ -100,14 +100,14 @@ public final class TimeAxis {
         return last.position().add(way).toPlainString();
       }
       return switch (step.unit) {
-        case NUMBER, SECONDS -> column.text(last.position().add(way), last);
-        case CLOCK -> column.text(TimeColumn.ofSeconds(TimeColumn.seconds(local).add(way)), last);
-        case MONTHS -> column.text(monthsAfter(local, way.longValueExact()), last);
+        case NUMBER, SECONDS -> column.text().text(last.position().add(way), last);
+        case CLOCK -> column.text().text(TimeText.ofSeconds(TimeColumn.seconds(local).add(way)), last);
+        case MONTHS -> column.text().text(monthsAfter(local, way.longValueExact()), last);
         case BUSINESS_DAYS -> {
           long day = businessDay(local.toLocalDate()) + way.longValueExact();
           LocalDate date =
               LocalDate.ofEpochDay(Math.floorDiv(day, 5) * 7 + Math.floorMod(day, 5) - 3);
-          yield column.text(date.atTime(local.toLocalTime()), last);
+          yield column.text().text(date.atTime(local.toLocalTime()), last);
         }
       };
     } catch (ArithmeticException | DateTimeException _) {

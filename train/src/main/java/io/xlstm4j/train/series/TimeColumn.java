@@ -12,14 +12,11 @@ import java.time.Instant;
 import java.time.LocalDateTime;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
-import java.time.ZonedDateTime;
 import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Objects;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /// The times of a file: all in one form, and what each is as an instant or a number.
@@ -27,22 +24,15 @@ final class TimeColumn {
   /// Upper bound of what a clock is put back by when summer time ends.
   private static final Duration CLOCK_CHANGE = Duration.ofHours(2);
 
-  private static final Pattern UNPADDED =
-      Pattern.compile(
-          "^[0-9]{0,4}[-/.][0-9][-/.]|^[0-9][-/.]|^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]([^0-9]|$)");
-  private static final Pattern SECONDS = Pattern.compile(":[0-9]{2}:[0-9]{2}");
-
   private final Path file;
   private final SeriesConfig config;
   private final List<WrittenTime> written = new ArrayList<>();
   private final @Nullable DateTimeFormatter pattern;
+  private final TimeStyle style = new TimeStyle();
   private Form form = Form.NUMBER;
   private DateOrder order = DateOrder.DAY_FIRST;
   private boolean instants;
   private boolean clock; // whether a time of day is written anywhere
-  private boolean padded = true; // 01 for 1
-  private boolean seconds; // are written
-  private int digits; // behind the point of the seconds
 
   TimeColumn(Path file, SeriesConfig config) {
     this.file = file;
@@ -111,7 +101,7 @@ final class TimeColumn {
       order = orderOf(known);
     }
     for (WrittenTime time : written) {
-      observeStyle(time);
+      style.observe(time);
       if (time.form() == Form.YEAR_LAST) {
         try {
           time.local(order);
@@ -126,20 +116,6 @@ final class TimeColumn {
         }
       }
     }
-  }
-
-  private void observeStyle(WrittenTime time) {
-    if (time.form() != Form.YEAR_FIRST && time.form() != Form.YEAR_LAST) {
-      return;
-    }
-    padded &= time.separator() == '\0' || !UNPADDED.matcher(time.text()).find();
-    seconds |= SECONDS.matcher(time.text()).find() || time.nanos() % 60_000_000_000L > 0;
-    long fraction = Math.max(0, time.nanos()) % 1_000_000_000L;
-    int needed = fraction == 0 ? 0 : 9;
-    for (; fraction != 0 && fraction % 10 == 0; fraction /= 10) {
-      needed--;
-    }
-    digits = Math.max(digits, needed);
   }
 
   private static String kind(WrittenTime time, WrittenTime other) {
@@ -381,108 +357,18 @@ final class TimeColumn {
     return config.timeZone().isEmpty() ? null : ZoneId.of(config.timeZone());
   }
 
-  // ---- writing
-
-  /// Writes an instant, or a time of the clock, as the file does.
-  ///
-  /// @param position seconds since 1970, of the clock if the file has no instants
-  /// @param like a time of the series
-  String text(BigDecimal position, Moment like) {
-    LocalDateTime local = ofSeconds(position);
-    @Nullable ZoneId zone = zoneOf(like);
-    return zone == null
-        ? text(local.atZone(ZoneOffset.UTC), like)
-        : text(local.toInstant(ZoneOffset.UTC).atZone(zone), like);
+  /// Writes times as the file does.
+  TimeText text() {
+    return new TimeText(this, style, zone(), pattern);
   }
 
-  /// Writes a time of the clock as the file does.
-  String text(LocalDateTime local, Moment like) {
-    ZoneId zone = zoneOf(like);
-    return text(local.atZone(zone == null ? ZoneOffset.UTC : zone), like);
+  DateOrder dateOrder() {
+    return order;
   }
 
-  private @Nullable ZoneId zoneOf(Moment like) {
-    ZoneId configured = zone();
-    if (!instants && !clock) {
-      return null;
-    }
-    return configured != null
-        ? configured
-        : like.written().zone() != null ? like.written().zone() : like.written().offset();
-  }
-
-  static LocalDateTime ofSeconds(BigDecimal position) {
-    BigDecimal[] parts = position.divideAndRemainder(BigDecimal.ONE);
-    long whole = parts[0].longValueExact();
-    int nanos = parts[1].movePointRight(9).intValue();
-    return LocalDateTime.ofEpochSecond(
-        Math.addExact(whole, nanos < 0 ? -1 : 0),
-        nanos < 0 ? nanos + 1_000_000_000 : nanos,
-        ZoneOffset.UTC);
-  }
-
-  private String text(ZonedDateTime time, Moment like) {
-    if (pattern != null) {
-      return pattern.format(time);
-    }
-    WrittenTime written = like.written();
-    return switch (form) {
-      case MONTH ->
-          DateTimeFormatter.ofPattern(
-                  written.third() == 1
-                      ? "uuuu'" + separator(written.text()) + "'MM"
-                      : "MM'" + separator(written.text()) + "'uuuu",
-                  Locale.ROOT)
-              .format(time);
-      case QUARTER ->
-          written.third() == 1
-              ? time.getYear() + beforeQuarter(written.text()) + quarter(time)
-              : "Q" + quarter(time) + between(written.text()) + time.getYear();
-      case WEEK -> DateTimeFormatter.ISO_WEEK_DATE.format(time.toLocalDate()).substring(0, 8);
-      default -> DateTimeFormatter.ofPattern(patternOf(written), Locale.ROOT).format(time);
-    };
-  }
-
-  private static char separator(String month) {
-    return month.indexOf('/') >= 0 ? '/' : '-';
-  }
-
-  private static int quarter(ZonedDateTime time) {
-    return (time.getMonthValue() + 2) / 3;
-  }
-
-  private static String beforeQuarter(String text) {
-    return text.substring(4, text.length() - 1);
-  }
-
-  private static String between(String text) {
-    return text.substring(2, text.length() - 4);
-  }
-
-  private String patternOf(WrittenTime like) {
-    String s = like.separator() == '\0' ? "" : "'" + like.separator() + "'";
-    String day = padded ? "dd" : "d";
-    String month = padded ? "MM" : "M";
-    String date =
-        form == Form.YEAR_FIRST
-            ? "uuuu" + s + month + s + day
-            : (order == DateOrder.DAY_FIRST ? day + s + month : month + s + day) + s + "uuuu";
-    if (!clock) {
-      return date;
-    }
-    boolean half = like.text().matches("(?i).*[0-9]\\s?[ap]\\.?m\\b.*");
-    String join = like.text().indexOf('T') >= 0 ? "'T'" : " ";
-    String time =
-        (half ? "h:mm" : "HH:mm")
-            + (seconds || digits > 0 ? ":ss" : "")
-            + (digits > 0 ? "." + "S".repeat(digits) : "")
-            + (half ? " a" : "");
-    return date + join + time + (instants ? offsetPattern(like) : "");
-  }
-
-  private static String offsetPattern(WrittenTime like) {
-    String offset = like.text().matches(".*[+-][0-9]{4}\\b.*") ? "XX" : "XXX";
-    return like.zone() == null ? offset : offset + "'['VV']'";
+  /// Whether a time of day is written anywhere.
+  boolean hasClock() {
+    return clock;
   }
 
   private String name() {
