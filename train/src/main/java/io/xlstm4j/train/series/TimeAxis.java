@@ -101,7 +101,8 @@ public final class TimeAxis {
       }
       return switch (step.unit) {
         case NUMBER, SECONDS -> column.text().text(last.position().add(way), last);
-        case CLOCK -> column.text().text(TimeText.ofSeconds(TimeColumn.seconds(local).add(way)), last);
+        case CLOCK ->
+            column.text().text(TimeText.ofSeconds(TimeColumn.seconds(local).add(way)), last);
         case MONTHS -> column.text().text(monthsAfter(local, way.longValueExact()), last);
         case BUSINESS_DAYS -> {
           long day = businessDay(local.toLocalDate()) + way.longValueExact();

@@ -73,7 +73,8 @@ record TimeText(
               ? time.getYear() + beforeQuarter(written.text()) + quarter(time)
               : "Q" + quarter(time) + between(written.text()) + time.getYear();
       case WEEK -> DateTimeFormatter.ISO_WEEK_DATE.format(time.toLocalDate()).substring(0, 8);
-      default -> DateTimeFormatter.ofPattern(
+      default ->
+          DateTimeFormatter.ofPattern(
                   style.pattern(
                       written, column.dateOrder() == DateOrder.DAY_FIRST, column.hasClock()),
                   Locale.ROOT)

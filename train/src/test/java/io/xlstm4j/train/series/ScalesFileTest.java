@@ -22,8 +22,7 @@ class ScalesFileTest {
   @TempDir private Path folder;
 
   private static String older() throws IOException {
-    try (InputStream in =
-        ScalesFileTest.class.getResourceAsStream("/series-older/series.json")) {
+    try (InputStream in = ScalesFileTest.class.getResourceAsStream("/series-older/series.json")) {
       return new String(Objects.requireNonNull(in).readAllBytes(), StandardCharsets.UTF_8);
     }
   }
@@ -51,8 +50,7 @@ class ScalesFileTest {
             Map.of("a", Map.of("level", new Scale(1e200, 7e-300)), "b", Map.of()),
             DateOrder.MONTH_FIRST);
     assertThat(read(scales.toJson())).isEqualTo(scales);
-    var constant =
-        new Scales(config, Map.of("a", Map.of("level", new Scale(5, 0))), null);
+    var constant = new Scales(config, Map.of("a", Map.of("level", new Scale(5, 0))), null);
     assertThat(read(constant.toJson())).isEqualTo(constant);
   }
 
