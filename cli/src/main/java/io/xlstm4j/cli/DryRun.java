@@ -1,7 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.train.Run;
+import io.xlstm4j.train.LiveRun;
 import io.xlstm4j.train.RunMemory;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.FollowingDefaults;
@@ -43,7 +43,7 @@ final class DryRun {
     }
   }
 
-  private static void print(Run run, PrintWriter out) {
+  private static void print(LiveRun run, PrintWriter out) {
     RunConfig config = run.config();
     Task.Unit unit = run.task().unit();
     long parameters = run.task().parameters().count();

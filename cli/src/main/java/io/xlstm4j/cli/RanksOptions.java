@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import java.io.PrintWriter;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.Rendezvous;
 import java.lang.ProcessBuilder.Redirect;
@@ -50,7 +51,12 @@ final class RanksOptions {
             processes, nodes, nodeRank, rendezvous, Duration.ofSeconds(timeoutSeconds));
     // the whole line, the command's own name included
     List<String> line = spec.root().commandLine().getParseResult().originalArgs();
-    return new LocalRanks(plan, Main.class, without(line)).run(Redirect.INHERIT, Terminal.errors());
+    var ranks = new LocalRanks(plan, Main.class, without(line));
+    PrintWriter err = spec.commandLine().getErr();
+    try (var interrupt = new Interrupt(err, Terminal.isInteractive(), false)) {
+      interrupt.begin(ranks::stop, ranks::kill);
+      return ranks.run(Redirect.INHERIT, Terminal.errors());
+    }
   }
 
   /// The line without the options of this class.

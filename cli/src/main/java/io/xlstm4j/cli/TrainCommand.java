@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.train.run.RunLock;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -139,13 +140,19 @@ final class TrainCommand implements Callable<Integer> {
       }
     }
     LocalRanks.whenLauncherIsGone(() -> Runtime.getRuntime().halt(ExitCode.SOFTWARE));
-    try (World world = World.of(System.getenv())) {
+    boolean interactive = Terminal.isInteractive();
+    try (var interrupt =
+            new Interrupt(spec.commandLine().getErr(), interactive, LocalRanks.isRank());
+        World world = World.of(System.getenv())) {
       if (world.isFirst()) {
         followers.forEach(console::println);
       }
-      var report = new TrainingReport(console, Terminal.isInteractive());
+      var report = new TrainingReport(console, interactive);
       try (Trainer trainer = trainer(said, source, world, report)) {
-        return run(trainer, world, console);
+        return run(trainer, world, console, interrupt);
+      } catch (RuntimeException e) {
+        interrupt.awaitEnd(); // its folder was removed under it, which is no failure to speak of
+        throw e;
       }
     }
   }
@@ -254,7 +261,9 @@ final class TrainCommand implements Callable<Integer> {
     if (resume && out != null) {
       checkChanges(said, RunFolder.of(out));
       if (fromStep != null && world.isFirst()) {
-        RunFolder.reopen(out).goBackTo(fromStep);
+        try (var _ = RunLock.take(out)) {
+          RunFolder.reopen(out).goBackTo(fromStep);
+        }
       }
       return Trainer.resume(out, said, world, report);
     }
@@ -269,11 +278,10 @@ final class TrainCommand implements Callable<Integer> {
     return run.series() == null ? run.data().corpus() : run.series().file();
   }
 
-  private int run(Trainer trainer, World world, PrintWriter console) {
+  private int run(Trainer trainer, World world, PrintWriter console, Interrupt interrupt) {
     Profile recording = profile && world.isFirst() ? Profile.begin() : null;
-    try (var interrupt = new Interrupt()) {
-      trainer.run(interrupt::requested);
-    }
+    interrupt.begin(() -> {}, () -> {});
+    trainer.run(interrupt::requested);
     if (recording != null) {
       recording.end(trainer.view().folder().path(), trainer.times().summary(), console);
     }

@@ -4,6 +4,7 @@ import io.xlstm4j.train.Callback;
 import io.xlstm4j.train.Run;
 import io.xlstm4j.train.config.SeriesConfig;
 import io.xlstm4j.train.task.Task;
+import io.xlstm4j.train.task.TaskFacts;
 import io.xlstm4j.train.task.Validation;
 import java.io.PrintWriter;
 import java.util.List;
@@ -28,10 +29,15 @@ final class TrainingReport implements Callback {
   }
 
   @Override
+  public void onWarning(String warning) {
+    print("warning: " + warning);
+  }
+
+  @Override
   public void onStart(Run run) {
-    Task task = run.task();
+    TaskFacts task = run.facts();
     Task.Unit unit = task.unit();
-    print(format("%,d parameters: %s", task.parameters().count(), task.describe()));
+    print(format("%,d parameters: %s", task.parameters(), task.describe()));
     String length =
         run.totalSteps() == Integer.MAX_VALUE
             ? format("%s minutes of steps", run.config().training().minutes())
@@ -57,12 +63,12 @@ final class TrainingReport implements Callback {
   @Override
   public void onStep(Run run, Step step) {
     if (progress == null) {
-      progress = new StepProgress(run.totalSteps(), run.task().unit());
+      progress = new StepProgress(run.totalSteps(), run.facts().unit());
     }
     line.show(
         step.number(),
         run.totalSteps(),
-        progress.after(step.number(), step.loss(), run.task().tokensPerStep(), step.seconds()));
+        progress.after(step.number(), step.loss(), run.facts().tokensPerStep(), step.seconds()));
   }
 
   @Override
@@ -102,13 +108,14 @@ final class TrainingReport implements Callback {
   public void onEnd(Run run, End end) {
     print(
         format(
-            "%s after step %d (%s); best model%s: validation loss %.4f%s",
+            "%s after step %d (%s); best model%s: validation loss %.4f%s; it is of step %d",
             end.finished() ? "done" : "stopped",
             run.state().step(),
             end.why(),
             end.finished() ? ", on all validation data" : "",
             end.validation().loss(),
-            measures(end.validation())));
+            measures(end.validation()),
+            run.state().bestStep()));
     print(
         end.finished()
             ? next(run)

@@ -2,14 +2,29 @@ package io.xlstm4j.train;
 
 import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.Validation;
+import java.time.Duration;
 import java.util.List;
 
-/// Hears what happens in a run, and may act on it: logging, samples and checkpoints are callbacks
-/// themselves.
+/// Receives the events of a run: for logging, metrics, notifications.
 ///
-/// Called on the thread that trains, in the order they were given; slow ones slow the run. What one
-/// throws ends the run, as a fault of the run's own would.
+/// Each callback is called on a thread of its own, one event after the other, while training goes
+/// on. It cannot change or end the run: what it throws is one warning, and one that does not return
+/// within its [#timeLimit] is left out until it does. [Run#stop] asks the run to stop. Code that
+/// must read or change weights belongs into a [TrainingHook].
+///
+/// When [Trainer#run] returns, all events were delivered, except to a callback that did not answer.
 public interface Callback extends AutoCloseable {
+  /// Returns how long one event may take before the callback counts as unresponsive.
+  default Duration timeLimit() {
+    return Duration.ofSeconds(30);
+  }
+
+  /// Is called once for each cause when a file or a callback of the run does not work, although
+  /// training goes on: a picture that cannot be drawn, a full disk, a callback that failed.
+  ///
+  /// @param warning one line
+  default void onWarning(String warning) {}
+
   /// A long preparation has begun, such as "training a tokenizer".
   default void onPreparing(String what) {}
 
@@ -22,8 +37,7 @@ public interface Callback extends AutoCloseable {
   /// A step was left out, because a number of it was not finite; the weights are as they were.
   default void onSkipped(Run run, Skipped skipped) {}
 
-  /// The model was measured. Until this returns it has the weights that were: the averaged ones, if
-  /// the run averages.
+  /// The model was measured, with its EMA weights if the run has such.
   ///
   /// @param best whether no earlier one was better
   default void onValidation(Run run, Validation validation, boolean best) {}
@@ -39,9 +53,9 @@ public interface Callback extends AutoCloseable {
   default void onEnd(Run run, End end) {}
 
   /// The run ends because of a fault; the last saved state is still there.
-  default void onFailure(Run run, RuntimeException cause) {}
+  default void onFailure(Run run, Throwable cause) {}
 
-  /// Gives back what it holds; called once, also after a fault.
+  /// Releases resources; called once, as the last event, also after a failure.
   @Override
   default void close() {}
 

@@ -7,15 +7,12 @@ import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.TorchTensorData;
 import io.xlstm4j.train.config.OptimizerConfig;
-import io.xlstm4j.train.config.ResumeRules;
 import io.xlstm4j.train.config.RunConfig;
-import io.xlstm4j.train.config.RunConfigFile;
 import io.xlstm4j.train.config.TrainingConfig;
 import io.xlstm4j.train.optim.AdamW;
 import io.xlstm4j.train.optim.AveragedWeights;
 import io.xlstm4j.train.optim.LearningRate;
 import io.xlstm4j.train.parallel.GradientReducer;
-import io.xlstm4j.train.parallel.RankFailedException;
 import io.xlstm4j.train.parallel.Share;
 import io.xlstm4j.train.parallel.SingleWorld;
 import io.xlstm4j.train.parallel.World;
@@ -23,23 +20,23 @@ import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.run.TrainingState;
 import io.xlstm4j.train.task.Task;
-import io.xlstm4j.train.task.Tasks;
+import io.xlstm4j.train.task.TaskFacts;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BiConsumer;
 import java.util.function.BooleanSupplier;
-import java.util.function.Consumer;
-import java.util.function.Supplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Trains what a task says: batches in, weights moved, callbacks told.
+/// Trains the model of a task: computes batches, updates the weights, validates, and reports events
+/// to callbacks.
 ///
 /// A step is a function of the weights, the moments, the seed and the step's number alone, so a
 /// resumed run goes on as if it had never stopped.
@@ -53,30 +50,40 @@ public final class Trainer implements AutoCloseable {
   private final @Nullable AveragedWeights averages;
   private final LearningRate learningRate;
   private final int totalSteps;
-  private final List<Callback> callbacks;
-  private final @Nullable KeepsStates states; // of the first process alone
+  private final TaskFacts facts;
+  private final Observers observers;
+  private final Runnable release;
+  private final List<TrainingHook> hooks = new ArrayList<>();
+  private final @Nullable CheckpointHook states; // of the first process alone
   private final StepTimes times = new StepTimes();
-  private final Run run = new RunView();
+  private final LiveRun run = new RunView();
+  private final AtomicReference<@Nullable String> stopRequest = new AtomicReference<>();
   private final boolean fresh; // nothing was validated or written yet
   private TrainingState state;
   private @Nullable String ending;
   private boolean finished;
   private long stepEnded;
 
-  private Trainer(
+  /// @param release gives the folder back to other processes, at the very end
+  Trainer(
       World world,
       RunFolder folder,
       RunConfig config,
       Task task,
       TrainingState state,
       boolean fresh,
-      List<Callback> given) {
+      Observers observers,
+      List<TrainingHook> given,
+      Runnable release) {
     this.world = world;
+    this.release = release;
     this.folder = folder;
     this.config = config;
     this.task = task;
+    this.facts = TaskFacts.of(task);
     this.state = state.withProcesses(world.size());
     this.fresh = fresh;
+    this.observers = observers;
     OptimizerConfig how = config.optimizer();
     Map<String, Tensor> parameters = task.parameters().byName();
     totalSteps = config.training().totalSteps(task.tokensPerStep(), task.stepsPerEpoch());
@@ -84,15 +91,23 @@ public final class Trainer implements AutoCloseable {
     optimizer = new AdamW(parameters, task::decays, how);
     averages = how.emaDecay() > 0 ? new AveragedWeights(parameters, how.emaDecay()) : null;
     reducer = world.reducer(task.parameters());
-    states =
-        world.isFirst() ? new KeepsStates(new StateWriter(folder, config.checkpoints())) : null;
-    callbacks = new ArrayList<>();
-    if (states != null) {
-      callbacks.add(new WritesSamples());
-      callbacks.add(new WritesMetrics(folder, config.watch(), fresh ? -1 : state.step()));
-      callbacks.addAll(given);
-      callbacks.add(states); // last: when it writes, everything else about the step is on the disk
+    if (world.isFirst()) {
+      Observer metrics = observers.addMetrics(folder, config.watch(), fresh ? -1 : state.step());
+      states =
+          new CheckpointHook(new StateWriter(folder, config.checkpoints()), () -> await(metrics));
+      hooks.add(new SamplesHook(SamplesHook.LIMIT, observers.warnings(), this::broadcastSamples));
+      if (config.watch().histogramsEvery() > 0) {
+        hooks.add(observers.histograms(metrics, config.watch().histogramsEvery()));
+      }
+      hooks.addAll(given);
+      hooks.add(states); // last: a state is that after everything else of the step
+    } else {
+      states = null;
     }
+  }
+
+  private static void await(Observer metrics) {
+    boolean _ = metrics.await(); // a state does not wait for metrics longer than for their limit
   }
 
   /// How a part of a run ended.
@@ -114,44 +129,24 @@ public final class Trainer implements AutoCloseable {
   ///
   /// @param out a folder that all of them see; missing or empty
   /// @param world stays open as long as the trainer; the caller closes it
-  /// @param callbacks told in the first process alone
+  /// @param callbacks called in the first process alone
   public static Trainer start(RunConfig config, Path out, World world, Callback... callbacks) {
-    return told(
-        world,
-        () -> {
-          Torch.device(config.device());
-          RunFolder folder = world.isFirst() ? RunFolder.create(out) : RunFolder.of(out);
-          try {
-            if (world.isFirst()) {
-              folder.saveRunConfig(config); // so that it can be begun anew if it dies now
-            }
-            return begin(folder, config, world, callbacks);
-          } catch (RuntimeException e) {
-            if (world.isFirst()) {
-              folder.discard();
-            }
-            throw e;
-          }
-        });
+    return start(config, out, world, List.of(), callbacks);
   }
 
-  private static Trainer begin(
-      RunFolder folder, RunConfig config, World world, Callback... callbacks) {
-    Task task = open(folder, config, null, world, callbacks);
-    try {
-      var state = TrainingState.initial(world.size(), task.fingerprints());
-      world.agree(facts(config, state));
-      return new Trainer(world, folder, config, task, state, true, List.of(callbacks));
-    } catch (RuntimeException e) {
-      task.close();
-      throw e;
-    }
+  /// Begins a run with code that is part of its training.
+  ///
+  /// @param hooks called in the first process alone, in this order
+  public static Trainer start(
+      RunConfig config, Path out, World world, List<TrainingHook> hooks, Callback... callbacks) {
+    return new TrainerFactory(world, out, hooks, List.of(callbacks)).start(config);
   }
 
-  /// Goes on with a run from its last saved state; one that died before its first begins anew.
+  /// Resumes a run from its last saved state; one that died before its first begins anew.
   ///
   /// @param changes keys to change; only those that leave the model and its data alone
-  /// @throws InvalidInputException if there is nothing to resume, or the data or a key differs
+  /// @throws InvalidInputException if there is nothing to resume, another process trains there, or
+  ///   the data or a key differs
   public static Trainer resume(Path out, ObjectNode changes, Callback... callbacks) {
     return resume(out, changes, new SingleWorld(), callbacks);
   }
@@ -159,112 +154,19 @@ public final class Trainer implements AutoCloseable {
   /// The same in several processes, each of which calls this; there may be more or fewer than
   /// before.
   public static Trainer resume(Path out, ObjectNode changes, World world, Callback... callbacks) {
-    return told(
-        world,
-        () -> {
-          if (!world.isFirst()) {
-            world.barrier(); // until the folder is in order
-          }
-          RunFolder folder = world.isFirst() ? RunFolder.reopen(out) : RunFolder.of(out);
-          if (world.isFirst()) {
-            world.barrier();
-          }
-          RunConfig config = ResumeRules.apply(folder.readRunConfig(), changes);
-          return folder.hasState()
-              ? goOn(folder, config, world, callbacks)
-              : begin(folder, config, world, callbacks);
-        });
+    return resume(out, changes, world, List.of(), callbacks);
   }
 
-  private static Trainer goOn(
-      RunFolder folder, RunConfig config, World world, Callback... callbacks) {
-    TrainingState state = folder.readState();
-    Task task = open(folder, config, folder.training(), world, callbacks);
-    Trainer trainer = null;
-    try {
-      ResumeRules.sameFingerprints(state.fingerprints(), task.fingerprints());
-      world.agree(facts(config, state));
-      if (state.processes() != world.size()) {
-        preparing(world, callbacks)
-            .accept(
-                "trained by %d processes so far, now by %d: gradients are summed in another order, so results differ in their last bits"
-                    .formatted(state.processes(), world.size()));
-      }
-      trainer = new Trainer(world, folder, config, task, state, false, List.of(callbacks));
-      trainer.restore();
-      if (world.isFirst()) {
-        folder.saveRunConfig(config);
-      }
-      return trainer;
-    } catch (RuntimeException e) {
-      if (trainer == null) {
-        task.close();
-      } else {
-        trainer.close();
-      }
-      throw e;
-    }
+  /// The same with code that is part of the training.
+  ///
+  /// @param hooks called in the first process alone, in this order
+  public static Trainer resume(
+      Path out, ObjectNode changes, World world, List<TrainingHook> hooks, Callback... callbacks) {
+    return new TrainerFactory(world, out, hooks, List.of(callbacks)).resume(changes);
   }
 
-  /// What the task needs on the disk is made by the first process, and found by the others.
-  private static Task open(
-      RunFolder folder,
-      RunConfig config,
-      @Nullable Path stored,
-      World world,
-      Callback... callbacks) {
-    if (world.size() > 1 && config.training().carryState()) {
-      throw new InvalidInputException(
-          "training.carry_state is for one process, but there are %d".formatted(world.size()));
-    }
-    RunConfig own =
-        world.size() > 1 && config.device().equals("cuda")
-            ? config.withDevice("cuda:" + world.localRank())
-            : config;
-    if (!world.isFirst()) {
-      world.barrier();
-    }
-    Task task = Tasks.open(own, folder.path(), stored, preparing(world, callbacks));
-    if (world.isFirst()) {
-      world.barrier();
-    }
-    return task;
-  }
-
-  /// What all processes must have alike.
-  private static Map<String, String> facts(RunConfig config, TrainingState state) {
-    var facts = new LinkedHashMap<String, String>(state.fingerprints());
-    facts.put("configuration", RunConfigFile.fingerprint(config));
-    facts.put("step", Integer.toString(state.step()));
-    facts.put("libtorch", Torch.version());
-    facts.put("java", System.getProperty("java.version", "unknown"));
-    return facts;
-  }
-
-  /// Does something, and tells the other processes if it fails.
-  private static <T> T told(World world, Supplier<T> body) {
-    try {
-      return body.get();
-    } catch (RankFailedException e) {
-      throw e; // they know
-    } catch (RuntimeException e) {
-      world.fail(String.valueOf(e.getMessage()));
-      throw e;
-    }
-  }
-
-  private static Consumer<String> preparing(World world, Callback... callbacks) {
-    return what -> {
-      if (!world.isFirst()) {
-        return;
-      }
-      for (Callback callback : callbacks) {
-        callback.onPreparing(what);
-      }
-    };
-  }
-
-  private void restore() {
+  /// Reads moments, EMA weights and carried states of the last saved state.
+  void restore() {
     try (var moments = folder.openOptimizer()) {
       optimizer.restore(moments, state.updates());
     }
@@ -281,8 +183,8 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /// What this run is, before and between its parts.
-  public Run view() {
+  /// Returns the run, to be looked at before and between its parts.
+  public LiveRun view() {
     return run;
   }
 
@@ -298,47 +200,50 @@ public final class Trainer implements AutoCloseable {
   ///   the last saved state stays
   public Result run(BooleanSupplier stopRequested) {
     try {
-      return told(world, () -> steps(stopRequested));
-    } catch (RuntimeException e) {
-      for (Callback callback : callbacks) {
-        try {
-          callback.onFailure(run, e);
-        } catch (RuntimeException second) {
-          e.addSuppressed(second); // such as the same full disk
-        }
-      }
+      return TrainerFactory.shared(world, () -> steps(stopRequested));
+    } catch (RuntimeException | Error e) {
+      Run now = snapshot();
+      observers.await();
+      observers.submit(callback -> callback.onFailure(now, e));
+      observers.await();
       throw e;
     }
   }
 
   private Result steps(BooleanSupplier stopRequested) {
     stepEnded = System.nanoTime();
-    tell(callback -> callback.onStart(run));
+    broadcast((callback, now) -> callback.onStart(now));
     if (fresh) {
       validate();
-      tell(callback -> callback.onBoundary(run));
+      boundary();
     } else {
-      lookForTheEnd(false);
+      checkStopCriteria(false);
     }
     while (ending == null) {
       step();
-      lookForTheEnd(stopRequested.getAsBoolean());
+      checkStopCriteria(stopRequested.getAsBoolean());
       if (finished || state.step() % config.validation().every() == 0) {
         validate();
-        lookForTheEnd(false); // patience
+        checkStopCriteria(false); // patience
       }
-      long began = System.nanoTime();
-      tell(callback -> callback.onBoundary(run));
-      times.around(System.nanoTime() - began);
+      boundary();
     }
     return end(ending);
   }
 
+  private void boundary() {
+    long began = System.nanoTime();
+    broadcast((callback, now) -> callback.onBoundary(now));
+    hooks.forEach(hook -> hook.onBoundary(run));
+    times.around(System.nanoTime() - began);
+  }
+
   /// Decides alike in all processes: what only one of them knows is put to the vote.
-  private void lookForTheEnd(boolean stopRequested) {
+  private void checkStopCriteria(boolean stopRequested) {
     TrainingConfig limits = config.training();
+    @Nullable String asked = stopRequest.get();
     boolean timeOver = limits.minutes() > 0 && state.seconds() >= limits.minutes() * 60;
-    double[] votes = world.sums(timeOver ? 1 : 0, stopRequested ? 1 : 0, ending == null ? 0 : 1);
+    double[] votes = world.sums(timeOver ? 1 : 0, stopRequested ? 1 : 0, asked == null ? 0 : 1);
     if (finished) {
       return;
     }
@@ -355,7 +260,7 @@ public final class Trainer implements AutoCloseable {
     if (over != null) {
       ending = over;
     } else if (ending == null && votes[1] + votes[2] > 0) {
-      ending = "asked to stop";
+      ending = asked == null ? "asked to stop" : asked;
     }
   }
 
@@ -364,14 +269,37 @@ public final class Trainer implements AutoCloseable {
       states.await(); // the best model is read back from the disk
     }
     world.barrier();
+    checkWorth();
     long maxTokens = finished ? 0 : config.validation().tokens();
     Task.Tally tally =
         state.bestLoss() == null // no validation was finite, so no model was stored
             ? task.validate(maxTokens, share())
             : task.validateStored(folder.path(), maxTokens, share());
     var end = new Callback.End(why, finished, measure(tally));
-    tell(callback -> callback.onEnd(run, end));
+    observers.await(); // so that no queue is full
+    broadcast((callback, now) -> callback.onEnd(now, end));
+    observers.await();
     return new Result(folder.path(), state.step(), end);
+  }
+
+  /// A run that is over and has learnt nothing is a failure.
+  private void checkWorth() {
+    if (!finished || state.step() == 0) {
+      return;
+    }
+    String cure =
+        "lower optimizer.learning_rate (%s) or look at the data"
+            .formatted(config.optimizer().learningRate());
+    if (state.updates() == 0) {
+      throw new InvalidInputException(
+          "none of the %d steps counted: each had a loss or a gradient that is not finite; %s"
+              .formatted(state.step(), cure));
+    }
+    if (state.bestLoss() == null) {
+      throw new InvalidInputException(
+          "no validation in %d steps was finite, so no model was stored; %s"
+              .formatted(state.step(), cure));
+    }
   }
 
   private Task.Share share() {
@@ -405,7 +333,7 @@ public final class Trainer implements AutoCloseable {
     reducer.finish();
     loss = world.sum(loss);
     times.reduce(System.nanoTime() - waiting);
-    move(number, loss, parts, began);
+    update(number, loss, parts, began);
     if (state.skippedInRow() > config.training().maxSkipped()) {
       throw new InvalidInputException(
           "%d steps in a row were not finite, the last of them step %d; the weights were not moved. Lower optimizer.learning_rate (%s) or look at the data, and go on with --resume"
@@ -447,8 +375,8 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /// Moves the weights, unless a number is not finite.
-  private void move(int number, double loss, List<Task.Part> parts, long began) {
+  /// Updates the weights, unless a number is not finite.
+  private void update(int number, double loss, List<Task.Part> parts, long began) {
     long computed = System.nanoTime();
     OptimizerConfig how = config.optimizer();
     if (how.clipValue() > 0) {
@@ -480,7 +408,8 @@ public final class Trainer implements AutoCloseable {
               state.tokens(),
               seconds,
               task.tokensPerStep() / seconds);
-      tell(callback -> callback.onStep(run, step));
+      broadcast((callback, snapshot) -> callback.onStep(snapshot, step));
+      hooks.forEach(hook -> hook.onStep(run, step));
     } else {
       var skipped =
           new Callback.Skipped(
@@ -488,7 +417,8 @@ public final class Trainer implements AutoCloseable {
               Double.isFinite(loss) ? "gradient norm " + norm : "loss " + loss,
               parts.getFirst().origin(),
               state.skippedInRow());
-      tell(callback -> callback.onSkipped(run, skipped));
+      broadcast((callback, snapshot) -> callback.onSkipped(snapshot, skipped));
+      hooks.forEach(hook -> hook.onSkipped(run, skipped));
     }
     times.around(System.nanoTime() - now);
   }
@@ -506,16 +436,29 @@ public final class Trainer implements AutoCloseable {
       Validation validation = measure(task.validate(config.validation().tokens(), share()));
       boolean best = state.isBest(validation.loss());
       state = state.afterValidation(validation.loss(), 0);
-      tell(callback -> callback.onValidation(run, validation, best));
+      broadcast((callback, now) -> callback.onValidation(now, validation, best));
+      hooks.forEach(hook -> hook.onValidation(run, validation, best));
     }
     times.validation(System.nanoTime() - began);
   }
 
-  private void tell(Consumer<Callback> event) {
-    callbacks.forEach(event);
+  private void broadcastSamples(List<Task.Sample> samples) {
+    broadcast((callback, now) -> callback.onSamples(now, samples));
   }
 
-  private final class RunView implements Run {
+  private Run snapshot() {
+    return new RunSnapshot(config, folder, facts, state, totalSteps, ending != null, run::stop);
+  }
+
+  /// Gives an event, with the run as it is now, to all callbacks; does not wait.
+  private void broadcast(BiConsumer<Callback, Run> event) {
+    if (world.isFirst()) {
+      Run now = snapshot();
+      observers.submit(callback -> event.accept(callback, now));
+    }
+  }
+
+  private final class RunView implements LiveRun {
     @Override
     public RunConfig config() {
       return config;
@@ -524,6 +467,11 @@ public final class Trainer implements AutoCloseable {
     @Override
     public RunFolder folder() {
       return folder;
+    }
+
+    @Override
+    public TaskFacts facts() {
+      return facts;
     }
 
     @Override
@@ -548,14 +496,7 @@ public final class Trainer implements AutoCloseable {
 
     @Override
     public void stop(String why) {
-      if (ending == null) {
-        ending = why;
-      }
-    }
-
-    @Override
-    public void samples(List<Task.Sample> samples) {
-      tell(callback -> callback.onSamples(this, samples));
+      stopRequest.compareAndSet(null, why);
     }
 
     @Override
@@ -592,10 +533,11 @@ public final class Trainer implements AutoCloseable {
   /// Frees model, moments and files. To be called once.
   @Override
   public void close() {
+    observers.close();
     RuntimeException failure = null;
-    for (Callback callback : callbacks) {
+    for (TrainingHook hook : hooks) {
       try {
-        callback.close();
+        hook.close();
       } catch (RuntimeException e) {
         failure = failure == null ? e : failure;
       }
@@ -606,6 +548,7 @@ public final class Trainer implements AutoCloseable {
       averages.close();
     }
     task.close();
+    release.run();
     if (failure != null) {
       throw failure;
     }

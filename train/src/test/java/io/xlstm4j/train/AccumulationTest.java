@@ -7,6 +7,7 @@ import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.SingleWorld;
 import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
@@ -104,9 +105,9 @@ class AccumulationTest {
   private Outcome train(RunConfig config, String out) {
     var gradients = new LinkedHashMap<String, float[]>();
     var listener =
-        new Callback() {
+        new TrainingHook() {
           @Override
-          public void onStep(Run run, Step step) {
+          public void onStep(LiveRun run, Callback.Step step) {
             if (step.number() == 1) {
               try (var _ = new PointerScope()) {
                 run.gradients().forEach(each -> gradients.put(each.name(), floats(each)));
@@ -115,7 +116,7 @@ class AccumulationTest {
           }
         };
     Path run = folder.resolve(out);
-    try (var trainer = Trainer.start(config, run, listener)) {
+    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(listener))) {
       assertThat(trainer.view().task().parameters().byName().keySet()).isNotEmpty();
       trainer.run(() -> false);
       assertThat(gradients.keySet())

@@ -7,6 +7,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.SingleWorld;
 import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,13 +25,13 @@ class TrainerLimitsTest {
   @TempDir private Path folder;
 
   private Trainer.Result train(String out, String... keys) throws IOException {
-    return train(out, new Callback() {}, keys);
+    return train(out, new TrainingHook() {}, keys);
   }
 
-  private Trainer.Result train(String out, Callback callback, String... keys) throws IOException {
+  private Trainer.Result train(String out, TrainingHook hook, String... keys) throws IOException {
     Path run = folder.resolve(out);
     var config = TinyRun.config(TinyRun.corpus(folder), keys);
-    try (var trainer = Trainer.start(config, run, callback)) {
+    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(hook))) {
       return trainer.run(() -> false);
     }
   }
@@ -147,11 +148,11 @@ class TrainerLimitsTest {
     var skipped = new ArrayList<Callback.Skipped>();
     var steps = new ArrayList<Integer>();
     var breaksOnce =
-        new Callback() {
+        new TrainingHook() {
           private float[] kept = new float[0];
 
           @Override
-          public void onStep(Run run, Step step) {
+          public void onStep(LiveRun run, Callback.Step step) {
             steps.add(step.number());
             if (step.number() == 2) {
               kept = Weights.poison(run, Float.NaN);
@@ -159,7 +160,7 @@ class TrainerLimitsTest {
           }
 
           @Override
-          public void onSkipped(Run run, Skipped what) {
+          public void onSkipped(LiveRun run, Callback.Skipped what) {
             skipped.add(what);
             Weights.restore(run, kept);
           }
@@ -174,25 +175,31 @@ class TrainerLimitsTest {
   }
 
   @Test
-  void a_callback_that_fails_ends_the_run_and_the_others_hear_of_it() throws IOException {
-    var heard = new ArrayList<String>();
+  void a_hook_that_fails_ends_the_run_and_callbacks_receive_the_cause() throws IOException {
+    var received = new ArrayList<String>();
     var fails =
-        new Callback() {
+        new TrainingHook() {
           @Override
-          public void onValidation(Run run, Validation validation, boolean best) {
+          public void onValidation(LiveRun run, Validation validation, boolean best) {
             if (run.state().step() == 3) {
               throw new InvalidInputException("enough");
             }
           }
-
+        };
+    var listener =
+        new Callback() {
           @Override
-          public void onFailure(Run run, RuntimeException cause) {
-            heard.add(String.valueOf(cause.getMessage()));
+          public void onFailure(Run run, Throwable cause) {
+            received.add(run.state().step() + " " + cause.getMessage());
           }
         };
-    assertThatThrownBy(() -> train("run", fails)).hasMessage("enough");
-    assertThat(heard).containsExactly("enough");
-    assertThat(folder.resolve("run/status.json")).content().contains("failed", "enough");
+    var config = TinyRun.config(TinyRun.corpus(folder));
+    Path run = folder.resolve("run");
+    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(fails), listener)) {
+      assertThatThrownBy(() -> trainer.run(() -> false)).hasMessage("enough");
+    }
+    assertThat(received).containsExactly("3 enough");
+    assertThat(run.resolve("status.json")).content().contains("failed", "enough");
   }
 
   @Test

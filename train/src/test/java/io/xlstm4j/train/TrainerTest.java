@@ -12,6 +12,7 @@ import io.xlstm4j.core.safetensors.DType;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.SingleWorld;
 import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -222,15 +223,15 @@ class TrainerTest {
     Path killed = folder.resolve("killed");
     var config = TinyRun.config(TinyRun.corpus(folder));
     var dies =
-        new Callback() {
+        new TrainingHook() {
           @Override
-          public void onStep(Run run, Step step) {
+          public void onStep(LiveRun run, Callback.Step step) {
             if (step.number() == 5) {
               throw new IllegalStateException("killed"); // one step after the state of step 4
             }
           }
         };
-    try (var trainer = Trainer.start(config, killed, dies)) {
+    try (var trainer = Trainer.start(config, killed, new SingleWorld(), List.of(dies))) {
       assertThatThrownBy(() -> trainer.run(() -> false)).hasMessage("killed");
     }
     try (var trainer = Trainer.resume(killed, nothing(), SILENT)) {

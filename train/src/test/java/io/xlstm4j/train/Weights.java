@@ -10,14 +10,14 @@ import org.bytedeco.pytorch.Tensor;
 final class Weights {
   private Weights() {}
 
-  private static Tensor one(Run run) {
+  private static Tensor one(LiveRun run) {
     return run.task().parameters().byName().values().iterator().next().detach();
   }
 
   /// Fills one parameter.
   ///
   /// @return what it held
-  static float[] poison(Run run, float value) {
+  static float[] poison(LiveRun run, float value) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       Tensor weight = one(run);
@@ -27,7 +27,7 @@ final class Weights {
     }
   }
 
-  static void restore(Run run, float[] values) {
+  static void restore(LiveRun run, float[] values) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       Tensor weight = one(run);

@@ -233,7 +233,8 @@ public final class LocalRanks {
     return stopping;
   }
 
-  private void kill() {
+  /// Ends the ranks at once.
+  public void kill() {
     all().forEach(process -> process.toHandle().destroyForcibly()); // keeps what they said
   }
 
@@ -318,6 +319,11 @@ public final class LocalRanks {
         }
       }
     }
+  }
+
+  /// Returns whether [#run] started this process.
+  public static boolean isRank() {
+    return System.getenv(LAUNCHER) != null;
   }
 
   /// In a process that [#run] started: does something once the starting process is gone, however it

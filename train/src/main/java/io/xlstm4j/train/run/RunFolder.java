@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 /// tokens/                                                         the corpus as ids
 /// training/                                                       the last state
 /// checkpoints/step-0000300/                                       states that are kept
+/// .lock                                                           which process trains here
 /// ```
 ///
 /// A state holds the model's files, `optimizer.safetensors`, `average.safetensors` and
@@ -223,6 +224,30 @@ public record RunFolder(Path path) {
   /// Removes the folder with all that is in it: only for a run that failed before its first state.
   public void discard() {
     delete(path);
+  }
+
+  /// Removes the folder, and those above it that were made for it, if nothing else is in them.
+  ///
+  /// @param topmost the topmost folder that was made; null if there was none but this one
+  public void discard(@Nullable Path topmost) {
+    discard();
+    Path at = path.toAbsolutePath();
+    while (topmost != null && !at.equals(topmost.toAbsolutePath())) {
+      @Nullable Path parent = at.getParent();
+      if (parent == null || !isEmptyFolder(parent)) {
+        return;
+      }
+      delete(parent);
+      at = parent;
+    }
+  }
+
+  private static boolean isEmptyFolder(Path folder) {
+    try (Stream<Path> entries = Files.list(folder)) {
+      return entries.findAny().isEmpty();
+    } catch (IOException e) {
+      return false;
+    }
   }
 
   static void delete(Path folder) {

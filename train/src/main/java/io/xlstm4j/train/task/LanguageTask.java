@@ -27,6 +27,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
@@ -261,7 +262,7 @@ public final class LanguageTask implements Task {
   }
 
   @Override
-  public List<Sample> samples() {
+  public List<Sample> samples(BooleanSupplier over) {
     if (data.validation() instanceof LanguageData.Questions) {
       return List.of(); // their answers are counted
     }
@@ -280,7 +281,8 @@ public final class LanguageTask implements Task {
             tokenizer.vocabSize(),
             tokenizer.endOfText(),
             samples.sampler(config.training().seed()));
-    new Generator(model, options).generate(prompts, (row, id) -> ids.get(row).add(id));
+    new Generator(model, options)
+        .generate(prompts, (row, id) -> ids.get(row).add(id) && !over.getAsBoolean());
     var texts = new ArrayList<Sample>();
     for (int row = 0; row < prompts.size(); row++) {
       int[] written = ids.get(row).stream().mapToInt(Integer::intValue).toArray();

@@ -26,6 +26,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.BooleanSupplier;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -204,7 +205,7 @@ public final class SequenceTask implements Task {
   // ---- what is stored
 
   @Override
-  public List<Sample> samples() {
+  public List<Sample> samples(BooleanSupplier over) {
     return List.of();
   }
 

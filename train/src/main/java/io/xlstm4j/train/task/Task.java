@@ -6,6 +6,7 @@ import io.xlstm4j.torch.Parameters;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.BooleanSupplier;
 import org.bytedeco.pytorch.Tensor;
 
 /// What a run learns: a model, its data, and the loss between them. The trainer knows nothing else
@@ -129,7 +130,9 @@ public interface Task extends AutoCloseable {
   Validation measure(Tally tally);
 
   /// Texts, or whatever a person can judge a model by; empty if there is nothing of the kind.
-  List<Sample> samples();
+  ///
+  /// @param over asked after every token; once it says yes the texts end
+  List<Sample> samples(BooleanSupplier over);
 
   /// A prompt and what the model wrote after it.
   record Sample(String prompt, String text) {}

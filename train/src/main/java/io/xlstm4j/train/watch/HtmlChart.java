@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
 final class HtmlChart {
   private static final int WIDE = 1000; // units of the SVG, stretched to the page
   private static final int TICKS = 5;
+  private static final double LARGEST = 1e300;
   private static final double SPIKES = 0.01; // share of buckets that may stick out at the top
 
   private final String title;
@@ -170,6 +171,8 @@ final class HtmlChart {
         high = Math.max(high, Arrays.stream(line.curve().smooth()).max().orElse(high));
       }
     }
+    low = Math.clamp(low, -LARGEST, LARGEST); // so that the range is a number
+    high = Math.clamp(high, -LARGEST, LARGEST);
     double margin = Math.max(0.04 * (high - low), 1e-3 * Math.max(Math.abs(high), 1e-9));
     if (low >= 0 && low < 0.3 * high) {
       return new double[] {0, high + margin};
@@ -214,12 +217,17 @@ final class HtmlChart {
       for (int i = 0; i < curve.size(); i++) {
         double value = line.smooth() ? smooth[i] : curve.mean(i);
         json.append(i == 0 ? "" : ",").append(Math.round(curve.step(i))).append(',');
-        json.append((float) value).append(',');
-        json.append((float) curve.low(i)).append(',').append((float) curve.high(i));
+        json.append(narrow(value)).append(',');
+        json.append(narrow(curve.low(i))).append(',').append(narrow(curve.high(i)));
       }
       json.append("]]");
     }
     return json.append(']').toString();
+  }
+
+  /// As JSON can hold it: finite.
+  private static float narrow(double value) {
+    return Double.isNaN(value) ? 0 : (float) Math.clamp(value, -Float.MAX_VALUE, Float.MAX_VALUE);
   }
 
   private static String format(String format, Object... values) {

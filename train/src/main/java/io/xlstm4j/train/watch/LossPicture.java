@@ -55,29 +55,86 @@ public final class LossPicture {
             .yAxisTitle("loss, nats per token")
             .build();
     style(chart);
-    @Nullable Curve training = curves.get(MetricNames.TRAIN_LOSS);
-    @Nullable Curve validation = curves.get(MetricNames.VALIDATION_LOSS);
+    @Nullable Curve training = drawable(curves.get(MetricNames.TRAIN_LOSS));
+    @Nullable Curve validation = drawable(curves.get(MetricNames.VALIDATION_LOSS));
+    var scale = new Scale(largest(training, validation));
     double low = Double.POSITIVE_INFINITY;
     double high = Double.NEGATIVE_INFINITY;
-    if (training != null && training.size() > 0) {
-      double[] smooth = addTraining(chart, training);
+    double last = 1;
+    if (training != null) {
+      double[] smooth = addTraining(chart, training, scale);
       low = Arrays.stream(smooth).min().orElse(low);
       high = Arrays.stream(smooth).max().orElse(high);
-      low = Math.max(training.least(), low - 0.25 * (high - low));
+      low = Math.max(scale.of(training.least()), low - 0.25 * (high - low));
+      last = Math.max(last, training.step(training.size() - 1));
     }
-    if (validation != null && validation.size() > 0) {
-      addValidation(chart, validation);
+    if (validation != null) {
+      addValidation(chart, validation, scale);
       for (int i = 0; i < validation.size(); i++) {
-        low = Math.min(low, validation.low(i));
-        high = Math.max(high, validation.mean(i));
+        low = Math.min(low, scale.of(validation.low(i)));
+        high = Math.max(high, scale.of(validation.mean(i)));
       }
+      last = Math.max(last, validation.step(validation.size() - 1));
     }
-    if (low <= high) {
-      double margin = Math.max(0.05 * (high - low), 1e-3 * Math.abs(high) + 1e-9);
-      chart.getStyler().setYAxisMin(low - margin).setYAxisMax(high + margin);
-    }
+    axes(chart, low, high, last, scale);
     byte[] png = encode(chart);
     AtomicFile.write(file, channel -> AtomicFile.writeFully(channel, ByteBuffer.wrap(png)));
+  }
+
+  /// Sets the ends of both axes, and as many decimals as tell the labels apart: XChart looks for
+  /// labels that differ, and would never end where there are none.
+  private static void axes(XYChart chart, double low, double high, double last, Scale scale) {
+    var styler = chart.getStyler();
+    styler.setXAxisMin(0.0).setXAxisMax(last);
+    styler.setXAxisDecimalPattern(last < 20 ? "#,##0.##" : "#,##0");
+    if (low > high) { // nothing to draw
+      low = 0;
+      high = 1;
+    }
+    double size = Math.max(Math.abs(low), Math.abs(high));
+    double margin = Math.max(0.05 * (high - low), size == 0 ? 0.5 : 1e-3 * size);
+    styler.setYAxisMin(low - margin).setYAxisMax(high + margin);
+    double between = (high - low + 2 * margin) / 50; // less than the ticks are apart
+    int decimals = (int) Math.clamp(Math.ceil(-Math.log10(between)), 1, 12);
+    styler.setYAxisDecimalPattern("0.0" + "#".repeat(decimals - 1));
+    if (scale.exponent() != 0) {
+      chart.setYAxisTitle("loss, nats per token, in units of 1e" + scale.exponent());
+    }
+  }
+
+  private static @Nullable Curve drawable(@Nullable Curve curve) {
+    return curve == null || curve.size() == 0 ? null : curve;
+  }
+
+  private static double largest(@Nullable Curve... curves) {
+    double largest = 0;
+    for (@Nullable Curve curve : curves) {
+      for (int i = 0; curve != null && i < curve.size(); i++) {
+        largest = Math.max(largest, Math.max(Math.abs(curve.low(i)), Math.abs(curve.high(i))));
+      }
+    }
+    return largest;
+  }
+
+  /// Brings very large and very small losses to a size that can be drawn and labelled.
+  ///
+  /// @param exponent of ten of the unit; 0 for losses of a usual size
+  private record Scale(int exponent) {
+    private static final double LARGE = 1e5;
+    private static final double SMALL = 1e-2;
+    private static final int LIMIT = 300; // powers of ten beyond are no numbers
+
+    Scale(double largest) {
+      this(
+          largest == 0 || (largest >= SMALL && largest < LARGE)
+              ? 0
+              : (int) Math.clamp(Math.floor(Math.log10(largest)), -LIMIT, LIMIT));
+    }
+
+    double of(double loss) {
+      double scaled = loss * Math.pow(10, -exponent); // sums of the largest doubles are infinite
+      return Math.clamp(Double.isNaN(scaled) ? 0 : scaled, -1e9, 1e9);
+    }
   }
 
   private static void style(XYChart chart) {
@@ -97,28 +154,25 @@ public final class LossPicture {
     styler.setLegendFont(new Font(Font.SANS_SERIF, Font.PLAIN, 15));
     styler.setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 18));
     styler.setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 14));
-    styler.setXAxisMin(0.0);
     styler.setXAxisTickMarkSpacingHint(90);
-    styler.setYAxisDecimalPattern("0.0#");
-    styler.setXAxisDecimalPattern("#,##0");
   }
 
-  private static double[] addTraining(XYChart chart, Curve curve) {
+  private static double[] addTraining(XYChart chart, Curve curve, Scale scale) {
     var steps = new ArrayList<Double>();
     var ends = new ArrayList<Double>();
     var middles = new ArrayList<Double>();
     for (int i = 0; i < curve.size(); i++) {
       middles.add(curve.step(i));
       steps.add(curve.step(i));
-      ends.add(curve.low(i));
+      ends.add(scale.of(curve.low(i)));
       if (curve.high(i) > curve.low(i)) { // a bucket of several steps: a stroke from low to high
         steps.add(curve.step(i));
-        ends.add(curve.high(i));
+        ends.add(scale.of(curve.high(i)));
       }
     }
     steps.set(0, steps.getFirst() - 1e-3); // of evenly spaced data XChart labels odd places
     middles.set(0, middles.getFirst() - 1e-3);
-    double[] smooth = curve.smooth();
+    double[] smooth = Arrays.stream(curve.smooth()).map(scale::of).toArray();
     chart
         .addSeries("training, every step", steps, ends)
         .setMarker(SeriesMarkers.NONE)
@@ -132,16 +186,21 @@ public final class LossPicture {
     return smooth;
   }
 
-  private static void addValidation(XYChart chart, Curve curve) {
+  private static void addValidation(XYChart chart, Curve curve, Scale scale) {
     var steps = new ArrayList<Double>();
     var losses = new ArrayList<Double>();
     for (int i = 0; i < curve.size(); i++) {
       steps.add(curve.step(i));
-      losses.add(curve.mean(i));
+      losses.add(scale.of(curve.mean(i)));
     }
     String name =
         String.format(
-            Locale.ROOT, "validation, best %.4f at step %,d", curve.least(), curve.leastStep());
+            Locale.ROOT,
+            scale.exponent() == 0
+                ? "validation, best %.4f at step %,d"
+                : "validation, best %.4g at step %,d",
+            curve.least(),
+            curve.leastStep());
     chart
         .addSeries(name, steps, losses)
         .setMarker(curve.size() <= FEW ? SeriesMarkers.CIRCLE : SeriesMarkers.NONE)

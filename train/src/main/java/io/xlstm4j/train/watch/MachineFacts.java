@@ -51,7 +51,8 @@ public record MachineFacts(
         device);
   }
 
-  static String hostName() {
+  /// Returns the name of this machine.
+  public static String hostName() {
     try {
       return InetAddress.getLocalHost().getHostName();
     } catch (UnknownHostException e) {

@@ -84,13 +84,24 @@ public final class RunReport {
             ? run.config().getOrDefault("data.corpus", "")
             : run.status().corpus());
     if (run.status() != null) {
-      parts.add("begun " + run.status().started().replace('T', ' ').replace("Z", " UTC"));
+      parts.add("started " + time(run.status().started()));
+      List<String> resumed = run.status().resumed();
+      if (!resumed.isEmpty()) {
+        parts.add(
+            format(
+                "resumed %s, last %s",
+                resumed.size() == 1 ? "once" : resumed.size() + " times", time(resumed.getLast())));
+      }
     }
     parts.removeIf(String::isEmpty);
     out.append("<p class=\"sub\">").append(Html.escape(String.join(" · ", parts))).append("</p>\n");
     if (run.status() != null && run.status().message() != null) {
       out.append("<p class=\"warn\">").append(Html.escape(run.status().message())).append("</p>\n");
     }
+  }
+
+  private static String time(String utc) {
+    return utc.replace('T', ' ').replace("Z", " UTC");
   }
 
   private static void tiles(StringBuilder out, RunReading run) {

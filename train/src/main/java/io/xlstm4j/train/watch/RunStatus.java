@@ -11,6 +11,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +21,8 @@ import org.jspecify.annotations.Nullable;
 /// when the run ends, and as often between as one likes.
 ///
 /// @param state what the run last said of itself
-/// @param started when the run began or was resumed last, ISO 8601, UTC
+/// @param started when the run began, ISO 8601, UTC
+/// @param resumed when it was resumed, each time
 /// @param updated when this was written
 /// @param pid process of the run
 /// @param parameters of the model
@@ -29,12 +32,17 @@ import org.jspecify.annotations.Nullable;
 public record RunStatus(
     State state,
     String started,
+    List<String> resumed,
     String updated,
     long pid,
     long parameters,
     String corpus,
     @Nullable String message,
     MachineFacts machine) {
+  public RunStatus {
+    resumed = resumed == null ? List.of() : List.copyOf(resumed); // older files do not have it
+  }
+
   /// The file's name in a run folder.
   public static final String FILE_NAME = "status.json";
 
@@ -61,6 +69,7 @@ public record RunStatus(
     return new RunStatus(
         State.RUNNING,
         now,
+        List.of(),
         now,
         ProcessHandle.current().pid(),
         parameters,
@@ -73,7 +82,20 @@ public record RunStatus(
   ///
   /// @param message why it failed, else null
   public RunStatus with(State next, @Nullable String message) {
-    return new RunStatus(next, started, now(), pid, parameters, corpus, message, machine);
+    return new RunStatus(next, started, resumed, now(), pid, parameters, corpus, message, machine);
+  }
+
+  /// Returns the status of a run that this process resumes.
+  ///
+  /// @param before what was written last; null if there is nothing
+  public RunStatus resuming(@Nullable RunStatus before) {
+    if (before == null) {
+      return this;
+    }
+    var times = new ArrayList<String>(before.resumed);
+    times.add(started);
+    return new RunStatus(
+        state, before.started, times, updated, pid, parameters, corpus, message, machine);
   }
 
   private static String now() {

@@ -1,5 +1,6 @@
 package io.xlstm4j.train.watch;
 
+import java.util.List;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -112,7 +113,7 @@ class RunReportTest {
     Process gone = new ProcessBuilder("true").start();
     gone.waitFor();
     new RunStatus(
-            own.state(), own.started(), own.updated(), gone.pid(), 1, "tiny", null, own.machine())
+            own.state(), own.started(), List.of(), own.updated(), gone.pid(), 1, "tiny", null, own.machine())
         .write(run);
     assertThat(RunReading.of(run).state()).isEqualTo("killed");
     assertThat(RunStatus.read(run)).isNotNull().extracting(RunStatus::pid).isEqualTo(gone.pid());

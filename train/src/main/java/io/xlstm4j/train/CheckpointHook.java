@@ -6,16 +6,20 @@ import io.xlstm4j.train.task.Validation;
 import org.bytedeco.javacpp.PointerScope;
 
 /// Writes the best model after a validation, and the state of the run every so many steps and at
-/// its end, in the background.
-final class KeepsStates implements Callback {
+/// its end, in the background. A state that cannot be written ends the run.
+final class CheckpointHook implements TrainingHook {
   private final StateWriter writer;
+  private final Runnable beforeState;
 
-  KeepsStates(StateWriter writer) {
+  /// @param beforeState waits for the metrics of the steps before a state, so that a run that is
+  ///   resumed from it has them all
+  CheckpointHook(StateWriter writer, Runnable beforeState) {
     this.writer = writer;
+    this.beforeState = beforeState;
   }
 
   @Override
-  public void onValidation(Run run, Validation validation, boolean best) {
+  public void onValidation(LiveRun run, Validation validation, boolean best) {
     if (best) {
       try (var _ = new PointerScope()) {
         writer.saveBest(run.model());
@@ -24,7 +28,7 @@ final class KeepsStates implements Callback {
   }
 
   @Override
-  public void onBoundary(Run run) {
+  public void onBoundary(LiveRun run) {
     CheckpointsConfig config = run.config().checkpoints();
     int step = run.state().step();
     if (run.state().skippedInRow() > 0 && !run.ending()) {
@@ -36,6 +40,7 @@ final class KeepsStates implements Callback {
         || step % config.every() == 0
         || (config.keepEvery() > 0 && step % config.keepEvery() == 0)
         || (config.keepBest() > 0 && run.state().validationLoss() != null)) {
+      beforeState.run();
       try (var _ = new PointerScope()) {
         writer.saveState(run.full());
       }
