@@ -15,6 +15,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -77,12 +78,24 @@ public record RunFolder(Path path) {
     }
     CheckpointFolder.recover(path);
     CheckpointFolder.recover(folder.training());
-    if (folder.hasState()) {
+    if (Files.exists(folder.training())) {
+      folder.requireWhole(); // a state appears with all its files at once
       CheckpointFolder.verify(folder.training());
     } else if (!Files.exists(path.resolve(RUN))) {
       throw new InvalidInputException(path + ": no run was begun here; nothing to resume");
     }
     return folder;
+  }
+
+  /// Without one of these a state would pass for none, or be read unverified.
+  private void requireWhole() {
+    for (String name : List.of(STATE, "manifest.json")) {
+      if (!Files.isRegularFile(training().resolve(name))) {
+        throw new InvalidInputException(
+            "%s: no such file, so the last state cannot be resumed from; put it back, or start anew from the model with --from %s"
+                .formatted(training().resolve(name), path));
+      }
+    }
   }
 
   /// Whether there is a state to go on from; a run that died before its first has none.
