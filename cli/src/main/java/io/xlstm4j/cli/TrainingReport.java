@@ -1,5 +1,8 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.train.Trainer;
+import java.util.logging.Logger;
+import java.util.logging.Level;
 import io.xlstm4j.train.Callback;
 import io.xlstm4j.train.Run;
 import io.xlstm4j.train.config.SeriesConfig;
@@ -14,11 +17,15 @@ import org.jspecify.annotations.Nullable;
 
 /// What a person sees of a run: a progress line in a terminal, a line for each validation, samples.
 final class TrainingReport implements Callback {
+  /// Warnings of a run are printed here, so the log need not have them too.
+  private static final Logger LOG = Logger.getLogger(Trainer.class.getName());
+
   private final PrintWriter out;
   private final ProgressLine line;
   private @Nullable StepProgress progress; // from the first step on
 
   TrainingReport(PrintWriter out, boolean interactive) {
+    LOG.setLevel(Level.OFF);
     this.out = out;
     this.line = new ProgressLine(out, interactive);
   }

@@ -28,6 +28,13 @@ record RunningProgram(Process process, Path out, Path err) implements AutoClosea
         builder.redirectOutput(out.toFile()).redirectError(err.toFile()).start(), out, err);
   }
 
+  /// What it complains of, without Java's own line on the vector module.
+  List<String> complaints() throws IOException {
+    return Files.readAllLines(err).stream()
+        .filter(line -> !line.startsWith("WARNING: Using incubator modules"))
+        .toList();
+  }
+
   /// Waits until something is so; fails if the program ends before.
   void await(String what, Callable<Boolean> isSo) throws Exception {
     for (long waited = 0; waited < PATIENCE_MILLISECONDS && process.isAlive(); waited += 20) {

@@ -49,14 +49,15 @@ final class MetricsCallback implements Callback {
 
   /// Returns the files of a run.
   ///
+  /// @param about the model and how samples are drawn, for the head of their file
   /// @param lastStep the step that the run is resumed from; what was written of later ones is
   ///   dropped
   static SequencedMap<String, Supplier<MetricsSink>> files(
-      RunFolder folder, WatchConfig config, int lastStep) {
+      RunFolder folder, WatchConfig config, String about, int lastStep) {
     var files = new LinkedHashMap<String, Supplier<MetricsSink>>();
     files.put("metrics.csv", () -> MetricsCsv.open(folder.metricsCsv(), lastStep));
     files.put("metrics.jsonl", () -> MetricsJsonLines.open(folder.metricsJsonLines(), lastStep));
-    files.put("samples.md", () -> SamplesFile.open(folder.samples(), lastStep));
+    files.put("samples.md", () -> SamplesFile.open(folder.samples(), about, lastStep));
     if (config.tensorboard()) {
       files.put("tensorboard", () -> TensorBoardFile.open(folder.tensorboard(), lastStep));
     }

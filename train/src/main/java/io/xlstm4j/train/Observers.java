@@ -39,14 +39,15 @@ final class Observers implements AutoCloseable {
 
   /// Adds what writes the files of a run, and draws from them.
   ///
+  /// @param about the model and how samples are drawn
   /// @param lastStep the step that the run is resumed from; -1 for a new one
-  Observer addMetrics(RunFolder folder, WatchConfig config, int lastStep) {
+  Observer addMetrics(RunFolder folder, WatchConfig config, String about, int lastStep) {
     var pictures = new PicturesCallback(folder, warnings);
     Observer drawing = addFollower(pictures, "drawing");
     return add(
         new MetricsCallback(
             config,
-            MetricsCallback.files(folder, config, lastStep),
+            MetricsCallback.files(folder, config, about, lastStep),
             warnings,
             last -> drawing.submit(_ -> pictures.draw(last))),
         "writing of metrics");

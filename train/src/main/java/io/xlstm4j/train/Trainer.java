@@ -92,7 +92,7 @@ public final class Trainer implements AutoCloseable {
     averages = how.emaDecay() > 0 ? new AveragedWeights(parameters, how.emaDecay()) : null;
     reducer = world.reducer(task.parameters());
     if (world.isFirst()) {
-      Observer metrics = observers.addMetrics(folder, config.watch(), fresh ? -1 : state.step());
+      Observer metrics = observers.addMetrics(folder, config.watch(), about(), fresh ? -1 : state.step());
       states =
           new CheckpointHook(new StateWriter(folder, config.checkpoints()), () -> await(metrics));
       hooks.add(new SamplesHook(SamplesHook.LIMIT, observers.warnings(), this::broadcastSamples));
@@ -104,6 +104,16 @@ public final class Trainer implements AutoCloseable {
     } else {
       states = null;
     }
+  }
+
+  /// Which model writes the samples, and how its tokens are chosen.
+  private String about() {
+    return "Model: %s. Corpus: %s. Temperature %s, top-p %s."
+        .formatted(
+            facts.describe(),
+            facts.name(),
+            config.samples().temperature(),
+            config.samples().topP());
   }
 
   private static void await(Observer metrics) {

@@ -36,6 +36,10 @@ final class GrowingFile implements AutoCloseable {
     }
   }
 
+  boolean isEmpty() {
+    return end == 0;
+  }
+
   Path path() {
     return path;
   }

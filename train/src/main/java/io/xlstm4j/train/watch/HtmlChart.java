@@ -82,6 +82,7 @@ final class HtmlChart {
               at,
               step < 100_000 ? Figures.digits(step) : Figures.count(step)));
     }
+    out.append("<span class=\"unit\">step</span>");
     out.append(
         "\n<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
     for (double tick : ticks) {

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableSet;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -32,6 +33,7 @@ public final class RunReport {
   private static final int SAMPLES_PER_STEP = 20;
   private static final int SAMPLE_LENGTH = 2000;
   private static final int VALUE_LENGTH = 500; // of a configuration key
+  private static final Pattern NUMBERED = Pattern.compile("samples/\\d+"); // says nothing to people
   private static final Pattern BOLD = Pattern.compile("\\*\\*(.+?)\\*\\*", Pattern.DOTALL);
 
   private RunReport() {}
@@ -115,7 +117,7 @@ public final class RunReport {
         Figures.fixed((double) Math.max(0, curves.lastStep()), 0),
         planned < 0 ? "steps" : format("of %,d steps", planned));
     tile(out, Figures.count(curves.last(MetricNames.TRAIN_TOKENS)), "training tokens");
-    tile(out, Figures.count(run.tokensPerSecond()), "tokens a second");
+    tile(out, Figures.count(run.tokensPerSecond()), "tokens/s");
     tile(out, Figures.duration(curves.last(MetricNames.TRAIN_SECONDS)), "time");
     tile(out, Figures.count((double) run.parameters()), "parameters");
     out.append("</div>\n");
@@ -138,7 +140,7 @@ public final class RunReport {
                 .line("learning rate", curves.get(MetricNames.TRAIN_LEARNING_RATE), false),
             new HtmlChart("Gradient norm", "before clipping", false)
                 .line("gradient norm", curves.get(MetricNames.TRAIN_GRADIENT_NORM), true),
-            new HtmlChart("Speed", "tokens a second", false)
+            new HtmlChart("Speed", "tokens/s", false)
                 .line("tokens/s", curves.get(MetricNames.TRAIN_TOKENS_PER_SECOND), true),
             new HtmlChart("Memory", "MiB", false)
                 .line("process", curves.get(MetricNames.MEMORY_RESIDENT_MIB), false)
@@ -171,7 +173,7 @@ public final class RunReport {
               last ? " open" : "", steps.get(at).getKey()));
       for (Sample sample : steps.get(at).getValue().stream().limit(SAMPLES_PER_STEP).toList()) {
         out.append("<div class=\"sample\">");
-        if (!sample.name().isEmpty()) {
+        if (!sample.name().isEmpty() && !NUMBERED.matcher(sample.name()).matches()) {
           out.append("<span>").append(Html.escape(sample.name())).append("</span>");
         }
         out.append("<p>").append(text(sample.markdown())).append("</p></div>\n");
@@ -211,8 +213,10 @@ public final class RunReport {
 
   private static void numbers(StringBuilder out, RunReading run) {
     var rows = new StringBuilder();
-    run.curves()
-        .forEach((name, curve) -> {
+    var byName = new TreeMap<String, Curve>();
+    run.curves().forEach(byName::put);
+    byName.forEach(
+        (name, curve) -> {
           if (curve.count() > 0) {
             rows.append(
                 format(
@@ -225,7 +229,7 @@ public final class RunReport {
     if (!rows.isEmpty()) {
       out.append("<h2>Final numbers</h2>\n<div class=\"card\"><table><thead><tr><th>metric</th>");
       out.append(
-          "<th class=\"number\">last</th><th class=\"number\">least</th></tr></thead>\n<tbody>\n");
+          "<th class=\"number\">last</th><th class=\"number\">min</th></tr></thead>\n<tbody>\n");
       out.append(rows).append("</tbody></table></div>\n");
     }
   }
@@ -245,7 +249,7 @@ public final class RunReport {
     rows.put("memory", format("%,d MiB", machine.memoryMib()));
     rows.put("device", machine.device());
     rows.put("Java", machine.java());
-    rows.put("Java heap, at most", format("%,d MiB", machine.maxHeapMib()));
+    rows.put("Java heap limit", format("%,d MiB", machine.maxHeapMib()));
     out.append("<table>\n");
     rows.forEach((name, value) -> {
       if (!value.isBlank()) {

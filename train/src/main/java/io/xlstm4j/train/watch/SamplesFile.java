@@ -25,10 +25,12 @@ public final class SamplesFile implements MetricsSink {
   private static final Pattern ESCAPED = Pattern.compile("(?m)^\\\\(\\\\*(?:## Step |### ))");
 
   private final GrowingFile file;
+  private final String head;
   private long lastStep;
 
-  private SamplesFile(GrowingFile file, long lastStep) {
+  private SamplesFile(GrowingFile file, String head, long lastStep) {
     this.file = file;
+    this.head = head;
     this.lastStep = lastStep;
   }
 
@@ -41,6 +43,13 @@ public final class SamplesFile implements MetricsSink {
   ///
   /// @throws InvalidInputException if it cannot be read or written
   public static SamplesFile open(Path path, long lastStep) {
+    return open(path, "", lastStep);
+  }
+
+  /// The same with a line above the first text of a new file.
+  ///
+  /// @param about which model wrote, and how its words were chosen
+  public static SamplesFile open(Path path, String about, long lastStep) {
     long last = -1;
     try {
       if (Files.exists(path)) {
@@ -61,7 +70,8 @@ public final class SamplesFile implements MetricsSink {
       throw new InvalidInputException(
           OneLine.of(path) + ": cannot be read: " + OneLine.reason(e), e);
     }
-    return new SamplesFile(GrowingFile.open(path), last);
+    String head = about.isEmpty() ? "" : "# Samples\n\n" + OneLine.of(about) + "\n\n";
+    return new SamplesFile(GrowingFile.open(path), head, last);
   }
 
   /// What a model wrote after a prompt, as Markdown of one paragraph.
@@ -112,7 +122,7 @@ public final class SamplesFile implements MetricsSink {
   public void text(long step, String name, String markdown) {
     String body = LIKE_HEADING.matcher(markdown.strip()).replaceAll("\\\\$1");
     String heading = step == lastStep ? "" : STEP + step + "\n\n";
-    String block = heading + NAME + OneLine.of(name) + "\n\n" + body + "\n\n";
+    String block = (file.isEmpty() ? head : "") + heading + NAME + OneLine.of(name) + "\n\n" + body + "\n\n";
     file.append(block.getBytes(StandardCharsets.UTF_8));
     lastStep = step;
   }
