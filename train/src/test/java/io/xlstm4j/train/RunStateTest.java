@@ -1,5 +1,6 @@
 package io.xlstm4j.train;
 
+import io.xlstm4j.train.parallel.SingleWorld;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
@@ -85,17 +86,19 @@ class RunStateTest {
     Path whole = folder.resolve("whole");
     var config =
         TinyRun.config(TinyRun.corpus(folder), "optimizer.ema_decay=0.9", "validation.every=100");
-    try (var trainer = Trainer.start(config, whole, new BreaksStepThree())) {
+    try (var trainer = Trainer.start(
+            config, whole, new SingleWorld(), List.of(new BreaksStepThree()))) {
       trainer.run(() -> false);
     }
     Path cut = folder.resolve("cut");
     var breaks = new BreaksStepThree();
-    try (var trainer = Trainer.start(config, cut, breaks)) {
+    try (var trainer = Trainer.start(config, cut, new SingleWorld(), List.of(breaks))) {
       var asked = new AtomicInteger();
       trainer.run(() -> asked.incrementAndGet() == stop);
       assertThat(trainer.view().state().updates()).isEqualTo(stop - 1);
     }
-    try (var trainer = Trainer.resume(cut, RunConfigFile.parse("", "test"), breaks)) {
+    try (var trainer = Trainer.resume(
+            cut, RunConfigFile.parse("", "test"), new SingleWorld(), List.of(breaks))) {
       trainer.run(() -> false);
       assertThat(trainer.view().state().updates()).isEqualTo(5);
     }
@@ -106,18 +109,18 @@ class RunStateTest {
   }
 
   /// Makes a weight NaN for the third step, which is skipped for it, and puts it back.
-  private static final class BreaksStepThree implements Callback {
+  private static final class BreaksStepThree implements TrainingHook {
     private float[] kept = new float[0];
 
     @Override
-    public void onStep(Run run, Step step) {
+    public void onStep(LiveRun run, Callback.Step step) {
       if (step.number() == 2) {
         kept = Weights.poison(run, Float.NaN);
       }
     }
 
     @Override
-    public void onSkipped(Run run, Skipped what) {
+    public void onSkipped(LiveRun run, Callback.Skipped what) {
       Weights.restore(run, kept);
     }
   }
