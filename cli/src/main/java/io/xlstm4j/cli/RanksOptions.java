@@ -1,8 +1,8 @@
 package io.xlstm4j.cli;
 
-import java.io.PrintWriter;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.Rendezvous;
+import java.io.PrintWriter;
 import java.lang.ProcessBuilder.Redirect;
 import java.time.Duration;
 import java.util.ArrayList;

@@ -22,8 +22,8 @@ final class Signals implements AutoCloseable {
 
   private Signals() {}
 
-  /// Calls `handler` with the number of each signal that comes, on a thread of its own. Signals that
-  /// are ignored, as under `nohup`, stay so.
+  /// Calls `handler` with the number of each signal that comes, on a thread of its own. Signals
+  /// that are ignored, as under `nohup`, stay so.
   static Signals handle(IntConsumer handler) {
     var signals = new Signals();
     signals.install("INT", INTERRUPT, handler);

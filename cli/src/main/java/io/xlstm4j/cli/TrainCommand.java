@@ -1,6 +1,5 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.train.run.RunLock;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -17,6 +16,7 @@ import io.xlstm4j.train.config.StartingModel;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
+import io.xlstm4j.train.run.RunLock;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;

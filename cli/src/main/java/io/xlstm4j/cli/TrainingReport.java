@@ -1,10 +1,8 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.train.Trainer;
-import java.util.logging.Logger;
-import java.util.logging.Level;
 import io.xlstm4j.train.Callback;
 import io.xlstm4j.train.Run;
+import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.SeriesConfig;
 import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.TaskFacts;
@@ -12,6 +10,8 @@ import io.xlstm4j.train.task.Validation;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 

@@ -51,9 +51,7 @@ class InterruptTest {
     var keys =
         new ArrayList<>(
             List.of(
-                "data.tokenizer=bytes",
-                "training.batch_size=4000",
-                "training.accumulate=4000"));
+                "data.tokenizer=bytes", "training.batch_size=4000", "training.accumulate=4000"));
     keys.addAll(List.of(more));
     return start("tiny.txt", keys.toArray(String[]::new));
   }
@@ -113,8 +111,11 @@ class InterruptTest {
           "process %d trains here; wait for its end or stop it, or choose another --out"
               .formatted(program.process().pid());
       byte[] before = Files.readAllBytes(state());
-      for (List<String> more : List.of(List.of("--resume"), List.of("--resume", "--from-step", "0"),
-          List.of("--data", folder.resolve("tiny.txt").toString()))) {
+      for (List<String> more :
+          List.of(
+              List.of("--resume"),
+              List.of("--resume", "--from-step", "0"),
+              List.of("--data", folder.resolve("tiny.txt").toString()))) {
         var arguments = new ArrayList<>(List.of("train", "--out", run));
         arguments.addAll(more);
         var second = CommandLineRun.of(arguments.toArray(String[]::new));

@@ -92,7 +92,8 @@ public final class Trainer implements AutoCloseable {
     averages = how.emaDecay() > 0 ? new AveragedWeights(parameters, how.emaDecay()) : null;
     reducer = world.reducer(task.parameters());
     if (world.isFirst()) {
-      Observer metrics = observers.addMetrics(folder, config.watch(), about(), fresh ? -1 : state.step());
+      Observer metrics =
+          observers.addMetrics(folder, config.watch(), about(), fresh ? -1 : state.step());
       states =
           new CheckpointHook(new StateWriter(folder, config.checkpoints()), () -> await(metrics));
       hooks.add(new SamplesHook(SamplesHook.LIMIT, observers.warnings(), this::broadcastSamples));

@@ -110,7 +110,8 @@ class DamagedStateTest {
 
   static Stream<List<String>> damages() {
     return FILES.stream()
-        .flatMap(file -> Stream.of("empty", "cut", "spoilt", "missing").map(how -> List.of(file, how)));
+        .flatMap(
+            file -> Stream.of("empty", "cut", "spoilt", "missing").map(how -> List.of(file, how)));
   }
 
   @ParameterizedTest(name = "{0}")
@@ -137,7 +138,8 @@ class DamagedStateTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {".training.new", ".training.old", ".update", "training/.manifest.json.tmp"})
+  @ValueSource(
+      strings = {".training.new", ".training.old", ".update", "training/.manifest.json.tmp"})
   void what_a_crash_left_unfinished_does_not_matter(String name) throws IOException {
     Path stray = run.resolve(name);
     if (name.endsWith(".tmp")) {

@@ -42,9 +42,11 @@ class MetricsCallbackTest {
     var second = new Sink();
     var files = new LinkedHashMap<String, Supplier<MetricsSink>>();
     files.put("first", () -> first);
-    files.put("broken", () -> {
-      throw new InvalidInputException("broken: line 3: not a line of metrics");
-    });
+    files.put(
+        "broken",
+        () -> {
+          throw new InvalidInputException("broken: line 3: not a line of metrics");
+        });
     files.put("second", () -> second);
     var warnings = new ArrayList<String>();
     var metrics =

@@ -45,7 +45,8 @@ class ObserversTest {
   }
 
   private static void assertSame(Path run, Path other) {
-    for (String file : List.of("model.safetensors", "training/optimizer.safetensors", "samples.md")) {
+    for (String file :
+        List.of("model.safetensors", "training/optimizer.safetensors", "samples.md")) {
       assertThat(run.resolve(file)).hasSameBinaryContentAs(other.resolve(file));
     }
   }
@@ -184,8 +185,7 @@ class ObserversTest {
     var never = new CountDownLatch(1);
     Path cut = folder.resolve("cut");
     try (var trainer =
-        Trainer.start(
-            TinyRun.config(corpus), cut, new AtEveryEvent(() -> awaitForEver(never)))) {
+        Trainer.start(TinyRun.config(corpus), cut, new AtEveryEvent(() -> awaitForEver(never)))) {
       trainer.run(() -> trainer.view().state().step() == 3);
     } finally {
       never.countDown();
@@ -265,8 +265,7 @@ class ObserversTest {
         };
     var config = TinyRun.config(corpus, "training.steps=1000");
     Path run = folder.resolve("run");
-    try (var trainer =
-        Trainer.start(config, run, new SingleWorld(), List.of(waits), stopping)) {
+    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(waits), stopping)) {
       var result = trainer.run(() -> false);
       assertThat(result.steps()).isLessThanOrEqualTo(3);
       assertThat(result.end().why()).isEqualTo("enough of step 1");
@@ -329,8 +328,7 @@ class ObserversTest {
     command.add(flag);
     command.addAll(List.of("-cp", System.getProperty("java.class.path")));
     command.addAll(
-        List.of(
-            ObservedRun.class.getName(), corpus.toString(), folder.resolve("run").toString()));
+        List.of(ObservedRun.class.getName(), corpus.toString(), folder.resolve("run").toString()));
     Path out = folder.resolve("out");
     Path err = folder.resolve("err");
     Process process =

@@ -1,12 +1,12 @@
 package io.xlstm4j.train;
 
-import io.xlstm4j.train.parallel.SingleWorld;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.SingleWorld;
 import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -86,8 +86,8 @@ class RunStateTest {
     Path whole = folder.resolve("whole");
     var config =
         TinyRun.config(TinyRun.corpus(folder), "optimizer.ema_decay=0.9", "validation.every=100");
-    try (var trainer = Trainer.start(
-            config, whole, new SingleWorld(), List.of(new BreaksStepThree()))) {
+    try (var trainer =
+        Trainer.start(config, whole, new SingleWorld(), List.of(new BreaksStepThree()))) {
       trainer.run(() -> false);
     }
     Path cut = folder.resolve("cut");
@@ -97,8 +97,8 @@ class RunStateTest {
       trainer.run(() -> asked.incrementAndGet() == stop);
       assertThat(trainer.view().state().updates()).isEqualTo(stop - 1);
     }
-    try (var trainer = Trainer.resume(
-            cut, RunConfigFile.parse("", "test"), new SingleWorld(), List.of(breaks))) {
+    try (var trainer =
+        Trainer.resume(cut, RunConfigFile.parse("", "test"), new SingleWorld(), List.of(breaks))) {
       trainer.run(() -> false);
       assertThat(trainer.view().state().updates()).isEqualTo(5);
     }

@@ -215,17 +215,14 @@ public final class RunReport {
     var rows = new StringBuilder();
     var byName = new TreeMap<String, Curve>();
     run.curves().forEach(byName::put);
-    byName.forEach(
-        (name, curve) -> {
-          if (curve.count() > 0) {
-            rows.append(
-                format(
-                    "<tr><th>%s</th><td class=\"number\">%s</td><td class=\"number\">%s</td></tr>\n",
-                    Html.escape(name),
-                    Figures.digits(curve.last()),
-                    Figures.digits(curve.least())));
-          }
-        });
+    byName.forEach((name, curve) -> {
+      if (curve.count() > 0) {
+        rows.append(
+            format(
+                "<tr><th>%s</th><td class=\"number\">%s</td><td class=\"number\">%s</td></tr>\n",
+                Html.escape(name), Figures.digits(curve.last()), Figures.digits(curve.least())));
+      }
+    });
     if (!rows.isEmpty()) {
       out.append("<h2>Final numbers</h2>\n<div class=\"card\"><table><thead><tr><th>metric</th>");
       out.append(

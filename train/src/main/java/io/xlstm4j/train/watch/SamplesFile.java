@@ -122,7 +122,8 @@ public final class SamplesFile implements MetricsSink {
   public void text(long step, String name, String markdown) {
     String body = LIKE_HEADING.matcher(markdown.strip()).replaceAll("\\\\$1");
     String heading = step == lastStep ? "" : STEP + step + "\n\n";
-    String block = (file.isEmpty() ? head : "") + heading + NAME + OneLine.of(name) + "\n\n" + body + "\n\n";
+    String block =
+        (file.isEmpty() ? head : "") + heading + NAME + OneLine.of(name) + "\n\n" + body + "\n\n";
     file.append(block.getBytes(StandardCharsets.UTF_8));
     lastStep = step;
   }

@@ -64,12 +64,13 @@ class LossPictureTest {
   void any_values_are_drawn_within_seconds(String values) throws IOException {
     Path file = folder.resolve("loss.png");
     Curves curves = curves(values);
-    assertTimeoutPreemptively(
-        Duration.ofSeconds(20), () -> LossPicture.draw(curves, "run", file));
+    assertTimeoutPreemptively(Duration.ofSeconds(20), () -> LossPicture.draw(curves, "run", file));
     var picture = ImageIO.read(file.toFile());
     int[] pixels = picture.getRGB(0, 0, 960, 560, null, 0, 960);
     boolean anyFinite =
-        Arrays.stream(values.split(" ", -1)).mapToDouble(Double::parseDouble).anyMatch(Double::isFinite);
+        Arrays.stream(values.split(" ", -1))
+            .mapToDouble(Double::parseDouble)
+            .anyMatch(Double::isFinite);
     assertThat(Arrays.stream(pixels).anyMatch(pixel -> pixel == 0xFFD1492E)).isEqualTo(anyFinite);
 
     String html =
@@ -93,8 +94,7 @@ class LossPictureTest {
     curves.scalars(last / 2, values);
     curves.scalars(last, values);
     Path file = folder.resolve("loss.png");
-    assertTimeoutPreemptively(
-        Duration.ofSeconds(20), () -> LossPicture.draw(curves, "run", file));
+    assertTimeoutPreemptively(Duration.ofSeconds(20), () -> LossPicture.draw(curves, "run", file));
     assertThat(file).isNotEmptyFile();
   }
 }

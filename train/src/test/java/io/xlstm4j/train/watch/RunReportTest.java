@@ -1,6 +1,5 @@
 package io.xlstm4j.train.watch;
 
-import java.util.List;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -9,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 import javax.imageio.ImageIO;
@@ -113,7 +113,15 @@ class RunReportTest {
     Process gone = new ProcessBuilder("true").start();
     gone.waitFor();
     new RunStatus(
-            own.state(), own.started(), List.of(), own.updated(), gone.pid(), 1, "tiny", null, own.machine())
+            own.state(),
+            own.started(),
+            List.of(),
+            own.updated(),
+            gone.pid(),
+            1,
+            "tiny",
+            null,
+            own.machine())
         .write(run);
     assertThat(RunReading.of(run).state()).isEqualTo("killed");
     assertThat(RunStatus.read(run)).isNotNull().extracting(RunStatus::pid).isEqualTo(gone.pid());
