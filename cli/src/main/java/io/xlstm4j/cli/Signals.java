@@ -47,7 +47,7 @@ final class Signals implements AutoCloseable {
         try {
           handle.invoke(null, signal, before);
         } catch (ReflectiveOperationException e) {
-          throw new AssertionError("what was handled once can be handled again", e);
+          throw new LinkageError("what was handled once can be handled again", e);
         }
       });
     } catch (ReflectiveOperationException | IllegalArgumentException e) {
@@ -59,6 +59,7 @@ final class Signals implements AutoCloseable {
     InvocationHandler calls =
         new InvocationHandler() {
           @Override
+          @SuppressWarnings("ReferenceEquality") // equals of a proxy is this very method
           public @Nullable Object invoke(
               Object proxy, Method method, Object @Nullable [] arguments) {
             return switch (method.getName()) {
