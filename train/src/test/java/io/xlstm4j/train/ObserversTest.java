@@ -174,7 +174,7 @@ class ObserversTest {
         never.await();
         return;
       } catch (InterruptedException e) {
-        continue;
+        // waits on
       }
     }
   }
