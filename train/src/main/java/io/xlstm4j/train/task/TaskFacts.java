@@ -1,5 +1,7 @@
 package io.xlstm4j.train.task;
 
+import java.util.List;
+
 /// Name and sizes of what a run trains; they do not change during the run.
 ///
 /// @param name of the corpus or file
@@ -10,6 +12,7 @@ package io.xlstm4j.train.task;
 /// @param stepsPerEpoch batches of one pass over the training data
 /// @param trainTokens tokens or positions to train on in an epoch
 /// @param validationTokens tokens or positions to validate on
+/// @param notes what people should know of the data, a line each
 public record TaskFacts(
     String name,
     String describe,
@@ -18,7 +21,12 @@ public record TaskFacts(
     long tokensPerStep,
     double stepsPerEpoch,
     long trainTokens,
-    long validationTokens) {
+    long validationTokens,
+    List<String> notes) {
+  public TaskFacts {
+    notes = List.copyOf(notes);
+  }
+
   /// Returns the facts of a task.
   public static TaskFacts of(Task task) {
     return new TaskFacts(
@@ -29,6 +37,7 @@ public record TaskFacts(
         task.tokensPerStep(),
         task.stepsPerEpoch(),
         task.trainTokens(),
-        task.validationTokens());
+        task.validationTokens(),
+        task.notes());
   }
 }
