@@ -24,7 +24,7 @@ public record RunMemory(long program, long model, long activations) {
   private static final double HELD_BACK = 2.1;
 
   /// Estimates a run that was opened.
-  public static RunMemory of(Run run) {
+  public static RunMemory of(LiveRun run) {
     RunConfig config = run.config();
     TrainingConfig training = config.training();
     boolean onCpu = config.device().equals("cpu");
