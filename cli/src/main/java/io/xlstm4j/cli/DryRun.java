@@ -83,7 +83,7 @@ final class DryRun {
     out.flush();
   }
 
-  private static void memory(Run run, PrintWriter out) {
+  private static void memory(LiveRun run, PrintWriter out) {
     RunMemory memory;
     try {
       memory = RunMemory.of(run);

@@ -15,8 +15,8 @@ final class RunNotes {
     var notes = new ArrayList<String>();
     RunConfig config = run.config();
     int context = config.model().contextLength();
-    long tokens = run.task().trainTokens();
-    if (config.series() == null && run.task().vocabulary() > 1 && tokens < context) {
+    long tokens = run.facts().trainTokens();
+    if (config.series() == null && run.facts().vocabulary() > 1 && tokens < context) {
       notes.add(
           String.format(
               Locale.ROOT,

@@ -12,6 +12,7 @@ import java.util.List;
 /// @param stepsPerEpoch batches of one pass over the training data
 /// @param trainTokens tokens or positions to train on in an epoch
 /// @param validationTokens tokens or positions to validate on
+/// @param vocabulary ids that a language model predicts among; 1 for other models
 /// @param notes what people should know of the data, a line each
 public record TaskFacts(
     String name,
@@ -22,6 +23,7 @@ public record TaskFacts(
     double stepsPerEpoch,
     long trainTokens,
     long validationTokens,
+    int vocabulary,
     List<String> notes) {
   public TaskFacts {
     notes = List.copyOf(notes);
@@ -38,6 +40,7 @@ public record TaskFacts(
         task.stepsPerEpoch(),
         task.trainTokens(),
         task.validationTokens(),
+        task.vocabulary(),
         task.notes());
   }
 }
