@@ -23,7 +23,10 @@ class RunEndsTest {
   void a_run_in_which_no_step_counted_fails_with_one_line() throws IOException {
     var config =
         TinyRun.config(
-            TinyRun.corpus(folder), "training.steps=3", "training.max_skipped=3", "validation.every=9");
+            TinyRun.corpus(folder),
+            "training.steps=3",
+            "training.max_skipped=3",
+            "validation.every=9");
     var poisons =
         new TrainingHook() {
           @Override
@@ -94,7 +97,8 @@ class RunEndsTest {
       trainer.run(() -> true);
     }
     Path file = run.resolve("status.json");
-    String early = Files.readString(file).replaceAll("\"started\" : \"20..", "\"started\" : \"2001");
+    String early =
+        Files.readString(file).replaceAll("\"started\" : \"20..", "\"started\" : \"2001");
     Files.writeString(file, early);
     for (int i = 0; i < 2; i++) {
       try (var trainer = Trainer.resume(run, RunConfigFile.parse("", "test"))) {
