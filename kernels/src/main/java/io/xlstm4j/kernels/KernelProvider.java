@@ -38,4 +38,7 @@ public interface KernelProvider {
   /// @param cold whether the first tokens are to be computed before the kernels are compiled, until
   ///   [DecodeKernels#warmUp]
   DecodeKernels decode(Workers workers, boolean cold);
+
+  /// Returns how many float32 numbers one instruction computes with.
+  int lanes();
 }

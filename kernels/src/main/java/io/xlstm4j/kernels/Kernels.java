@@ -282,7 +282,7 @@ public final class Kernels {
   public String description() {
     String threads = workers.count() + (workers.count() == 1 ? " thread" : " threads");
     return vectorized
-        ? "Vector API, " + threads
+        ? "Vector API, %d lanes of float32, %s".formatted(provider.lanes(), threads)
         : "plain loops, " + threads + ": slower, because Java was started without " + FLAG;
   }
 }

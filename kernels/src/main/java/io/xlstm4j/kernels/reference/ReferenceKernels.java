@@ -119,4 +119,9 @@ public final class ReferenceKernels implements KernelProvider {
       return true;
     }
   }
+
+  @Override
+  public int lanes() {
+    return 1;
+  }
 }

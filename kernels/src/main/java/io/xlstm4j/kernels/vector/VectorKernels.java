@@ -18,6 +18,7 @@ import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.Workers;
+import jdk.incubator.vector.FloatVector;
 
 /// The kernels on the Vector API.
 public final class VectorKernels implements KernelProvider {
@@ -99,5 +100,10 @@ public final class VectorKernels implements KernelProvider {
   @Override
   public DecodeKernels decode(Workers workers, boolean cold) {
     return new VectorDecodeKernels(workers, cold);
+  }
+
+  @Override
+  public int lanes() {
+    return FloatVector.SPECIES_PREFERRED.length();
   }
 }
