@@ -1,7 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.from_blob;
-
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
@@ -20,12 +18,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
-import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
@@ -170,7 +166,7 @@ public final class Checkpoint {
     if (type == null || data.byteSize() == 0 || data.address() % info.dtype().bytes() != 0) {
       return Tensors.of(source.floats(name), info.shape());
     }
-    return from_blob(new At(data.address()), info.shape(), new TensorOptions(type));
+    return new TensorPlace(data.address(), info.shape(), type).tensor(Torch.device("cpu"));
   }
 
   private static @Nullable ScalarType type(TensorInfo info) {
@@ -181,12 +177,5 @@ public final class Checkpoint {
       case F16 -> ScalarType.Half;
       case I64, I32, I8, U8 -> null;
     };
-  }
-
-  /// Memory of somebody else.
-  private static final class At extends Pointer {
-    At(long address) {
-      this.address = address;
-    }
   }
 }

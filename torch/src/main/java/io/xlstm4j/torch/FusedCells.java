@@ -26,7 +26,7 @@ final class FusedCells {
 
   /// Whether the kernels can take a tensor's kind.
   static boolean takes(Tensor x) {
-    return x.scalar_type().intern() == ScalarType.Float && !x.is_cuda();
+    return x.scalar_type().intern() == ScalarType.Float && x.is_cpu();
   }
 
   /// As [SlstmCell#forward] of the paper's cell without clips.

@@ -48,8 +48,9 @@ final class FusedLayer {
       LongFunction<List<long[]>> stateShapes) {
     this.store = store;
     this.parameters = parameters;
-    shared = kernel.apply(Kernels.shared());
-    alone = kernel.apply(Kernels.shared().alone());
+    Kernels kernels = FusedKernels.current().kernels();
+    shared = kernel.apply(kernels);
+    alone = kernel.apply(kernels.alone());
     this.dim = dim;
     this.stateNames = stateNames;
     this.stateShapes = stateShapes;
@@ -263,6 +264,10 @@ final class FusedLayer {
       recording.release();
       recording = null;
     }
+    if (prepared != null) {
+      Scopes.release(prepared.scratch);
+      prepared = null;
+    }
   }
 
   // ---- parameters ------------------------------------------------------------------------------
@@ -274,7 +279,10 @@ final class FusedLayer {
   record Stamp(long versions, long places) {}
 
   /// The parameters' memory, and their matrices ready for products.
-  private record Prepared(Stamp stamp, List<MemorySegment> memory, LayerKernel.Ready ready) {}
+  ///
+  /// @param scratch kept as long: plain loops read matrices where they were put together
+  private record Prepared(
+      Stamp stamp, List<MemorySegment> memory, LayerKernel.Ready ready, Tensor scratch) {}
 
   /// @throws IllegalStateException if the parameters were freed
   Stamp stamp() {
@@ -292,8 +300,12 @@ final class FusedLayer {
     Stamp now = stamp();
     if (prepared == null || !prepared.stamp.equals(now)) {
       List<MemorySegment> memory = parameters.stream().map(TensorMemory::segment).toList();
-      Tensor scratch = bytes(shared.readyScratchBytes());
-      prepared = new Prepared(now, memory, shared.ready(memory, TensorMemory.segment(scratch)));
+      Tensor scratch = Scopes.keep(bytes(shared.readyScratchBytes()));
+      LayerKernel.Ready ready = shared.ready(memory, TensorMemory.segment(scratch));
+      if (prepared != null) {
+        Scopes.release(prepared.scratch);
+      }
+      prepared = new Prepared(now, memory, ready, scratch);
     }
     return prepared;
   }

@@ -1,7 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.empty;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -16,7 +14,6 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorBase;
 import org.bytedeco.pytorch.TensorTensorHook;
 import org.bytedeco.pytorch.VoidTensorHook;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// An operation whose backward pass we wrote: what the presets have no custom functions for, made
@@ -44,7 +41,7 @@ final class HandWrittenBackward {
 
   private static final long[] NO_ELEMENTS = {0};
   private static final long[] ONE_APART = {1};
-  private static final Tensor NO_INDEX = Scopes.keep(empty(0).to(ScalarType.Long));
+  private static final Tensor NO_INDEX = Scopes.keep(Tensors.of(new int[0], 0));
 
   private HandWrittenBackward() {}
 
@@ -84,7 +81,7 @@ final class HandWrittenBackward {
   static void tieWithParameters(
       List<Tensor> inputs, List<Tensor> outputs, List<Tensor> kept, Backward backward) {
     if (isOn()) {
-      tie(inputs, outputs, kept, backward, new Tensor(empty(0).set_requires_grad(true)));
+      tie(inputs, outputs, kept, backward, leaf(outputs.getFirst()));
     }
   }
 
@@ -140,7 +137,12 @@ final class HandWrittenBackward {
 
   /// As [#tieWithParameters], outputs to follow, on a thread that builds graphs.
   static Open open(List<Tensor> inputs, List<Tensor> kept, Backward backward) {
-    return open(inputs, kept, backward, new Tensor(empty(0).set_requires_grad(true)));
+    return open(inputs, kept, backward, leaf(inputs.getFirst()));
+  }
+
+  /// No elements that want a gradient, where `like` is: tensors of two devices do not multiply.
+  private static Tensor leaf(Tensor like) {
+    return new Tensor(Ops.zerosLike(like, 0).set_requires_grad(true));
   }
 
   private static Open open(

@@ -13,6 +13,9 @@ import org.jspecify.annotations.Nullable;
 /// An mLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
 /// width, state in and out (paper figure 11, one residual around all).
 ///
+/// A norm over a single number is zero and lets nothing through. So a layer of input width 1 has no
+/// norm before it (see [Norm]), and one of head width 1 none over its heads.
+///
 /// Owns its parameters; [#close] frees them.
 public final class Mlstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 2.0;
@@ -24,7 +27,7 @@ public final class Mlstm implements AutoCloseable {
   private final int inputDim;
   private final int numHeads;
   private final int headDim;
-  private final Norms.LayerNorm norm;
+  private final Norms.@Nullable LayerNorm norm; // null for Norm.NONE
   private final Linear projMemory;
   private final Linear projGate;
   private final CausalConv1d conv;
@@ -33,18 +36,25 @@ public final class Mlstm implements AutoCloseable {
   private final Linear vProj;
   private final Linear inputGate;
   private final Linear forgetGate;
-  private final Norms.MultiHeadLayerNorm headNorm;
+  private final Norms.@Nullable MultiHeadLayerNorm headNorm; // null for heads of one unit
   private final Linear learnableSkip;
   private final Linear projDown;
   private final @Nullable FusedLayer fused; // null for what the kernel cannot take
 
   /// A layer on the CPU in float32, projection factor 2 and 4 taps of convolution.
   ///
-  /// @param inputDim D, the width of inputs and outputs
+  /// @param inputDim D, the width of inputs and outputs; 1 has no norm, see [Norm]
   /// @param headDim DH, the width of one head
   /// @param numHeads NH; the hidden width is NH x DH, whatever D is
   public Mlstm(int inputDim, int headDim, int numHeads) {
     this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, Parameters.onCpu());
+  }
+
+  /// The same with a choice of norm.
+  ///
+  /// @param norm of the input; [Norm#LAYER] needs at least two features
+  public Mlstm(int inputDim, int headDim, int numHeads, Norm norm) {
+    this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, norm, Parameters.onCpu());
   }
 
   /// @param projFactor width of the memory branch as a multiple of the input width
@@ -57,10 +67,26 @@ public final class Mlstm implements AutoCloseable {
       double projFactor,
       int kernelSize,
       Parameters parameters) {
+    this(
+        inputDim, headDim, numHeads, projFactor, kernelSize, Norm.defaultFor(inputDim), parameters);
+  }
+
+  /// The same with a choice of norm.
+  ///
+  /// @param norm of the input; [Norm#LAYER] needs at least two features
+  public Mlstm(
+      int inputDim,
+      int headDim,
+      int numHeads,
+      double projFactor,
+      int kernelSize,
+      Norm norm,
+      Parameters parameters) {
     Check.positive("inputDim", inputDim);
     Check.positive("headDim", headDim);
     Check.positive("numHeads", numHeads);
     Check.positive("projFactor", projFactor);
+    norm.check(inputDim);
     this.parameters = parameters;
     this.inputDim = inputDim;
     this.numHeads = numHeads;
@@ -68,7 +94,7 @@ public final class Mlstm implements AutoCloseable {
     int hidden = numHeads * headDim;
     int memory = (int) Math.max(1, Math.round(projFactor * inputDim));
     var at = parameters.at("mlstm");
-    norm = Norms.LayerNorm.create(at.at("norm"), inputDim);
+    this.norm = norm == Norm.NONE ? null : Norms.LayerNorm.create(at.at("norm"), inputDim);
     projMemory = Linear.create(at.at("proj_memory"), inputDim, memory, Init.small(inputDim), null);
     projGate = Linear.create(at.at("proj_gate"), inputDim, hidden, Init.small(inputDim), null);
     conv = new CausalConv1d(at.at("conv1d"), CausalConv1dConfig.of(memory, kernelSize));
@@ -78,7 +104,7 @@ public final class Mlstm implements AutoCloseable {
     inputGate = Linear.create(at.at("igate"), memory, numHeads, Init.constant(0), Init.normal(0.1));
     forgetGate =
         Linear.create(at.at("fgate"), memory, numHeads, Init.constant(0), Init.linspace(3, 6));
-    headNorm = Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
+    headNorm = headDim == 1 ? null : Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
     learnableSkip =
         Linear.create(at.at("learnable_skip"), memory, hidden, Init.small(memory), null);
     projDown = Linear.create(at.at("proj_down"), hidden, inputDim, Init.wang(inputDim, 1), null);
@@ -86,7 +112,7 @@ public final class Mlstm implements AutoCloseable {
   }
 
   private @Nullable FusedLayer fused(int memory) {
-    if (!FusedLayer.takes(parameters) || conv.taps() < 2) {
+    if (!FusedLayer.takes(parameters) || conv.taps() < 2 || norm == null || headNorm == null) {
       return null;
     }
     var dims =
@@ -229,7 +255,8 @@ public final class Mlstm implements AutoCloseable {
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
-    Tensor x = execution.layerNorm(norm, sequence);
+    Tensor in = layout.padded(sequence, 1); // else what it holds spoils the gradients
+    Tensor x = norm == null ? in : execution.layerNorm(norm, in);
     Tensor memory = projMemory.forward(x); // (B, S, memory width)
     CausalConv1d.Output convolved = execution.convSilu(conv, memory, last.conv(), layout);
     Tensor xc = convolved.y();
@@ -242,10 +269,10 @@ public final class Mlstm implements AutoCloseable {
             Ops.atLeastFloat32(forgetGate.forward(xc)),
             last.cell(),
             layout);
-    Tensor h = headNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DH)
-    Tensor gated = h.add(learnableSkip.forward(xc)).mul(silu(projGate.forward(x)));
-    return new Output(
-        sequence.add(projDown.forward(gated)), new State(convolved.tail(), cell.state()));
+    Tensor h = cell.h().to(x.scalar_type()); // (B, S, NH, DH)
+    Tensor normed = headNorm == null ? h.flatten(2, 3) : headNorm.forward(h); // (B, S, NH DH)
+    Tensor gated = normed.add(learnableSkip.forward(xc)).mul(silu(projGate.forward(x)));
+    return new Output(in.add(projDown.forward(gated)), new State(convolved.tail(), cell.state()));
   }
 
   /// Frees the parameters. Closing twice is harmless.

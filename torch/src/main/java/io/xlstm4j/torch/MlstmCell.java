@@ -9,6 +9,7 @@ import io.xlstm4j.core.Check;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// The mLSTM cell: matrix memory, exponential gates (spec 2; Beck et al. 2024, arXiv:2405.04517,
@@ -17,6 +18,12 @@ import org.jspecify.annotations.Nullable;
 /// Shapes: q, k `(B, NH, S, DHQK)`, v and h `(B, NH, S, DHV)`, gates before their activation `(B,
 /// NH, S)`. Queries are scaled by `DHQK^-0.5` inside. The stabilizer m is detached: every gradient
 /// through it vanishes but for eps.
+///
+/// q, k and v may be bfloat16 or float16, all three in one type. Gates and states are float32 (or
+/// wider) either way: gates are widened, states of a half type are refused. h then has the type of
+/// v, and gradients have the types of their inputs. [#chunkwise] and [#parallel] compute the matrix
+/// products in the half type, which libtorch sums in float32 on GPUs, and all else in float32;
+/// [#step] and [#recurrent] widen q, k and v first.
 ///
 /// On libtorch operations: the reference the fused kernels are held to, and the form for GPUs.
 public final class MlstmCell {
@@ -45,6 +52,13 @@ public final class MlstmCell {
       Ops.expectShape("state c", c, "(B, NH, DHQK, DHV)", batch, heads, qkDim, vDim);
       Ops.expectShape("state n", n, "(B, NH, DHQK)", batch, heads, qkDim);
       Ops.expectShape("state m", m, "(B, NH)", batch, heads);
+      for (Tensor part : tensors()) {
+        ScalarType type = part.scalar_type().intern();
+        if (isHalf(type)) {
+          throw new IllegalArgumentException(
+              "a state must be float32 or wider, but a part is " + type);
+        }
+      }
     }
 
     @Override
@@ -64,6 +78,23 @@ public final class MlstmCell {
 
   /// Advances by one token: q, k `(B, NH, DHQK)`, v `(B, NH, DHV)`, gates `(B, NH)`. Spec 2.1.
   public static Output step(Tensor q, Tensor k, Tensor v, Tensor iPre, Tensor fPre, State last) {
+    @Nullable ScalarType half = halfType(q, k, v);
+    if (half == null) {
+      return advance(q, k, v, iPre, fPre, last);
+    }
+    Output wide =
+        advance(
+            q.to(ScalarType.Float),
+            k.to(ScalarType.Float),
+            v.to(ScalarType.Float),
+            Ops.atLeastFloat32(iPre),
+            Ops.atLeastFloat32(fPre),
+            last);
+    return new Output(wide.h.to(half), wide.state);
+  }
+
+  private static Output advance(
+      Tensor q, Tensor k, Tensor v, Tensor iPre, Tensor fPre, State last) {
     Tensor logF = log_sigmoid(fPre).add(last.m); // (B, NH)
     Tensor m = maximum(logF, iPre).detach(); // (B, NH), eq. 15
     Tensor i = Ops.column(iPre.sub(m).exp()); // (B, NH, 1), eq. 16
@@ -87,18 +118,19 @@ public final class MlstmCell {
       State initial,
       SequenceLayout layout) {
     check(q, k, v, iPre, fPre, initial, layout);
-    Tensor queries = layout.padded(q, 2);
-    Tensor keys = layout.padded(k, 2);
-    Tensor values = layout.padded(v, 2);
-    Tensor igates = layout.padded(iPre, 2);
-    Tensor fgates = layout.padded(fPre, 2);
+    @Nullable ScalarType half = halfType(q, k, v);
+    Tensor queries = layout.padded(Ops.atLeastFloat32(q), 2);
+    Tensor keys = layout.padded(Ops.atLeastFloat32(k), 2);
+    Tensor values = layout.padded(Ops.atLeastFloat32(v), 2);
+    Tensor igates = layout.padded(Ops.atLeastFloat32(iPre), 2);
+    Tensor fgates = layout.padded(Ops.atLeastFloat32(fPre), 2);
     State state = initial;
     var hs = new ArrayList<Tensor>();
     for (long t = 0; t < q.size(2); t++) {
       SequenceLayout at = layout.narrow(t, 1); // masks (B, 1)
       State last = at.starts() == null ? state : cleared(state, at.starts());
       Output next =
-          step(
+          advance(
               queries.select(2, t),
               keys.select(2, t),
               values.select(2, t),
@@ -108,7 +140,8 @@ public final class MlstmCell {
       hs.add(next.h);
       state = at.valid() == null ? next.state : chosen(at.valid(), next.state, state);
     }
-    return new Output(Ops.stackAll(hs, 2), state);
+    Tensor h = Ops.stackAll(hs, 2);
+    return new Output(half == null ? h : h.to(half), state);
   }
 
   /// The whole sequence at once, quadratic in its length. Spec 2.2.
@@ -121,7 +154,7 @@ public final class MlstmCell {
       State initial,
       SequenceLayout layout) {
     check(q, k, v, iPre, fPre, initial, layout);
-    return chunk(q, k, v, iPre, fPre, initial, layout);
+    return chunk(q, k, v, Ops.atLeastFloat32(iPre), Ops.atLeastFloat32(fPre), initial, layout);
   }
 
   /// Chunks of up to `chunkLength` tokens at once, one chunk after the other: linear in the length.
@@ -138,6 +171,8 @@ public final class MlstmCell {
     Check.positive("chunkLength", chunkLength);
     check(q, k, v, iPre, fPre, initial, layout);
     long length = q.size(2);
+    Tensor igates = Ops.atLeastFloat32(iPre);
+    Tensor fgates = Ops.atLeastFloat32(fPre);
     State state = initial;
     var hs = new ArrayList<Tensor>();
     for (long from = 0; from < length; from += chunkLength) {
@@ -147,8 +182,8 @@ public final class MlstmCell {
               q.narrow(2, from, here),
               k.narrow(2, from, here),
               v.narrow(2, from, here),
-              iPre.narrow(2, from, here),
-              fPre.narrow(2, from, here),
+              igates.narrow(2, from, here),
+              fgates.narrow(2, from, here),
               state,
               layout.narrow(from, here));
       hs.add(next.h);
@@ -178,6 +213,7 @@ public final class MlstmCell {
   private static Output chunk(
       Tensor q, Tensor k, Tensor v, Tensor iPre, Tensor fPre, State last, SequenceLayout layout) {
     long length = q.size(2);
+    @Nullable ScalarType half = halfType(q, k, v);
     Tensor keys = layout.padded(k, 2);
     Tensor values = layout.padded(v, 2);
     Tensor logF = log_sigmoid(layout.padded(fPre, 2)); // (B, NH, L)
@@ -211,9 +247,10 @@ public final class MlstmCell {
       u = Ops.whereElse(entered, u, 0);
     }
     Tensor qs = scaled(layout.padded(q, 2));
-    Tensor scores = matmul(qs, keys.transpose(2, 3)).mul(d); // (B, NH, L, L)
+    Tensor scores = product(qs, keys.transpose(2, 3), half).mul(d); // (B, NH, L, L)
     Tensor uq = Ops.column(u).mul(qs); // (B, NH, L, DHQK)
-    Tensor numerator = matmul(uq, last.c).add(matmul(scores, values)); // (B, NH, L, DHV)
+    Tensor numerator =
+        product(uq, last.c, half).add(product(scores, values, half)); // (B, NH, L, DHV)
     Tensor denominator =
         matmul(uq, Ops.column(last.n)).squeeze(-1).add(Ops.sumLast(scores)); // (B, NH, L)
 
@@ -221,10 +258,37 @@ public final class MlstmCell {
     Tensor dk = Ops.column(d.select(2, length - 1)).mul(keys); // (B, NH, L, DHQK)
     State state =
         new State(
-            Ops.column(uLast).mul(last.c).add(matmul(dk.transpose(2, 3), values)),
+            Ops.column(uLast).mul(last.c).add(product(dk.transpose(2, 3), values, half)),
             uLast.mul(last.n).add(dk.sum(2L)),
             m.select(2, length - 1));
-    return new Output(divide(numerator, denominator, m), state);
+    Tensor h = divide(numerator, denominator, m);
+    return new Output(half == null ? h : h.to(half), state);
+  }
+
+  /// A matrix product in a half type, or as it is for null; float32 or wider comes out.
+  private static Tensor product(Tensor a, Tensor b, @Nullable ScalarType half) {
+    return half == null ? matmul(a, b) : matmul(a.to(half), b.to(half)).to(ScalarType.Float);
+  }
+
+  /// The type of q, k and v if it is narrower than float32, else null.
+  ///
+  /// @throws IllegalArgumentException if one of them is narrower and not all are of that type
+  private static @Nullable ScalarType halfType(Tensor q, Tensor k, Tensor v) {
+    ScalarType type = q.scalar_type().intern();
+    ScalarType keys = k.scalar_type().intern();
+    ScalarType values = v.scalar_type().intern();
+    if (type == keys && type == values) {
+      return isHalf(type) ? type : null;
+    }
+    if (isHalf(type) || isHalf(keys) || isHalf(values)) {
+      throw new IllegalArgumentException(
+          "q, k and v must have one type, but are %s, %s and %s".formatted(type, keys, values));
+    }
+    return null;
+  }
+
+  private static boolean isHalf(ScalarType type) {
+    return type == ScalarType.BFloat16 || type == ScalarType.Half;
   }
 
   /// `numerator / (max(|denominator|, exp(-m)) + eps)`.

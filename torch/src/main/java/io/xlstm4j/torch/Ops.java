@@ -10,6 +10,7 @@ import static org.bytedeco.pytorch.global.torch.zeros;
 import java.util.Arrays;
 import java.util.List;
 import org.bytedeco.pytorch.BoolOptional;
+import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.LayoutOptional;
 import org.bytedeco.pytorch.Scalar;
@@ -37,6 +38,12 @@ final class Ops {
   /// `x + 1`, the stored norm weights being residual.
   static Tensor onePlus(Tensor x) {
     return x.add(number(1.0));
+  }
+
+  /// What a new tensor is to be. Every tensor of a model is made with a device: libtorch's default
+  /// is the CPU, where a model on a GPU cannot use it.
+  static TensorOptions options(ScalarType type, Device device) {
+    return new TensorOptions(type).device(new DeviceOptional(device));
   }
 
   /// Zeros of the type and device of `like`.

@@ -10,9 +10,7 @@ import java.util.SequencedMap;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
-import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
@@ -122,8 +120,7 @@ public final class Parameters implements AutoCloseable {
       Tensor value =
           switch (start) {
             case INITIALIZED -> init.create(shape).to(device, type);
-            case EMPTY ->
-                empty(shape, new TensorOptions(type).device(new DeviceOptional(device)), null);
+            case EMPTY -> empty(shape, Ops.options(type, device), null);
           };
       Tensor parameter = Scopes.keep(new Tensor(value.set_requires_grad(true)));
       if (byName.putIfAbsent(name, parameter) != null) {

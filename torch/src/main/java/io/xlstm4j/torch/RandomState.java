@@ -1,17 +1,13 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.empty;
 import static org.bytedeco.pytorch.global.torch.globalContext;
 
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.function.Supplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Generator;
 import org.bytedeco.pytorch.Tensor;
-import org.bytedeco.pytorch.TensorOptions;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// Where a device's random stream is, which dropout draws from.
@@ -47,9 +43,7 @@ final class RandomState {
 
   private void set(Device device) {
     try (var _ = new PointerScope()) {
-      Tensor bytes = empty(new long[] {state.length}, new TensorOptions(ScalarType.Byte), null);
-      Tensors.memory(bytes, state.length).copyFrom(MemorySegment.ofArray(state));
-      generator(device).set_state(bytes);
+      generator(device).set_state(Tensors.ofBytes(state));
     }
   }
 

@@ -12,6 +12,9 @@ import org.jspecify.annotations.Nullable;
 /// An sLSTM as a layer of its own, the drop-in for an LSTM layer: any input width, heads of any
 /// width, state in and out (paper figure 10, one residual around all).
 ///
+/// A norm over a single number is zero and lets nothing through. So a layer of input width 1 has no
+/// norm before it (see [Norm]), and one of head width 1 none over its heads.
+///
 /// Owns its parameters; [#close] frees them.
 public final class Slstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 4.0 / 3.0;
@@ -23,7 +26,7 @@ public final class Slstm implements AutoCloseable {
   private final int inputDim;
   private final int numHeads;
   private final int headDim;
-  private final Norms.LayerNorm norm;
+  private final Norms.@Nullable LayerNorm norm; // null for Norm.NONE
   private final CausalConv1d conv;
   private final Linear inputGate;
   private final Linear forgetGate;
@@ -31,18 +34,25 @@ public final class Slstm implements AutoCloseable {
   private final Linear outputGate;
   private final Tensor recurrentKernel; // (NH, DH, 4, DH)
   private final Tensor bias; // (NH, 4, DH)
-  private final Norms.MultiHeadLayerNorm headNorm;
+  private final Norms.@Nullable MultiHeadLayerNorm headNorm; // null for heads of one unit
   private final Linear projUp;
   private final Linear projDown;
   private final @Nullable FusedLayer fused; // null for what the kernel cannot take
 
   /// A layer on the CPU in float32, projection factor 4/3 and 4 taps of convolution.
   ///
-  /// @param inputDim D, the width of inputs and outputs
+  /// @param inputDim D, the width of inputs and outputs; 1 has no norm, see [Norm]
   /// @param headDim DH, the width of one head
   /// @param numHeads NH; the hidden width is NH x DH, whatever D is
   public Slstm(int inputDim, int headDim, int numHeads) {
     this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, Parameters.onCpu());
+  }
+
+  /// The same with a choice of norm.
+  ///
+  /// @param norm of the input; [Norm#LAYER] needs at least two features
+  public Slstm(int inputDim, int headDim, int numHeads, Norm norm) {
+    this(inputDim, headDim, numHeads, PROJ_FACTOR, KERNEL_SIZE, norm, Parameters.onCpu());
   }
 
   /// @param projFactor width of each half of the feed-forward as a multiple of the hidden width
@@ -55,10 +65,26 @@ public final class Slstm implements AutoCloseable {
       double projFactor,
       int kernelSize,
       Parameters parameters) {
+    this(
+        inputDim, headDim, numHeads, projFactor, kernelSize, Norm.defaultFor(inputDim), parameters);
+  }
+
+  /// The same with a choice of norm.
+  ///
+  /// @param norm of the input; [Norm#LAYER] needs at least two features
+  public Slstm(
+      int inputDim,
+      int headDim,
+      int numHeads,
+      double projFactor,
+      int kernelSize,
+      Norm norm,
+      Parameters parameters) {
     Check.positive("inputDim", inputDim);
     Check.positive("headDim", headDim);
     Check.positive("numHeads", numHeads);
     Check.positive("projFactor", projFactor);
+    norm.check(inputDim);
     this.parameters = parameters;
     this.inputDim = inputDim;
     this.numHeads = numHeads;
@@ -66,7 +92,7 @@ public final class Slstm implements AutoCloseable {
     long hidden = (long) numHeads * headDim;
     long up = Math.max(1, Math.round(projFactor * hidden));
     var at = parameters.at("slstm");
-    norm = Norms.LayerNorm.create(at.at("norm"), inputDim);
+    this.norm = norm == Norm.NONE ? null : Norms.LayerNorm.create(at.at("norm"), inputDim);
     conv = new CausalConv1d(at.at("conv1d"), CausalConv1dConfig.of(inputDim, kernelSize));
     inputGate = Linear.create(at.at("igate"), inputDim, hidden, Init.small(inputDim), null);
     forgetGate = Linear.create(at.at("fgate"), inputDim, hidden, Init.small(inputDim), null);
@@ -81,14 +107,14 @@ public final class Slstm implements AutoCloseable {
             numHeads,
             4,
             headDim);
-    headNorm = Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
+    headNorm = headDim == 1 ? null : Norms.MultiHeadLayerNorm.create(at.at("head_norm"), hidden);
     projUp = Linear.create(at.at("proj_up"), hidden, 2 * up, Init.small(hidden), null);
     projDown = Linear.create(at.at("proj_down"), up, inputDim, Init.wang(inputDim, 1), null);
     fused = fused((int) up);
   }
 
   private @Nullable FusedLayer fused(int up) {
-    if (!FusedLayer.takes(parameters) || conv.taps() < 2) {
+    if (!FusedLayer.takes(parameters) || conv.taps() < 2 || norm == null || headNorm == null) {
       return null;
     }
     var dims =
@@ -224,7 +250,8 @@ public final class Slstm implements AutoCloseable {
   }
 
   private Output run(Tensor sequence, State last, SequenceLayout layout) {
-    Tensor x = execution.layerNorm(norm, sequence);
+    Tensor in = layout.padded(sequence, 1); // else what it holds spoils the gradients
+    Tensor x = norm == null ? in : execution.layerNorm(norm, in);
     CausalConv1d.Output convolved = execution.convSilu(conv, x, last.conv(), layout);
     Tensor xc = convolved.y();
     Tensor wx = // (B, S, 4, NH, DH)
@@ -244,10 +271,11 @@ public final class Slstm implements AutoCloseable {
             Ops.atLeastFloat32(bias),
             last.cell(),
             layout);
-    Tensor up = projUp.forward(headNorm.forward(y.y().to(x.scalar_type()))); // (B, S, 2 U)
+    Tensor h = y.y().to(x.scalar_type()); // (B, S, NH, DH)
+    Tensor normed = headNorm == null ? h.flatten(2, 3) : headNorm.forward(h);
+    Tensor up = projUp.forward(normed); // (B, S, 2 U)
     Tensor gated = execution.gatedGelu(up);
-    return new Output(
-        sequence.add(projDown.forward(gated)), new State(convolved.tail(), y.state()));
+    return new Output(in.add(projDown.forward(gated)), new State(convolved.tail(), y.state()));
   }
 
   /// Frees the parameters. Closing twice is harmless.

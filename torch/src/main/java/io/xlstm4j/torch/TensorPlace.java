@@ -6,7 +6,6 @@ import static org.bytedeco.pytorch.global.torch.from_blob;
 import java.util.Arrays;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Device;
-import org.bytedeco.pytorch.DeviceOptional;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
@@ -23,13 +22,13 @@ record TensorPlace(long address, long[] shape, ScalarType type) {
 
   /// The same numbers as a tensor without a graph, valid as long as the memory is.
   Tensor tensor(Device device) {
-    var options = new TensorOptions(type).device(new DeviceOptional(device));
+    TensorOptions options = Ops.options(type, device);
     return Arrays.stream(shape).anyMatch(size -> size == 0)
         ? empty(shape, options, null)
         : from_blob(new At(address), shape, options);
   }
 
-  static final class At extends Pointer {
+  private static final class At extends Pointer {
     At(long address) {
       this.address = address;
     }

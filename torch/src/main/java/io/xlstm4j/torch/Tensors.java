@@ -1,5 +1,6 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.empty;
 import static org.bytedeco.pytorch.global.torch.tensor;
 
 import java.lang.foreign.MemorySegment;
@@ -39,6 +40,13 @@ public final class Tensors {
       bytes[i] = (byte) (values[i] ? 1 : 0);
     }
     return tensor(bytes).to(ScalarType.Bool).view(shape);
+  }
+
+  /// A uint8 tensor on the CPU, whatever type `tensor` would make of signed bytes.
+  static Tensor ofBytes(byte[] values) {
+    Tensor bytes = empty(new long[] {values.length}, new TensorOptions(ScalarType.Byte), null);
+    memory(bytes, values.length).copyFrom(MemorySegment.ofArray(values));
+    return bytes;
   }
 
   /// The numbers of a tensor of any type on any device, row-major, as float32.
