@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.core.JdkFaults;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -55,6 +56,10 @@ public final class Main implements Callable<Integer> {
 
   public static void main(String[] arguments) {
     Locale.setDefault(Locale.ROOT); // numbers and messages are the same in every locale
+    if (arguments.length == 0 || !arguments[0].equals("doctor")) { // which has a line for it
+      JdkFaults.here().ifPresent(fault -> System.err.println("xlstm: " + fault));
+    }
+    JdkFaults.doNotLog();
     Preparation.begin(arguments);
     System.exit(execute(arguments));
   }

@@ -1,5 +1,6 @@
 package io.xlstm4j.cli;
 
+import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.train.parallel.LocalRanks;
 import io.xlstm4j.train.parallel.Rendezvous;
 import java.io.PrintWriter;
@@ -7,9 +8,11 @@ import java.lang.ProcessBuilder.Redirect;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 
 /// Options that start several processes of the same command, which train one model together.
 final class RanksOptions {
@@ -36,6 +39,50 @@ final class RanksOptions {
       paramLabel = "SECONDS",
       description = "how long processes wait for one of them; default ${DEFAULT-VALUE}")
   private long timeoutSeconds = Rendezvous.DEFAULT_TIMEOUT.toSeconds();
+
+  /// Checks the numbers, whether others are started or not.
+  ///
+  /// @throws ParameterException that names the option and its value
+  void check(CommandSpec spec) {
+    atLeastOne(spec, "--nproc", processes);
+    atLeastOne(spec, "--nnodes", nodes);
+    atLeastOne(spec, "--rank-timeout", timeoutSeconds);
+    if (nodeRank < 0 || nodeRank >= nodes) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--node-rank (%d) must be from 0 to %d, one less than --nnodes"
+              .formatted(nodeRank, nodes - 1));
+    }
+  }
+
+  private static void atLeastOne(CommandSpec spec, String option, long value) {
+    if (value < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "%s (%d) must be at least 1".formatted(option, value));
+    }
+  }
+
+  /// Checks that every process of this machine has a GPU of its own.
+  ///
+  /// @param device of the run
+  /// @param gpus how many this machine has, asked for only if it matters
+  /// @throws InvalidInputException that names both numbers
+  void checkGpus(String device, IntSupplier gpus) {
+    if (processes == 1 || !device.startsWith("cuda")) {
+      return;
+    }
+    if (!device.equals("cuda")) {
+      throw new InvalidInputException(
+          "--nproc (%d) needs a GPU for each process, but device %s is one; use cuda"
+              .formatted(processes, device));
+    }
+    int present = gpus.getAsInt();
+    if (processes > present) {
+      throw new InvalidInputException(
+          "--nproc (%d) is more than the GPUs of this machine (%d); each process needs its own"
+              .formatted(processes, present));
+    }
+  }
 
   /// Whether this process is to start others, and not to train itself.
   boolean startsProcesses() {

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.databind.node.TextNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.SequenceModelConfig;
+import io.xlstm4j.torch.Torch;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.FollowingDefaults;
 import io.xlstm4j.train.config.RunConfig;
@@ -112,7 +113,9 @@ final class TrainCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    ranks.check(spec);
     if (ranks.startsProcesses()) {
+      ranks.checkGpus(deviceOf(said()), Torch::gpus);
       return ranks.run(spec);
     }
     PrintWriter console = spec.commandLine().getOut();
@@ -301,6 +304,18 @@ final class TrainCommand implements Callable<Integer> {
       return RunFolder.of(out).readRunConfig().series() != null;
     } catch (InvalidInputException e) {
       return false; // resuming says what is wrong
+    }
+  }
+
+  /// What the run trains on, by what was said or by the run that goes on.
+  private String deviceOf(ObjectNode said) {
+    if (said.has("device") || !resume || out == null) {
+      return said.path("device").asText(RunConfig.DEFAULT.device());
+    }
+    try {
+      return RunFolder.of(out).readRunConfig().device();
+    } catch (InvalidInputException e) {
+      return RunConfig.DEFAULT.device(); // resuming says what is wrong
     }
   }
 

@@ -16,6 +16,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -98,6 +100,57 @@ class ArchitectureTest {
         .should()
         .dependOnClassesThat()
         .resideInAPackage(VECTOR_API)
+        .check(CLASSES);
+  }
+
+  /// Without a device, libtorch makes a tensor on the CPU, where a model on a GPU cannot use it.
+  @Test
+  void tensors_are_made_with_a_device() {
+    Set<String> factories =
+        Set.of(
+            "arange",
+            "empty",
+            "empty_strided",
+            "eye",
+            "from_blob",
+            "full",
+            "linspace",
+            "ones",
+            "rand",
+            "randint",
+            "randn",
+            "randperm",
+            "scalar_tensor",
+            "tensor",
+            "zeros");
+    Set<String> withDevice =
+        Set.of("org.bytedeco.pytorch.TensorOptions", "org.bytedeco.pytorch.DeviceOptional");
+    var others = // these make tensors on the CPU and say so
+        noClasses()
+            .that()
+            .resideInAnyPackage(ROOT + ".torch..", ROOT + ".train..")
+            .and()
+            .doNotHaveFullyQualifiedName(ROOT + ".torch.Tensors")
+            .and()
+            .doNotHaveFullyQualifiedName(ROOT + ".torch.TensorMemory");
+    others
+        .and()
+        .doNotHaveFullyQualifiedName(ROOT + ".torch.Init") // moved by whoever asks for them
+        .should()
+        .callMethodWhere(
+            DescribedPredicate.describe(
+                "a new tensor without a device",
+                call ->
+                    call.getTargetOwner().getName().equals("org.bytedeco.pytorch.global.torch")
+                        && factories.contains(call.getName())
+                        && call.getTarget().getRawParameterTypes().stream()
+                            .noneMatch(type -> withDevice.contains(type.getName()))))
+        .check(CLASSES);
+    others
+        .and()
+        .doNotHaveFullyQualifiedName(ROOT + ".torch.Ops") // whose options have a device
+        .should()
+        .callConstructor(TensorOptions.class, ScalarType.class)
         .check(CLASSES);
   }
 

@@ -203,6 +203,24 @@ class ExamplesTest {
     assertThat(text).isNotEmpty();
   }
 
+  @Test
+  void the_readme_shows_a_program_whose_loss_falls() throws Exception {
+    Path program = EXAMPLES.resolve("Sine.java");
+    String readme = Files.readString(EXAMPLES.resolveSibling("README.md"));
+    assertThat(readme).contains("```java\n" + Files.readString(program) + "```\n");
+    assertThat(readme.split("```java", -1)).hasSize(2); // and no other
+    String said =
+        java(
+            List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
+            "Sine.java");
+    List<Double> losses =
+        said.lines()
+            .map(line -> Double.parseDouble(line.substring(line.indexOf("loss ") + 5)))
+            .toList();
+    assertThat(losses).hasSize(3);
+    assertThat(losses.getLast()).isLessThan(0.1 * losses.getFirst());
+  }
+
   /// The library that the program reads is not a dependency of ours: here a stand-in has its name
   /// and the numbers of our file.
   @Test

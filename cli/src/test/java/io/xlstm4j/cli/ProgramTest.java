@@ -416,7 +416,7 @@ class ProgramTest {
   void doctor_finds_the_cells_sound() {
     var run = CommandLineRun.of("doctor");
     assertThat(run.code()).isZero();
-    assertThat(run.out()).contains("libtorch  loaded", "mLSTM chunkwise", "all is well");
+    assertThat(run.out()).contains("libtorch  2.", "MiB free", "sLSTM block", "all is well");
   }
 
   @Test

@@ -1,6 +1,7 @@
 package io.xlstm4j.runtime;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.JdkFaults;
 import io.xlstm4j.core.LanguageModel;
 import io.xlstm4j.core.ModelState;
 import io.xlstm4j.core.checkpoint.ModelFolder;
@@ -49,6 +50,7 @@ public final class RuntimeModel implements LanguageModel {
   /// @return the model, to be closed by the caller
   /// @throws InvalidInputException if anything about the folder is wrong
   public static RuntimeModel open(Path folder) {
+    JdkFaults.logOnce();
     return open(folder, Kernels.shared(), false);
   }
 

@@ -4,26 +4,19 @@ import static org.bytedeco.pytorch.global.torch.gelu;
 import static org.bytedeco.pytorch.global.torch.silu;
 
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.kernels.Kernels;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// How a model runs: whether it trains, and which of the twins computes its cells. One object that
 /// all parts of a model read.
 final class Execution {
-  private static final FusedCells FUSED = new FusedCells(Kernels.shared());
-  private static final FusedCells FUSED_ALONE = new FusedCells(Kernels.shared().alone());
-  private static final FusedBlocks FUSED_BLOCKS = new FusedBlocks(Kernels.shared());
-  private static final FusedHead FUSED_HEAD = new FusedHead(Kernels.shared());
-  private static final FusedLayers FUSED_LAYERS = new FusedLayers(Kernels.shared());
-  private static final FusedLayers FUSED_LAYERS_ALONE = new FusedLayers(Kernels.shared().alone());
-
   /// Fewer numbers than these are done before another thread is awake.
   private static final long WORTH_SHARING = 1 << 14;
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
   private static final int CHUNK_LENGTH = 64;
 
+  private final FusedKernels fused = FusedKernels.current();
   private volatile boolean training;
   private volatile Backend backend = Backend.FUSED;
   private volatile Precision precision = Precision.FLOAT32;
@@ -91,13 +84,13 @@ final class Execution {
   }
 
   /// The kernels of whole blocks.
-  static FusedBlocks blocks() {
-    return FUSED_BLOCKS;
+  FusedBlocks blocks() {
+    return fused.blocks();
   }
 
   /// The kernel of the head's loss.
-  static FusedHead head() {
-    return FUSED_HEAD;
+  FusedHead head() {
+    return fused.head();
   }
 
   /// The sLSTM cell over a sequence; shapes of [SlstmCell#forward].
@@ -179,12 +172,12 @@ final class Execution {
     return gelu(both.narrow(-1, 0, up)).mul(both.narrow(-1, up, up)); // exact, by erf
   }
 
-  private static FusedCells cells(Tensor x) {
-    return x.numel() < WORTH_SHARING ? FUSED_ALONE : FUSED;
+  private FusedCells cells(Tensor x) {
+    return x.numel() < WORTH_SHARING ? fused.cellsAlone() : fused.cells();
   }
 
-  private static FusedLayers layers(Tensor x) {
-    return x.numel() < WORTH_SHARING ? FUSED_LAYERS_ALONE : FUSED_LAYERS;
+  private FusedLayers layers(Tensor x) {
+    return x.numel() < WORTH_SHARING ? fused.layersAlone() : fused.layers();
   }
 
   /// Whether our own kernels compute what they can.

@@ -52,8 +52,13 @@ public final class FusedAdamW {
   /// @param square second moment, moved too
   public static void move(
       Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
+    move(Kernels.shared(), step, parameter, gradient, mean, square);
+  }
+
+  static void move(
+      Kernels kernels, Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
     parameter.unsafeGetTensorImpl().bump_version(); // as any change of libtorch's own does
-    Kernels.shared()
+    kernels
         .adamW()
         .move(
             step.inFloats(),

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /// each call. Parameters are leaves of the graph, so the backward pass adds to their gradients by
 /// itself.
 final class FusedLargeBlock {
-  private static final Kernels KERNELS = Kernels.shared();
+  private final Kernels kernels = FusedKernels.current().kernels();
 
   private final Parameters store;
   private final List<List<Tensor>> weights;
@@ -66,7 +66,7 @@ final class FusedLargeBlock {
     List<Tensor> outputs =
         inputs.stream().map(input -> TensorMemory.floats(Ops.shape(input))).toList();
     Tensor lastM = TensorMemory.floats(Ops.shape(m));
-    LargeBlockKernel kernel = KERNELS.largeBlock();
+    LargeBlockKernel kernel = kernels.largeBlock();
     Tensor saved = bytes(kernel.savedBytes(size));
     MemorySegment keptMemory = TensorMemory.segment(saved);
     List<Tensor> stacked = stacked();
@@ -100,7 +100,7 @@ final class FusedLargeBlock {
       long[][] shapes,
       @Nullable Tensor[] gradients) {
     store.checkOpen();
-    LargeBlockKernel kernel = KERNELS.largeBlock();
+    LargeBlockKernel kernel = kernels.largeBlock();
     List<Tensor> stacked = stacked();
     List<Tensor> dStacked =
         stacked.stream().map(weight -> TensorMemory.floats(Ops.shape(weight))).toList();

@@ -45,7 +45,7 @@ final class MlstmBlock implements Block {
     }
     if (parts != null && isOneOperation(x)) {
       Tensor entering = layout.padded(x, 1);
-      return Execution.blocks().mlstm(parts, entering, state, xlstm.dropoutFactor(x), layout);
+      return execution.blocks().mlstm(parts, entering, state, xlstm.dropoutFactor(x), layout);
     }
     Output layer = xlstm.forward(execution.layerNorm(xlstmNorm, x), state, layout);
     return new Output(x.add(layer.x()), layer.state());

@@ -71,7 +71,8 @@ final class SlstmBlock implements Block {
       throw Block.foreign("sLSTM", last);
     }
     if (parts != null && isOneOperation(x)) {
-      return Execution.blocks()
+      return execution
+          .blocks()
           .slstm(
               parts,
               layout.padded(x, 1),

@@ -1,6 +1,7 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.JdkFaults;
 import java.io.IOException;
 import java.util.Properties;
 import org.bytedeco.javacpp.Loader;
@@ -8,15 +9,9 @@ import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.global.torch;
 
 /// The native library itself: loading, devices, threads, seeds.
+///
+/// What loading it changes for the whole process is listed in `docs/embedding.md`.
 public final class Torch {
-  static {
-    // JavaCPP prints that the newest published openblas is one version older; keep it in the log.
-    setUnlessSet("org.bytedeco.javacpp.logger", "slf4j");
-    // Else JavaCPP asks the system for this process's size at every new handle, which doubles the
-    // time of small operations, and refuses more than twice the Java heap, which models need.
-    setUnlessSet("org.bytedeco.javacpp.maxPhysicalBytes", "0");
-  }
-
   private static volatile boolean loaded;
 
   private Torch() {}
@@ -24,15 +19,11 @@ public final class Torch {
   /// Loads libtorch once; one to two seconds the first time in a process.
   public static void load() {
     if (!loaded) { // JavaCPP looks at its files again each time: half a millisecond
+      JdkFaults.logOnce();
       ProcessSettings.letIdleThreadsSleep();
+      JavaCppSettings.apply();
       Loader.load(torch.class);
       loaded = true;
-    }
-  }
-
-  private static void setUnlessSet(String property, String value) {
-    if (System.getProperty(property) == null) {
-      System.setProperty(property, value);
     }
   }
 
@@ -48,6 +39,11 @@ public final class Torch {
       throw new InvalidInputException(
           "device " + name + " is not here; use cpu, or build with -Pcuda on a machine with a GPU");
     }
+    if (name.startsWith("cuda:") && Integer.parseInt(name.substring("cuda:".length())) >= gpus()) {
+      throw new InvalidInputException(
+          "device %s is not here; the last GPU of this machine is cuda:%d"
+              .formatted(name, gpus() - 1));
+    }
     return new Device(name);
   }
 
@@ -55,6 +51,11 @@ public final class Torch {
   public static boolean hasCuda() {
     load();
     return torch.hasCUDA();
+  }
+
+  /// How many GPUs this libtorch can use; 0 for none.
+  public static int gpus() {
+    return hasCuda() ? Math.toIntExact(torch.getNumGPUs()) : 0;
   }
 
   /// Version of libtorch and its presets, such as `2.13.0-1.5.14`.

@@ -171,7 +171,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     if (execution.fuses(blocks.x()) && execution.fuses(lmHead)) {
       Tensor wanted = targets.to(ScalarType.Long);
       double cap = config instanceof LargeModelConfig large ? large.outputLogitSoftCap() : 0;
-      value = Execution.head().crossEntropy(parameters, blocks.x(), lmHead, wanted, cap, mean);
+      value = execution.head().crossEntropy(parameters, blocks.x(), lmHead, wanted, cap, mean);
     } else {
       Tensor logits = logits(blocks.x());
       value = mean ? Losses.crossEntropy(logits, targets) : Losses.crossEntropySum(logits, targets);
