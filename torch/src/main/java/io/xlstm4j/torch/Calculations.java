@@ -48,11 +48,23 @@ final class Calculations {
         of("sLSTM block", any, setting -> paperBlock(setting, List.of(0), false)),
         of("block of the Large family", any, Calculations::largeBlock),
         of("both blocks, recomputed", notFused, setting -> paperBlock(setting, List.of(1), true)),
-        of("language model, paper", any, setting -> ModelCalculations.languageModel(setting, paper)),
-        of("language model, Large", any, setting -> ModelCalculations.languageModel(setting, large)),
+        of(
+            "language model, paper",
+            any,
+            setting -> ModelCalculations.languageModel(setting, paper)),
+        of(
+            "language model, Large",
+            any,
+            setting -> ModelCalculations.languageModel(setting, large)),
         of("sequence model", any, ModelCalculations::sequenceModel),
-        of("training, three steps", any, setting -> ModelCalculations.training(setting, paper, false)),
-        of("training, recomputed", notFused, setting -> ModelCalculations.training(setting, large, true)),
+        of(
+            "training, three steps",
+            any,
+            setting -> ModelCalculations.training(setting, paper, false)),
+        of(
+            "training, recomputed",
+            notFused,
+            setting -> ModelCalculations.training(setting, large, true)),
         of("AdamW", any, ModelCalculations::adamW));
   }
 

@@ -47,7 +47,8 @@ final class ModelCalculations {
         setting,
         model.parameters(),
         Map.of(),
-        () -> Map.of("loss", model.loss(ids(0), targets, model.initialState(BATCH), layout).value()),
+        () ->
+            Map.of("loss", model.loss(ids(0), targets, model.initialState(BATCH), layout).value()),
         model::close);
   }
 
@@ -73,8 +74,7 @@ final class ModelCalculations {
   // ---- training
 
   /// Parameters after some steps of plain gradient descent.
-  static Calculation.Graph training(
-      Setting setting, ModelConfig config, boolean recompute) {
+  static Calculation.Graph training(Setting setting, ModelConfig config, boolean recompute) {
     var model = new XlstmLanguageModel(config, setting.parameters());
     model.backend(setting.backend());
     model.recompute(recompute);
