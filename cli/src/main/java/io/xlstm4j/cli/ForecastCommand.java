@@ -4,6 +4,7 @@ import io.xlstm4j.train.series.Forecaster;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Locale;
 import java.util.SequencedMap;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -56,6 +57,7 @@ final class ForecastCommand implements Callable<Integer> {
       } else {
         Forecaster.Comparison comparison = forecaster.compare(data, season);
         out.printf(
+            Locale.ROOT,
             "windows=%d  targets=%d  skipped=%d%s%n",
             comparison.windows(),
             comparison.targets(),

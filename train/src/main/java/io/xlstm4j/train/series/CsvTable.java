@@ -235,8 +235,12 @@ final class CsvTable {
       }
       if (comments > 0) {
         notes.add(
-            "%s: lines that begin with # are comments: %,d, the first is line %d; a name that begins so needs quotes"
-                .formatted(OneLine.of(file), comments, firstComment));
+            String.format(
+                Locale.ROOT,
+                "%s: lines that begin with # are comments: %,d, the first is line %d; a name that begins so needs quotes",
+                OneLine.of(file),
+                comments,
+                firstComment));
       }
       if (rows == 0) {
         throw refused(

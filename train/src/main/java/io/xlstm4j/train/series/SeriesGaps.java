@@ -7,6 +7,7 @@ import io.xlstm4j.train.config.SeriesConfig.Gaps;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -66,15 +67,16 @@ final class SeriesGaps {
       return null;
     }
     String found =
-        "%s: the times of column %s have %,d %s, %,d %s missing, %s"
-            .formatted(
-                OneLine.of(file),
-                OneLine.of(config.timeColumn()),
-                gaps,
-                gaps == 1 ? "gap" : "gaps",
-                missing,
-                missing == 1 ? "row is" : "rows are",
-                first);
+        String.format(
+            Locale.ROOT,
+            "%s: the times of column %s have %,d %s, %,d %s missing, %s",
+            OneLine.of(file),
+            OneLine.of(config.timeColumn()),
+            gaps,
+            gaps == 1 ? "gap" : "gaps",
+            missing,
+            missing == 1 ? "row is" : "rows are",
+            first);
     if (config.gaps() == Gaps.ERROR) {
       throw new InvalidInputException(found + "; fill them, or set series.gaps: report or mask");
     }

@@ -15,6 +15,7 @@ import java.nio.charset.CodingErrorAction;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 
 /// The text of a file: UTF-8, or UTF-16 with a byte-order mark. Refuses other bytes, NUL characters
 /// and endless lines instead of replacing or collecting them.
@@ -157,8 +158,12 @@ final class SourceText extends Reader {
                 .formatted(OneLine.of(file), line));
       } else if (++column > LONGEST_LINE) {
         throw new InvalidInputException(
-            "%s: line %d is longer than %,d characters; is this a CSV file?"
-                .formatted(OneLine.of(file), line, LONGEST_LINE));
+            String.format(
+                Locale.ROOT,
+                "%s: line %d is longer than %,d characters; is this a CSV file?",
+                OneLine.of(file),
+                line,
+                LONGEST_LINE));
       }
       afterReturn = c == '\r';
     }

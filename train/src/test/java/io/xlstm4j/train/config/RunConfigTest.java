@@ -105,7 +105,7 @@ class RunConfigTest {
           model: {slstm_at: some}      | run.yaml: model.slstm_at must be a list of block indices or "all", but is "some"
           optimizer: {groups: [{match: '('}]} | run.yaml: optimizer.groups.0.match (() is not a regular expression: Unclosed group
           schedule: {kind: steps}      | run.yaml: schedule.kind must be one of [constant, linear, cosine, exponential, wsd], but is 'steps'
-          series: {file: a.csv, target_columns: []} | run.yaml: series.target_columns ([]) must name at least one column
+          series: {file: a.csv, target_columns: []} | run.yaml: series.target_columns ([]) must name at least one column, for example series.target_columns=[price]
           data: [1]                    | run.yaml: data must be a section of keys, but is [1]
           [1, 2]                       | run.yaml: expected sections such as training:, not a list
           word                         | run.yaml: expected sections such as training:, not a single value
