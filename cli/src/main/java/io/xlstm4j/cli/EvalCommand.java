@@ -176,7 +176,8 @@ final class EvalCommand implements Callable<Integer> {
       out.printf(Locale.ROOT, "%-15s%.4f %s, scaled%n", "loss", errors.loss(), errors.lossName());
       errors
           .measures()
-          .forEach((name, value) -> out.printf(Locale.ROOT, "%-15s%s%n", shown(name), MeasureText.of(value)));
+          .forEach((name, value) ->
+              out.printf(Locale.ROOT, "%-15s%s%n", shown(name), MeasureText.of(value)));
       out.printf(Locale.ROOT, "%-15s%,d%n", "windows", errors.windows());
       out.printf(Locale.ROOT, "%-15s%,d%n", "targets", errors.targets());
     }
