@@ -9,6 +9,7 @@ import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import io.xlstm4j.core.config.SequenceConfigKeys;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
 import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.TensorSource;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -109,9 +110,7 @@ final class ConvertCommand implements Callable<Integer> {
     }
     if (quantize != null) {
       quantize(quantize);
-      out.println("written: " + to);
-      out.flush();
-      return ExitCode.OK;
+      return written(out);
     }
     var target =
         new Conversion.Target(
@@ -127,7 +126,13 @@ final class ConvertCommand implements Callable<Integer> {
             "config.yaml has no place for the built-in tokenizer " + folder.config().tokenizer());
       }
     }
-    out.println("written: " + to);
+    return written(out);
+  }
+
+  private int written(PrintWriter out) {
+    try (var written = TensorSource.openFolder(to)) {
+      out.println("wrote " + to + ": " + StoredWeights.of(to, written).summary());
+    }
     out.flush();
     return ExitCode.OK;
   }

@@ -4,6 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.text.InvalidTextException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
+import java.util.function.Consumer;
 import picocli.CommandLine;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.ParameterException;
@@ -36,6 +37,14 @@ final class ErrorHandlers {
     }
     err.flush();
     return ExitCode.SOFTWARE;
+  }
+
+  /// Prints what a user should know, though the work goes on.
+  static Consumer<String> warner(CommandLine command) {
+    return line -> {
+      command.getErr().println("xlstm: warning: " + firstLine(line));
+      command.getErr().flush();
+    };
   }
 
   private static boolean isUsers(Throwable error) {

@@ -89,6 +89,7 @@ final class EvalCommand implements Callable<Integer> {
       return ExitCode.OK;
     }
     try (var loaded = LoadedModel.open(model, device)) {
+      loaded.special().warnings().forEach(ErrorHandlers.warner(spec.commandLine()));
       Corpus corpus =
           TextData.open(
               data,

@@ -4,6 +4,7 @@ import io.xlstm4j.core.SamplerConfig;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
@@ -32,7 +33,15 @@ final class GenerateCommand implements Callable<Integer> {
       names = "--prompt",
       paramLabel = "TEXT",
       description = "text to continue; may be given several times; default none, a new document")
-  private List<String> prompts = List.of("");
+  private List<String> prompts = List.of();
+
+  @Option(
+      names = "--prompt-file",
+      paramLabel = "FILE",
+      description =
+          "read a prompt from a UTF-8 file, or from the standard input if FILE is -; may be given"
+              + " several times")
+  private List<String> promptFiles = List.of();
 
   @Option(
       names = "--max-tokens",
@@ -52,14 +61,16 @@ final class GenerateCommand implements Callable<Integer> {
       names = "--top-k",
       paramLabel = "K",
       defaultValue = "0",
-      description = "choose among the K likeliest tokens; default all")
+      description = "choose among the K likeliest tokens; 0 for all; default ${DEFAULT-VALUE}")
   private int topK;
 
   @Option(
       names = "--top-p",
       paramLabel = "P",
       defaultValue = "0.9",
-      description = "choose among the likeliest tokens of mass P; default ${DEFAULT-VALUE}")
+      description =
+          "nucleus (top-p) sampling: choose among the fewest likeliest tokens whose probabilities"
+              + " add up to P; 1 for all; default ${DEFAULT-VALUE}")
   private double topP;
 
   @Option(
@@ -100,23 +111,45 @@ final class GenerateCommand implements Callable<Integer> {
   public Integer call() {
     String chosen = backend == null ? (device.equals("cpu") ? "runtime" : "torch") : backend;
     SamplerConfig sampler = sampler();
-    TextOutput output = TextOutput.of(spec.commandLine().getOut(), prompts);
+    List<String> texts = PromptTexts.of(spec.commandLine(), prompts, promptFiles);
+    TextOutput output = TextOutput.of(spec.commandLine().getOut(), texts);
+    var leave = new Thread(output::leave, "leave");
+    Runtime.getRuntime().addShutdownHook(leave);
+    try {
+      generate(chosen, texts, sampler, output);
+    } finally {
+      stay(leave);
+    }
+    return ExitCode.OK;
+  }
+
+  /// On Ctrl-C the shell's prompt is to begin on a line of its own.
+  private static void stay(Thread leave) {
+    try {
+      Runtime.getRuntime().removeShutdownHook(leave);
+    } catch (IllegalStateException e) {
+      return; // the program is leaving
+    }
+  }
+
+  private void generate(
+      String chosen, List<String> texts, SamplerConfig sampler, TextOutput output) {
+    Consumer<String> warn = ErrorHandlers.warner(spec.commandLine());
     switch (chosen) { // two classes: only the one that runs is loaded, with its libraries
       case "runtime" -> {
         requireCpu();
         requireStopsWithText();
-        RuntimeGeneration.run(model, prompts, maxTokens, sampler, stops, output);
+        RuntimeGeneration.run(model, texts, maxTokens, sampler, stops, output, warn);
       }
       case "torch" -> {
         requireNoStops();
-        TorchGeneration.run(model, device, prompts, maxTokens, sampler, output);
+        TorchGeneration.run(model, device, texts, maxTokens, sampler, output, warn);
       }
       default ->
           throw new ParameterException(
               spec.commandLine(),
               "--backend " + chosen + " is unknown; there are runtime and torch");
     }
-    return ExitCode.OK;
   }
 
   private void requireCpu() {

@@ -5,6 +5,7 @@ import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
 import io.xlstm4j.core.checkpoint.SequenceTensors;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
@@ -20,10 +21,10 @@ import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Collection;
+import java.util.List;
 import java.util.Locale;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
 import picocli.CommandLine.Model.CommandSpec;
@@ -61,12 +62,12 @@ final class InspectCommand implements Callable<Integer> {
         case PaperModelConfig paper -> print(paper, out);
         case LargeModelConfig large -> print(large, out);
       }
-      line(out, "width", "%d", model.embeddingDim());
-      line(out, "context", "%d tokens in training", model.contextLength());
+      line(out, "width", "%d numbers per token (embedding_dim)", model.embeddingDim());
+      line(out, "context", "%d tokens in training; any length works", model.contextLength());
       line(
           out,
           "vocabulary",
-          "%,d%s",
+          "%,d tokens%s",
           model.vocabSize(),
           model.tiesWeights() ? ", head tied to the embedding" : "");
       line(out, "parameters", "%,d", ModelTensors.parameterCount(model));
@@ -80,13 +81,28 @@ final class InspectCommand implements Callable<Integer> {
           "layout",
           "%s",
           switch (opened.layout()) {
-            case CONFIG_JSON -> "config.json";
+            case CONFIG_JSON -> "config.json, ours and Hugging Face's";
             case OFFICIAL -> "official, config.yaml";
           });
-      print(opened.tensors(), out);
+      print(SpecialTokens.read(folder, opened.config()), out);
+      print(opened.stored(), out);
     }
     out.flush();
     return ExitCode.OK;
+  }
+
+  private static void print(SpecialTokens special, PrintWriter out) {
+    String end = special.ends().isEmpty() ? "the tokenizer's end" : "token " + joined(special.ends());
+    String begin =
+        special.beginsWithEnd()
+            ? end
+            : special.prefix().isEmpty() ? "nothing before it" : "token " + joined(special.prefix());
+    line(out, "a text", "begins with %s, ends with %s", begin, end);
+    special.warnings().forEach(warning -> line(out, "warning", "%s", warning));
+  }
+
+  private static String joined(List<Integer> ids) {
+    return ids.stream().map(String::valueOf).collect(Collectors.joining(" or "));
   }
 
   private void inspectSeries(PrintWriter out) {
@@ -136,17 +152,20 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private void print(TensorSource opened, PrintWriter out) {
-    var types = new TreeMap<String, Long>();
-    Collection<TensorInfo> stored = opened.tensors().values();
-    long bytes = 0;
-    for (TensorInfo info : stored) {
-      types.merge(info.dtype().name(), info.elementCount(), Long::sum);
-      bytes += info.byteSize();
-    }
-    line(out, "stored", "%,d bytes in %d tensors", bytes, stored.size());
-    types.forEach((type, numbers) -> line(out, "  " + type, "%,d numbers", numbers));
+    var weights = StoredWeights.of(folder, opened);
+    line(out, "stored", "%s (%,d bytes)", weights.summary(), weights.fileBytes());
+    weights
+        .types()
+        .forEach((type, part) ->
+            line(
+                out,
+                "  " + type,
+                "%,d numbers in %d tensors, %s",
+                part.numbers(),
+                part.tensors(),
+                StoredWeights.size(part.bytes())));
     if (tensors) {
-      for (TensorInfo info : stored) {
+      for (TensorInfo info : opened.tensors().values()) {
         out.printf(
             Locale.ROOT, "%-6s%-18s%s%n", info.dtype(), Arrays.toString(info.shape()), info.name());
       }

@@ -1,18 +1,22 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.text.Tokenizers;
 import java.nio.file.Path;
+import java.util.OptionalInt;
+import org.jspecify.annotations.Nullable;
 
 /// The tokenizer of a checkpoint.
 final class ModelTokenizer {
   private ModelTokenizer() {}
 
   /// @throws InvalidInputException if the tokenizer knows ids that the model does not
-  static Tokenizer open(Path folder, CheckpointConfig config) {
-    Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer());
+  static Tokenizer open(Path folder, CheckpointConfig config, SpecialTokens special) {
+    @Nullable Integer end = special.ends().isEmpty() ? null : special.ends().getFirst();
+    Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer(), end);
     int known = tokenizer.vocabSize();
     if (known > config.model().vocabSize()) {
       tokenizer.close();
@@ -21,5 +25,10 @@ final class ModelTokenizer {
               .formatted(folder, tokenizer.name(), known, config.model().vocabSize()));
     }
     return tokenizer;
+  }
+
+  /// What the tokenizer takes for the end of text, if anything.
+  static OptionalInt end(Tokenizer tokenizer) {
+    return tokenizer.hasEndOfText() ? OptionalInt.of(tokenizer.endOfText()) : OptionalInt.empty();
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.SamplerConfig;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.runtime.Completion;
 import io.xlstm4j.runtime.Generation;
 import io.xlstm4j.runtime.Request;
@@ -9,10 +10,10 @@ import io.xlstm4j.runtime.TextDecoder;
 import io.xlstm4j.runtime.Token;
 import io.xlstm4j.text.StreamDecoder;
 import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.train.task.Prompt;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /// Generation in plain Java: nothing here or below loads libtorch.
@@ -25,15 +26,19 @@ final class RuntimeGeneration {
       int maxTokens,
       SamplerConfig sampler,
       List<String> stops,
-      TextOutput output) {
+      TextOutput output,
+      Consumer<String> warn) {
     try (var model = RuntimeModel.open(folder);
-        var tokenizer = ModelTokenizer.open(folder, model.checkpoint());
+        var tokenizer = ModelTokenizer.open(folder, model.checkpoint(), model.specialTokens());
         var generation = new Generation(model)) {
+      SpecialTokens special = model.specialTokens();
+      special.warnings().forEach(warn);
+      OptionalInt end = ModelTokenizer.end(tokenizer);
       for (int row = 0; row < prompts.size(); row++) {
         Request request =
-            Request.of(Prompt.ids(tokenizer, prompts.get(row)))
+            Request.of(special.prompt(tokenizer.encode(prompts.get(row)), end))
                 .withMaxTokens(maxTokens)
-                .withEnds(Set.of(tokenizer.endOfText()))
+                .withEnds(special.stops(end))
                 .withSampler(sampler)
                 .withRow(row)
                 .withVocabLimit(tokenizer.vocabSize())

@@ -45,7 +45,8 @@ final class StartupRehearsal {
     vocabulary.save(folder.resolve(Tokenizers.FILE_NAME));
     var config = LargeModelConfig.of(VOCAB, 64, 2, 4);
     Files.writeString(
-        folder.resolve(CheckpointConfig.FILE_NAME), new CheckpointConfig(config, null).toJson());
+        folder.resolve(CheckpointConfig.FILE_NAME),
+        CheckpointConfig.ofDocuments(config.withVocabulary(VOCAB, 0), null, 0).toJson());
     var tensors = new ArrayList<TensorData>();
     ModelTensors.of(config)
         .forEach((name, shape) -> {

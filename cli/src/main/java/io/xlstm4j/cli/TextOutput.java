@@ -12,6 +12,9 @@ interface TextOutput {
   /// Nothing more comes for a prompt but `rest`.
   void end(int row, String rest);
 
+  /// The program is interrupted: ends the line that was begun, and prints nothing any more.
+  void leave();
+
   /// One prompt streams token by token; of several, each is printed when it is done.
   static TextOutput of(PrintWriter out, List<String> prompts) {
     return prompts.size() == 1
@@ -24,6 +27,7 @@ interface TextOutput {
     private final PrintWriter out;
     private final String prompt;
     private boolean begun;
+    private boolean ended;
 
     Streaming(PrintWriter out, String prompt) {
       this.out = out;
@@ -38,17 +42,32 @@ interface TextOutput {
     }
 
     @Override
-    public boolean text(int row, String piece) {
+    public synchronized boolean text(int row, String piece) {
+      if (ended) {
+        return false;
+      }
       begin();
       out.print(piece);
       return !out.checkError(); // flushes; whoever read it may be gone
     }
 
     @Override
-    public void end(int row, String rest) {
-      begin();
-      out.println(rest);
-      out.flush();
+    public synchronized void end(int row, String rest) {
+      if (!ended) {
+        begin();
+        out.println(rest);
+        out.flush();
+        ended = true;
+      }
+    }
+
+    @Override
+    public synchronized void leave() {
+      if (begun && !ended) {
+        out.println();
+        out.flush();
+      }
+      ended = true;
     }
   }
 
@@ -56,6 +75,7 @@ interface TextOutput {
   final class WhenDone implements TextOutput {
     private final PrintWriter out;
     private final List<StringBuilder> texts;
+    private boolean left;
 
     WhenDone(PrintWriter out, List<String> prompts) {
       this.out = out;
@@ -69,7 +89,15 @@ interface TextOutput {
     }
 
     @Override
-    public void end(int row, String rest) {
+    public synchronized void leave() {
+      left = true;
+    }
+
+    @Override
+    public synchronized void end(int row, String rest) {
+      if (left) {
+        return;
+      }
       out.println("[" + (row + 1) + "/" + texts.size() + "] " + texts.get(row) + rest);
       out.flush();
     }

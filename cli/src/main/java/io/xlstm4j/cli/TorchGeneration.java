@@ -4,9 +4,10 @@ import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.SamplerConfig;
 import io.xlstm4j.text.StreamDecoder;
 import io.xlstm4j.text.Tokenizer;
-import io.xlstm4j.train.task.Prompt;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.OptionalInt;
+import java.util.function.Consumer;
 
 /// Generation on libtorch.
 final class TorchGeneration {
@@ -18,12 +19,19 @@ final class TorchGeneration {
       List<String> prompts,
       int maxTokens,
       SamplerConfig sampler,
-      TextOutput output) {
+      TextOutput output,
+      Consumer<String> warn) {
     try (var loaded = LoadedModel.open(folder, device)) {
       Tokenizer tokenizer = loaded.tokenizer();
+      loaded.special().warnings().forEach(warn);
+      OptionalInt end = ModelTokenizer.end(tokenizer);
       var options =
-          new Generator.Options(maxTokens, tokenizer.vocabSize(), tokenizer.endOfText(), sampler);
-      var ids = prompts.stream().map(prompt -> Prompt.ids(tokenizer, prompt)).toList();
+          new Generator.Options(
+              maxTokens, tokenizer.vocabSize(), loaded.special().stops(end), sampler);
+      var ids =
+          prompts.stream()
+              .map(prompt -> loaded.special().prompt(tokenizer.encode(prompt), end))
+              .toList();
       List<StreamDecoder> decoders = prompts.stream().map(_ -> tokenizer.streamDecoder()).toList();
       new Generator(loaded.model(), options)
           .generate(

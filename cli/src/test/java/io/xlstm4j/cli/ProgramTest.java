@@ -260,7 +260,7 @@ class ProgramTest {
       var run = CommandLineRun.of(command.toArray(String[]::new));
       assertThat(run.err()).isEmpty();
       assertThat(run.code()).isZero();
-      assertThat(run.out()).contains("written: " + to);
+      assertThat(run.out()).contains("wrote " + to + ": ");
       from = to;
     }
     assertThat(from.resolve("model.safetensors.index.json")).isRegularFile();

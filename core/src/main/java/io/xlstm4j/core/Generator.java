@@ -4,6 +4,7 @@ import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 
 /// Continues prompts token by token: prefill each, then steps of all rows that are not done yet.
 public final class Generator {
@@ -25,12 +26,18 @@ public final class Generator {
 
   /// @param maxTokens most tokens to add to a prompt
   /// @param vocabLimit only ids below it are chosen: those the tokenizer knows
-  /// @param endOfText the id that ends a row; it is not handed out
+  /// @param ends the ids that end a row; they are not handed out
   /// @param sampler how the next token is chosen
-  public record Options(int maxTokens, int vocabLimit, int endOfText, SamplerConfig sampler) {
+  public record Options(int maxTokens, int vocabLimit, Set<Integer> ends, SamplerConfig sampler) {
     public Options {
       Check.notNegative("maxTokens", maxTokens);
       Check.positive("vocabLimit", vocabLimit);
+      ends = Set.copyOf(ends);
+    }
+
+    /// The same with one id that ends a row.
+    public Options(int maxTokens, int vocabLimit, int endOfText, SamplerConfig sampler) {
+      this(maxTokens, vocabLimit, Set.of(endOfText), sampler);
     }
   }
 
@@ -83,7 +90,7 @@ public final class Generator {
     int id =
         sampler.sample(
             row.prediction.logits(), options.vocabLimit, row.seen(), row.index, row.added);
-    if (id == options.endOfText) {
+    if (options.ends.contains(id)) {
       listener.onEnd(row.index, End.END_OF_TEXT);
       return true;
     }

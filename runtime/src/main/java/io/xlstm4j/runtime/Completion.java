@@ -3,13 +3,15 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.Sampler;
 import java.nio.IntBuffer;
 import java.util.Arrays;
+import java.util.OptionalInt;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /// One request on its way, or done. [#cancel] may be called by any thread.
 public final class Completion {
   /// Why a completion ended.
   public enum End {
-    /// one of the request's end ids was chosen
+    /// one of the request's end ids, or of the model's, was chosen
     END_TOKEN,
     /// a stop string came
     STOP_STRING,
@@ -33,6 +35,7 @@ public final class Completion {
   private final Row row;
   private final boolean ownsRow;
   private final Sampler sampler;
+  private final Set<Integer> ends;
   private final @Nullable TextDecoder decoder;
   private final StopText text;
   private IntBuffer ids;
@@ -46,6 +49,8 @@ public final class Completion {
     this.row = row;
     this.ownsRow = ownsRow;
     sampler = new Sampler(request.sampler());
+    Set<Integer> wanted = request.ends();
+    ends = wanted == null ? row.model().specialTokens().stops(OptionalInt.empty()) : wanted;
     decoder = request.decoder() == null ? null : request.decoder().get();
     text = new StopText(request.stops());
     int[] prompt = request.prompt();
@@ -98,9 +103,8 @@ public final class Completion {
     float[] logits = row.logits();
     float[] processed = sampling.process(request, logits, ids);
     int limit = request.vocabLimit() == 0 ? logits.length : request.vocabLimit();
-    int id =
-        sampler.sample(processed, limit, ids, request.row(), added, sampling.samplerWorkspace());
-    if (request.ends().contains(id)) {
+    int id = sample(processed, limit, sampling);
+    if (ends.contains(id)) {
       return finish(End.END_TOKEN);
     }
     append(id);
@@ -115,6 +119,16 @@ public final class Completion {
       return finish(End.MAX_TOKENS);
     }
     return true;
+  }
+
+  private int sample(float[] logits, int limit, Sampling sampling) {
+    try {
+      return sampler.sample(
+          logits, limit, ids, request.row(), added, sampling.samplerWorkspace());
+    } catch (IllegalArgumentException e) {
+      row.model().requireFiniteWeights(); // of a large model they were not looked through before
+      throw e;
+    }
   }
 
   private void append(int id) {

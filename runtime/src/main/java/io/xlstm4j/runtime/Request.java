@@ -11,7 +11,8 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param prompt token ids; may be empty only to go on from a row that has logits. Not copied.
 /// @param maxTokens most tokens to add; default 128
-/// @param ends ids that end the text and are not handed out; default none
+/// @param ends ids that end the text and are not handed out; null for those that the model's folder
+///   names (see [io.xlstm4j.core.checkpoint.SpecialTokens]); default null
 /// @param sampler how the next token is chosen; default the likeliest
 /// @param row number that, with the sampler's seed, decides chance: requests with another one draw
 ///   otherwise; default 0
@@ -23,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 public record Request(
     int[] prompt,
     int maxTokens,
-    Set<Integer> ends,
+    @Nullable Set<Integer> ends,
     SamplerConfig sampler,
     long row,
     int vocabLimit,
@@ -34,7 +35,7 @@ public record Request(
   public Request {
     Check.notNegative("maxTokens", maxTokens);
     Check.notNegative("vocabLimit", vocabLimit);
-    ends = Set.copyOf(ends);
+    ends = ends == null ? null : Set.copyOf(ends);
     stops = List.copyOf(stops);
     processors = List.copyOf(processors);
     if (!stops.isEmpty() && decoder == null) {
@@ -48,7 +49,7 @@ public record Request(
   /// A request with every choice at its default.
   public static Request of(int... prompt) {
     return new Request(
-        prompt, 128, Set.of(), SamplerConfig.GREEDY, 0, 0, null, List.of(), List.of(), false);
+        prompt, 128, null, SamplerConfig.GREEDY, 0, 0, null, List.of(), List.of(), false);
   }
 
   public Request withMaxTokens(int most) {
@@ -56,6 +57,7 @@ public record Request(
         prompt, most, ends, sampler, row, vocabLimit, decoder, stops, processors, logProbabilities);
   }
 
+  /// @param ids empty for a text that only `maxTokens` or a stop string ends
   public Request withEnds(Set<Integer> ids) {
     return new Request(
         prompt,

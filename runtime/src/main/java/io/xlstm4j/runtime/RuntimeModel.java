@@ -4,9 +4,12 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.JdkFaults;
 import io.xlstm4j.core.LanguageModel;
 import io.xlstm4j.core.ModelState;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.checkpoint.ModelFolder;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.ModelConfig;
+import io.xlstm4j.core.safetensors.FiniteNumbers;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.Kernels;
 import java.lang.foreign.Arena;
@@ -27,6 +30,10 @@ import org.jspecify.annotations.Nullable;
 /// kernels. A row's numbers depend on its own tokens alone, bit for bit: not on the rows beside it,
 /// nor on the number of threads. A run cut elsewhere gives the same up to rounding.
 public final class RuntimeModel implements LanguageModel {
+  /// Weights up to this size are looked through when they are opened, which takes a few
+  /// milliseconds; larger ones when a result is not finite.
+  private static final long CHECKED_BYTES = 64 << 20;
+
   private final ModelFolder folder;
   private final Arena arena;
   private final boolean ownsKernels;
@@ -35,6 +42,7 @@ public final class RuntimeModel implements LanguageModel {
   private long calls;
   private boolean closed;
   private @Nullable String fingerprint;
+  private @Nullable SpecialTokens specialTokens;
 
   private RuntimeModel(ModelFolder folder, Arena arena, Kernels kernels, boolean ownsKernels) {
     this.folder = folder;
@@ -73,6 +81,9 @@ public final class RuntimeModel implements LanguageModel {
     Arena arena = Arena.ofShared();
     try {
       opened = ModelFolder.open(folder);
+      if (FiniteNumbers.bytes(opened.tensors()) <= CHECKED_BYTES) {
+        FiniteNumbers.require(opened.tensors(), OneLine.of(folder));
+      }
       return new RuntimeModel(opened, arena, kernels, ownsKernels);
     } catch (RuntimeException | Error e) {
       arena.close();
@@ -93,6 +104,29 @@ public final class RuntimeModel implements LanguageModel {
   /// What `config.json` says, the tokenizer's name included.
   public CheckpointConfig checkpoint() {
     return folder.config();
+  }
+
+  /// The tokens that begin and end a text, as the folder's files say.
+  ///
+  /// @throws InvalidInputException if one of the files is not what it must be
+  public SpecialTokens specialTokens() {
+    return locked(() -> {
+      if (specialTokens == null) {
+        specialTokens = SpecialTokens.read(folder.path(), folder.config());
+      }
+      return specialTokens;
+    });
+  }
+
+  /// Looks for the weight behind a result that is not finite.
+  ///
+  /// @throws InvalidInputException that names the tensor, if there is one
+  void requireFiniteWeights() {
+    locked(() -> {
+      requireOpen();
+      FiniteNumbers.require(folder.tensors(), OneLine.of(folder.path()));
+      return closed;
+    });
   }
 
   @Override

@@ -86,6 +86,7 @@ class GenerationTest {
         Recorder actual =
             run(
                 Request.of(prompts.get(row))
+                    .withEnds(Set.of())
                     .withMaxTokens(20)
                     .withVocabLimit(120)
                     .withSampler(config)

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReadWriteLock;
@@ -33,7 +34,14 @@ final class JsonTokenizer implements Tokenizer {
   private static final List<String> END_NAMES =
       List.of(END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS>");
 
-  private static final int LARGEST_ID = (1 << 24) - 1; // ten times the largest vocabularies
+  /// No vocabulary is larger; a file that claims to be one is refused unread.
+  private static final long MAX_BYTES = 256 << 20;
+
+  /// Ids without a token that a vocabulary may have, and more if it has many tokens: an id decides
+  /// how much memory is taken, so it must not be far beyond what the file holds.
+  private static final int MOST_HOLES = 1 << 16;
+
+  private static final int NO_END = -1;
 
   private static final int CACHED_WORDS = 1 << 17;
   private static final int LONGEST_CACHED_WORD = 32;
@@ -45,7 +53,8 @@ final class JsonTokenizer implements Tokenizer {
 
   private final String fingerprint;
   private final String[] tokens; // by id; holes are empty
-  private final int endOfText;
+  private final int endOfText; // or NO_END
+  private final Path file;
   private final byte @Nullable [][] bytes; // by id, if the decoder only joins bytes
   private final boolean cachesWords;
   private final Map<String, int[]> idsOfWord = new ConcurrentHashMap<>();
@@ -55,9 +64,15 @@ final class JsonTokenizer implements Tokenizer {
   private final long decoder; // 0 if bytes are enough
   private boolean closed;
 
-  static JsonTokenizer open(Path file) {
+  /// @param wantedEnd the id that a model's configuration gives for the end of text, or null; taken
+  ///   if it is a token of its own and no word
+  static JsonTokenizer open(Path file, @Nullable Integer wantedEnd) {
     byte[] content;
     try {
+      if (Files.size(file) > MAX_BYTES) {
+        throw new InvalidTextException(
+            "%s: %,d bytes are too many for a tokenizer".formatted(file, Files.size(file)));
+      }
       content = Files.readAllBytes(file);
     } catch (IOException e) {
       throw new InvalidTextException(file + ": cannot read the tokenizer: " + Reason.of(e), e);
@@ -77,10 +92,12 @@ final class JsonTokenizer implements Tokenizer {
       throw new InvalidTextException(
           file + ": has no model.vocab; a tokenizer.json of Hugging Face has one");
     }
-    return new JsonTokenizer(file, object, Fingerprint.of(content));
+    return new JsonTokenizer(file, object, Fingerprint.of(content), wantedEnd);
   }
 
-  private JsonTokenizer(Path file, ObjectNode root, String fingerprint) {
+  private JsonTokenizer(
+      Path file, ObjectNode root, String fingerprint, @Nullable Integer wantedEnd) {
+    this.file = file;
     this.fingerprint = fingerprint;
     Map<Integer, String> byId = readVocabulary(file, root);
     Set<String> specials = new HashSet<>();
@@ -93,8 +110,10 @@ final class JsonTokenizer implements Tokenizer {
     tokens = new String[size];
     Arrays.fill(tokens, "");
     byId.forEach((id, token) -> tokens[id] = token);
-    endOfText = findEnd(file, byId);
-    specials.add(tokens[endOfText]);
+    endOfText = findEnd(root, byId, specials, wantedEnd);
+    if (endOfText != NO_END) {
+      specials.add(tokens[endOfText]);
+    }
 
     boolean joinsBytes = root.path("decoder").path("type").asText().equals("ByteLevel");
     if (joinsBytes) {
@@ -132,7 +151,17 @@ final class JsonTokenizer implements Tokenizer {
   }
 
   @Override
+  public boolean hasEndOfText() {
+    return endOfText != NO_END;
+  }
+
+  @Override
   public int endOfText() {
+    if (endOfText == NO_END) {
+      throw new InvalidTextException(
+          "%s: no token ends a text, and one is needed here; it must be named by eos_token_id of the model's configuration, or be one of %s"
+              .formatted(file, String.join(" ", END_NAMES)));
+    }
     return endOfText;
   }
 
@@ -273,8 +302,8 @@ final class JsonTokenizer implements Tokenizer {
     return true;
   }
 
-  private static Map<Integer, String> readVocabulary(Path file, ObjectNode root) {
-    Map<Integer, String> byId = new TreeMap<>();
+  private static SortedMap<Integer, String> readVocabulary(Path file, ObjectNode root) {
+    var byId = new TreeMap<Integer, String>();
     JsonNode vocab = root.path("model").path("vocab");
     if (vocab.isArray()) { // Unigram: a list of pieces with their scores
       for (JsonNode piece : vocab) {
@@ -289,28 +318,59 @@ final class JsonTokenizer implements Tokenizer {
       String content = token.path("content").asText();
       byId.put(checkedId(file, content, token.path("id")), content);
     }
+    requireFewHoles(file, byId);
     return byId;
   }
 
   private static int checkedId(Path file, String token, JsonNode id) {
-    if (!id.isInt() || id.asInt() < 0 || id.asInt() > LARGEST_ID) {
+    if (!id.isInt() || id.asInt() < 0) {
       throw new InvalidTextException(
-          "%s: token %s has the id %s; an id is a whole number from 0 to %d"
-              .formatted(file, token, id.isMissingNode() ? "(none)" : id, LARGEST_ID));
+          "%s: token %s has the id %s; an id is a whole number from 0 on"
+              .formatted(file, shown(token), id.isMissingNode() ? "(none)" : shown(id.toString())));
     }
     return id.asInt();
   }
 
-  private static int findEnd(Path file, Map<Integer, String> byId) {
+  private static void requireFewHoles(Path file, SortedMap<Integer, String> byId) {
+    if (!byId.isEmpty() && byId.lastKey() - MOST_HOLES > 4L * byId.size()) {
+      throw new InvalidTextException(
+          "%s: token %s has the id %d, but there are only %d tokens; ids must be nearly without holes"
+              .formatted(file, shown(byId.getOrDefault(byId.lastKey(), "")), byId.lastKey(), byId.size()));
+    }
+  }
+
+  private static String shown(String text) {
+    return text.length() <= 60 ? text : text.substring(0, 57) + "...";
+  }
+
+  /// The id that the configuration gives, if it is an added token or named like an end; else a
+  /// special token of that name; else any token of that name.
+  ///
+  /// @param specials texts of the special tokens
+  private static int findEnd(
+      ObjectNode root, Map<Integer, String> byId, Set<String> specials, @Nullable Integer wanted) {
+    if (wanted != null) {
+      String token = byId.get(wanted);
+      boolean ownToken = false;
+      for (JsonNode added : root.path("added_tokens")) {
+        ownToken |= added.path("id").asInt(NO_END) == wanted;
+      }
+      if (token != null && (ownToken || END_NAMES.contains(token))) {
+        return wanted;
+      }
+    }
+    int lookalike = NO_END;
     for (String name : END_NAMES) {
       for (Map.Entry<Integer, String> token : byId.entrySet()) {
         if (token.getValue().equals(name)) {
-          return token.getKey();
+          if (specials.contains(name)) {
+            return token.getKey();
+          }
+          lookalike = lookalike == NO_END ? token.getKey() : lookalike;
         }
       }
     }
-    throw new InvalidTextException(
-        file + ": no token ends a text; one of these is needed: " + String.join(" ", END_NAMES));
+    return lookalike;
   }
 
   /// A tokenizer that cannot find special tokens in text, and neither cuts nor pads.

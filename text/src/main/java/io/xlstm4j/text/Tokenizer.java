@@ -19,7 +19,14 @@ public interface Tokenizer extends AutoCloseable {
   /// One more than the highest id.
   int vocabSize();
 
+  /// Whether one of the tokens ends a text.
+  default boolean hasEndOfText() {
+    return true;
+  }
+
   /// The id that separates documents; `encode` never gives it.
+  ///
+  /// @throws InvalidTextException if no token ends a text
   int endOfText();
 
   /// The ids of a text; none for the empty text, nothing added in front or behind.

@@ -32,10 +32,17 @@ public final class Tokenizers {
 
   /// The tokenizer in a `tokenizer.json`, of any kind that Hugging Face writes.
   ///
-  /// @throws InvalidTextException if the file is missing or broken, or if none of its tokens ends a
-  ///   text
+  /// @throws InvalidTextException if the file is missing or broken
   public static Tokenizer fromFile(Path tokenizerJson) {
-    return JsonTokenizer.open(tokenizerJson);
+    return JsonTokenizer.open(tokenizerJson, null);
+  }
+
+  /// The same with the end of text that a model's configuration names.
+  ///
+  /// @param endOfText the id, or null; an ordinary word is not taken, for text could not hold it
+  /// @throws InvalidTextException if the file is missing or broken
+  public static Tokenizer fromFile(Path tokenizerJson, @Nullable Integer endOfText) {
+    return JsonTokenizer.open(tokenizerJson, endOfText);
   }
 
   /// The tokenizer of a model: `tokenizer.json` in its folder, or else the built-in one.
@@ -43,9 +50,18 @@ public final class Tokenizers {
   /// @param builtInName the name that the model's configuration gives, if it gives one
   /// @throws InvalidTextException if there is neither, or if it cannot be used
   public static Tokenizer open(Path modelFolder, @Nullable String builtInName) {
+    return open(modelFolder, builtInName, null);
+  }
+
+  /// The same with the end of text that the model's configuration names.
+  ///
+  /// @param endOfText as for [#fromFile(Path, Integer)]; a built-in tokenizer keeps its own
+  /// @throws InvalidTextException if there is neither, or if it cannot be used
+  public static Tokenizer open(
+      Path modelFolder, @Nullable String builtInName, @Nullable Integer endOfText) {
     Path file = modelFolder.resolve(FILE_NAME);
     if (Files.exists(file)) {
-      return fromFile(file);
+      return fromFile(file, endOfText);
     }
     if (builtInName != null) {
       return builtIn(builtInName);

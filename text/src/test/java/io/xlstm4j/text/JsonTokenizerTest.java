@@ -341,7 +341,7 @@ class JsonTokenizerTest {
     assertInvalid(write("{\"model\": {\"vocab\": {\"a\": -1}}}"), "id");
     assertInvalid(write("{\"model\": {\"vocab\": {\"a\": 2000000000}}}"), "id");
     assertInvalid(write("{\"model\": {\"vocab\": {\"a\": \"x\"}}}"), "id");
-    assertInvalid(write("{\"model\": {\"vocab\": {\"a\": 0}}}"), "no token ends a text");
+    assertInvalid(write("{\"model\": {\"vocab\": {\"a\": 0}}}"), "not a usable tokenizer");
     assertInvalid(
         write("{\"model\": {\"type\": \"BPE\", \"vocab\": {\"</s>\": 0}}}"),
         "not a usable tokenizer");

@@ -1,12 +1,14 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
+import io.xlstm4j.core.safetensors.FiniteNumbers;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorInfo;
@@ -51,6 +53,7 @@ public final class Checkpoint {
   /// @throws InvalidInputException if anything about the folder is wrong
   public static XlstmLanguageModel open(Path folder, Device device, ScalarType type) {
     try (var opened = ModelFolder.open(folder)) {
+      FiniteNumbers.require(opened.tensors(), OneLine.of(folder));
       return read(opened.config().model(), opened.tensors(), device, type);
     }
   }
@@ -116,9 +119,10 @@ public final class Checkpoint {
       Tensor value = entry.getValue().detach();
       stored.put(entry.getKey(), toStored(entry.getKey(), value, model.config()));
     }
-    if (model.config() instanceof PaperModelConfig paper && paper.tieWeights()) {
-      // the official package of the paper stores the shared matrix twice, Hugging Face once
-      stored.put(ModelTensors.head(), stored.get(ModelTensors.embedding(paper)));
+    if (model.config().tiesWeights()) {
+      // Written twice: the official package of the paper does so, and Hugging Face's library ties
+      // nothing in this class and would draw a missing head at random.
+      stored.put(ModelTensors.head(), stored.get(ModelTensors.embedding(model.config())));
     }
     return stored;
   }

@@ -11,6 +11,7 @@ import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
+import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import java.io.IOException;
@@ -246,6 +247,22 @@ class LargeModelTest {
                       .containsExactly(Tensors.floats(parameter(model, name))));
         }
       }
+    }
+  }
+
+  /// Hugging Face's library does not tie this class: it draws a head that is not there at random.
+  @Test
+  void the_head_of_a_tied_model_is_written_beside_the_embedding() {
+    LargeModelConfig tied = unusual(WeightMode.SINGLE);
+    assertThat(tied.tiesWeights()).isTrue();
+    Path file = folder.resolve(Checkpoint.WEIGHTS);
+    try (var _ = new PointerScope();
+        var model = fresh(tied)) {
+      Checkpoint.save(model, file);
+    }
+    try (var stored = SafetensorsFile.open(file)) {
+      assertThat(stored.floats("lm_head.weight"))
+          .containsExactly(stored.floats("backbone.embeddings.weight"));
     }
   }
 

@@ -14,6 +14,7 @@ import io.xlstm4j.core.safetensors.ArrangedTensors;
 import io.xlstm4j.core.safetensors.ArrangedTensors.Rows;
 import io.xlstm4j.core.safetensors.ConvertedTensor;
 import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.FiniteNumbers;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
@@ -91,6 +92,7 @@ public final class Conversion {
     } catch (IOException e) {
       throw new InvalidInputException(OneLine.of(to) + ": " + OneLine.reason(e), e);
     }
+    FiniteNumbers.require(from.tensors(), OneLine.of(from.path()));
     var conversion = new Conversion(from, target);
     ModelConfig model = conversion.newModel();
     List<TensorToWrite> tensors = conversion.tensors(model);
@@ -132,7 +134,7 @@ public final class Conversion {
     TensorSource source =
         switch (model) {
           case LargeModelConfig large -> named(large, from.tensors(large.weightMode()));
-          case PaperModelConfig _ -> from.tensors();
+          case PaperModelConfig paper -> withHead(paper, from.tensors());
         };
     var tensors = new ArrayList<TensorToWrite>();
     for (TensorInfo info : source.tensors().values()) {
@@ -157,24 +159,38 @@ public final class Conversion {
     return new ConvertedTensor(info.name(), info, pieces, type);
   }
 
-  /// Under the names of the new folder; the official code also wants a tied head.
+  /// Under the names of the new folder, with the head of a tied model.
   private TensorSource named(LargeModelConfig model, TensorSource source) {
+    TensorSource whole = withHead(model, source);
     if (newLayout() != Layout.OFFICIAL) {
+      return whole;
+    }
+    var names = new LinkedHashMap<String, List<Rows>>();
+    for (String name : whole.tensors().keySet()) {
+      names.put(
+          name.equals(LargeTensors.EMBEDDING) ? LargeTensors.OFFICIAL_EMBEDDING : name,
+          List.of(Rows.all(name)));
+    }
+    return new ArrangedTensors(OneLine.of(from.path()), whole, names);
+  }
+
+  /// The tensors in the order of the modules; a tied head that is not stored is the embedding.
+  /// Hugging Face's library and the official code both look for it.
+  private TensorSource withHead(ModelConfig model, TensorSource source) {
+    if (source.tensors().containsKey(ModelTensors.head())) {
       return source;
     }
     var names = new LinkedHashMap<String, List<Rows>>();
     for (String name : ModelTensors.of(model).keySet()) {
       boolean missing = !source.tensors().containsKey(name);
-      names.put(
-          name.equals(LargeTensors.EMBEDDING) ? LargeTensors.OFFICIAL_EMBEDDING : name,
-          List.of(Rows.all(missing ? LargeTensors.EMBEDDING : name)));
+      names.put(name, List.of(Rows.all(missing ? ModelTensors.embedding(model) : name)));
     }
     return new ArrangedTensors(OneLine.of(from.path()), source, names);
   }
 
   private void fill(Path staging, ModelConfig model, List<TensorToWrite> tensors)
       throws IOException {
-    var config = new CheckpointConfig(model, from.config().tokenizer());
+    CheckpointConfig config = ConvertedTokens.config(from).withModel(model);
     long bytes = tensors.stream().mapToLong(TensorToWrite::byteSize).sum();
     boolean whole = bytes <= target.maxShardBytes;
     if (whole) {
@@ -200,6 +216,9 @@ public final class Conversion {
       if (Files.isRegularFile(from.path().resolve(companion))) {
         Files.copy(from.path().resolve(companion), staging.resolve(companion));
       }
+    }
+    if (newLayout() == Layout.OFFICIAL) {
+      ConvertedTokens.writeBeside(config, staging);
     }
   }
 

@@ -4,6 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.safetensors.DType;
+import io.xlstm4j.core.safetensors.FiniteNumbers;
 import io.xlstm4j.core.safetensors.QuantizedTensors;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
@@ -47,8 +48,12 @@ public final class Int8Quantizer {
     } catch (IOException e) {
       throw new InvalidInputException(OneLine.of(to) + ": " + OneLine.reason(e), e);
     }
+    FiniteNumbers.require(from.tensors(), OneLine.of(from.path()));
     var tensors = new ArrayList<TensorData>();
     for (TensorInfo info : from.tensors().tensors().values()) {
+      if (ModelTensors.isTiedHead(from.config().model(), info.name())) {
+        continue; // no other library reads 8 bits, so nobody looks for a second copy
+      }
       add(from.tensors(), info, group, OneLine.of(from.path()), tensors);
     }
     CheckpointFolder.replace(to, staging -> fill(from, staging, tensors));
@@ -102,7 +107,7 @@ public final class Int8Quantizer {
       throws IOException {
     SafetensorsWriter.write(
         staging.resolve(TensorSource.SINGLE_FILE), tensors, Map.of("format", "pt"));
-    var config = new CheckpointConfig(from.config().model(), from.config().tokenizer());
+    CheckpointConfig config = ConvertedTokens.config(from);
     Files.writeString(staging.resolve(CheckpointConfig.FILE_NAME), config.toJson());
     for (String companion : Conversion.COMPANIONS) {
       if (Files.isRegularFile(from.path().resolve(companion))) {

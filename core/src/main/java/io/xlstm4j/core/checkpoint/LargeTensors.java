@@ -8,6 +8,11 @@ import java.util.Map;
 record LargeTensors(LargeModelConfig config) {
   static final String EMBEDDING = "backbone.embeddings.weight";
   static final String OFFICIAL_EMBEDDING = "embedding.weight";
+  static final String BACKBONE = "backbone.";
+
+  /// The name of a tensor that only stacked weights have.
+  static final String FUSED_PROJECTION = "backbone.blocks.0.mlstm_layer.qkv_opreact.weight";
+
   static final String HEAD = "lm_head.weight";
 
   /// @param to shape by name

@@ -23,6 +23,9 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Whatever the folder calls its tensors, here they have the names of [ModelTensors#of].
 public final class ModelFolder implements AutoCloseable {
+  /// How names begin in a base model, which Hugging Face's library saves without `backbone.`.
+  private static final List<String> BASE_NAMES = List.of("embeddings.", "blocks.", "out_norm.");
+
   private static final String QUERY = "mlstm_layer.query.";
   private static final String KEY = "mlstm_layer.key.";
   private static final String VALUE = "mlstm_layer.value.";
@@ -64,14 +67,37 @@ public final class ModelFolder implements AutoCloseable {
     try {
       String where = OneLine.of(path);
       TensorSource tensors = renamed(config.model(), stored, where);
+      config = asStored(config, tensors, layout(path));
       if (QuantizedTensors.isQuantized(tensors)) {
         tensors = new QuantizedTensors(where, tensors);
       }
+      requireHead(config.model(), tensors, where);
       ModelTensors.check(config.model(), tensors, where);
       return new ModelFolder(path, layout(path), config, stored, tensors);
     } catch (RuntimeException | Error e) {
       stored.close();
       throw e;
+    }
+  }
+
+  /// A `config.yaml` says how its own program computes; the tensors say how they are stored.
+  private static CheckpointConfig asStored(
+      CheckpointConfig config, TensorSource tensors, Layout layout) {
+    return layout == Layout.OFFICIAL
+            && config.model() instanceof LargeModelConfig large
+            && tensors.tensors().containsKey(LargeTensors.FUSED_PROJECTION)
+        ? config.withModel(large.withWeightMode(WeightMode.FUSED))
+        : config;
+  }
+
+  /// Hugging Face's library saves a model without its head as `xLSTMModel`.
+  private static void requireHead(ModelConfig model, TensorSource tensors, String where) {
+    if (!model.tiesWeights()
+        && !tensors.tensors().containsKey(ModelTensors.head())
+        && tensors.tensors().containsKey(ModelTensors.embedding(model))) {
+      throw new InvalidInputException(
+          "%s: tensor %s is missing and tie_word_embeddings is not true: this is a base model (architectures xLSTMModel) that predicts no tokens; save the model with its head (xLSTMForCausalLM)"
+              .formatted(where, ModelTensors.head()));
     }
   }
 
@@ -104,7 +130,9 @@ public final class ModelFolder implements AutoCloseable {
     if (name.equals(LargeTensors.OFFICIAL_EMBEDDING)) {
       return LargeTensors.EMBEDDING;
     }
-    return name.replace(QUERY, "mlstm_layer.q.") // some versions of Hugging Face's library
+    String inBackbone =
+        BASE_NAMES.stream().anyMatch(name::startsWith) ? LargeTensors.BACKBONE + name : name;
+    return inBackbone.replace(QUERY, "mlstm_layer.q.") // some versions of Hugging Face's library
         .replace(KEY, "mlstm_layer.k.")
         .replace(VALUE, "mlstm_layer.v.");
   }
@@ -128,6 +156,12 @@ public final class ModelFolder implements AutoCloseable {
   /// [QuantizedTensors], and look like float32.
   public TensorSource tensors() {
     return tensors;
+  }
+
+  /// The tensors as the files have them: under the names, in the types and with the scales that are
+  /// stored; valid until this is closed.
+  public TensorSource stored() {
+    return stored;
   }
 
   /// The same numbers as a model of the Large family with that weight mode has them. To take

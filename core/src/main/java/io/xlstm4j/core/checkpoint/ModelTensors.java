@@ -16,6 +16,12 @@ import java.util.SequencedMap;
 /// The tensors that belong to a model, by name and shape, known from its configuration alone: what
 /// every host of a model holds a checkpoint against before it allocates anything.
 public final class ModelTensors {
+  /// Bytes below which nobody minds, and how often the bytes of the weights above: usual models have
+  /// far more weights than memory.
+  private static final double LARGE_STATE = 64 << 20;
+
+  private static final double MOST_STATE = 16;
+
   private ModelTensors() {}
 
   /// Every stored tensor of a model, in the order of the official modules (spec 5.1 to 5.3): the
@@ -99,12 +105,24 @@ public final class ModelTensors {
     if (config.tiesWeights() && source.tensors().containsKey(head())) {
       checkTied(embedding(config), source, where);
     }
+    checkState(config, source, where);
+  }
+
+  /// A narrow residual stream between wide heads has few weights and a huge memory, which a file
+  /// must not make anybody allocate.
+  private static void checkState(ModelConfig config, TensorSource source, String where) {
+    double state = (double) Float.BYTES * stateCount(config);
+    double weights =
+        source.tensors().values().stream().mapToDouble(info -> info.byteSize()).sum();
+    if (state > LARGE_STATE && state > MOST_STATE * weights) {
+      throw new InvalidInputException(
+          "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged"
+              .formatted(where, state, weights));
+    }
   }
 
   private static void checkTied(String embedding, TensorSource source, String where) {
-    boolean equal =
-        source.info(embedding).dtype() == source.info(head()).dtype()
-            && source.data(embedding).mismatch(source.data(head())) < 0;
+    boolean equal = source.hasSameData(embedding, head());
     if (!equal) {
       throw new InvalidInputException(
           "%s: the configuration ties the weights, but %s and %s differ"
@@ -112,7 +130,8 @@ public final class ModelTensors {
     }
   }
 
-  private static boolean isTiedHead(ModelConfig config, String name) {
+  /// Whether a tensor is the head of a model that shares it with the embedding.
+  static boolean isTiedHead(ModelConfig config, String name) {
     return config.tiesWeights() && name.equals(head());
   }
 

@@ -15,17 +15,65 @@ import org.jspecify.annotations.Nullable;
 /// which built-in tokenizer if the folder has no `tokenizer.json`.
 ///
 /// @param tokenizer name of a built-in tokenizer, or null
-public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
+/// @param eosTokenIds the tokens that end a text; of the Large family always those of the model
+/// @param addBosToken whether every text begins with `bos_token_id`, or without one with the token
+///   that ends a text, as documents of a training run here do; null if the file does not say it
+public record CheckpointConfig(
+    ModelConfig model,
+    @Nullable String tokenizer,
+    List<Integer> eosTokenIds,
+    @Nullable Boolean addBosToken) {
   public static final String FILE_NAME = "config.json";
 
   /// What the official code of the Large family calls it.
   public static final String OFFICIAL_FILE_NAME = "config.yaml";
+
+  /// The key of [#addBosToken]; tokenizers of Hugging Face's library have one of that name.
+  public static final String ADD_BOS_TOKEN = "add_bos_token";
+
+  /// The key of [#eosTokenIds]: a number or a list of them.
+  public static final String EOS_TOKEN_ID = "eos_token_id";
 
   private static final List<String> TYPES =
       List.of(PaperModelConfig.MODEL_TYPE, LargeModelConfig.MODEL_TYPE);
 
   /// No configuration is larger; a file that claims to be one is refused unread.
   private static final long MAX_BYTES = 1 << 20;
+
+  public CheckpointConfig {
+    eosTokenIds =
+        model instanceof LargeModelConfig large ? large.eosTokenIds() : List.copyOf(eosTokenIds);
+    for (int id : eosTokenIds) {
+      if (id < 0 || id >= model.vocabSize()) {
+        throw new IllegalArgumentException(
+            "%s (%d) must be in [0, vocab_size (%d))"
+                .formatted(EOS_TOKEN_ID, id, model.vocabSize()));
+      }
+    }
+  }
+
+  /// A configuration that says nothing about where a text begins.
+  public CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
+    this(model, tokenizer, List.of(), null);
+  }
+
+  /// The configuration of a model that was trained on documents which begin and end with one token.
+  ///
+  /// @param endOfText the token between documents
+  public static CheckpointConfig ofDocuments(
+      ModelConfig model, @Nullable String tokenizer, int endOfText) {
+    return new CheckpointConfig(model, tokenizer, List.of(endOfText), true);
+  }
+
+  /// The same with another rule of where a text begins.
+  public CheckpointConfig withAddBosToken(@Nullable Boolean add) {
+    return new CheckpointConfig(model, tokenizer, eosTokenIds, add);
+  }
+
+  /// The same for another model with the same vocabulary.
+  public CheckpointConfig withModel(ModelConfig other) {
+    return new CheckpointConfig(other, tokenizer, eosTokenIds, addBosToken);
+  }
 
   /// Reads `config.json` of a folder, or `config.yaml` if there is no other.
   ///
@@ -39,8 +87,16 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
   }
 
   static String text(Path folder, Path file) {
+    return text(folder, file, MAX_BYTES);
+  }
+
+  /// The whole text of a configuration file of a folder.
+  ///
+  /// @param maxBytes a larger file is refused unread
+  /// @throws InvalidInputException if it is missing, too large, or not UTF-8
+  public static String text(Path folder, Path file, long maxBytes) {
     try {
-      if (Files.size(file) > MAX_BYTES) {
+      if (Files.size(file) > maxBytes) {
         throw new InvalidInputException(
             file + ": " + Files.size(file) + " bytes are too many for a configuration");
       }
@@ -75,12 +131,25 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
       throw new InvalidInputException(
           source + ": tokenizer must be a word, but is " + StrictBinder.shown(tokenizer));
     }
+    JsonNode addBos = tree.remove(ADD_BOS_TOKEN);
+    if (addBos != null && !addBos.isBoolean() && !addBos.isNull()) {
+      throw new InvalidInputException(
+          "%s: %s must be true or false, but is %s"
+              .formatted(source, ADD_BOS_TOKEN, StrictBinder.shown(addBos)));
+    }
+    boolean large = type.asText().equals(LargeModelConfig.MODEL_TYPE);
+    JsonNode eos = large ? null : tree.remove(EOS_TOKEN_ID);
     ModelConfig model =
-        type.asText().equals(LargeModelConfig.MODEL_TYPE)
-            ? LargeConfigKeys.ofHuggingFace(tree, source)
-            : paper(tree, source);
-    return new CheckpointConfig(
-        model, tokenizer == null || tokenizer.isNull() ? null : tokenizer.asText());
+        large ? LargeConfigKeys.ofHuggingFace(tree, source) : paper(tree, source);
+    try {
+      return new CheckpointConfig(
+          model,
+          tokenizer == null || tokenizer.isNull() ? null : tokenizer.asText(),
+          LargeConfigKeys.tokenIds(eos, EOS_TOKEN_ID, source + ": "),
+          (addBos == null || addBos.isNull()) ? null : addBos.asBoolean());
+    } catch (IllegalArgumentException e) {
+      throw new InvalidInputException(source + ": " + e.getMessage(), e);
+    }
   }
 
   private static PaperModelConfig paper(ObjectNode tree, String source) {
@@ -120,6 +189,16 @@ public record CheckpointConfig(ModelConfig model, @Nullable String tokenizer) {
       file.put("tokenizer", tokenizer);
     }
     file.setAll(tree);
+    if (model instanceof PaperModelConfig && !eosTokenIds.isEmpty()) {
+      if (eosTokenIds.size() == 1) {
+        file.put(EOS_TOKEN_ID, eosTokenIds.getFirst());
+      } else {
+        eosTokenIds.forEach(file.putArray(EOS_TOKEN_ID)::add);
+      }
+    }
+    if (addBosToken != null) {
+      file.put(ADD_BOS_TOKEN, addBosToken);
+    }
     return StrictBinder.toJson(file);
   }
 

@@ -2,6 +2,8 @@ package io.xlstm4j.core.config;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.BooleanNode;
+import com.fasterxml.jackson.databind.node.NullNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
@@ -9,6 +11,7 @@ import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /// The keys of a Large-family model in files: Hugging Face's `config.json` and the official
 /// `config.yaml`. Both name the fields of [LargeModelConfig] in snake_case; Hugging Face has two
@@ -38,6 +41,22 @@ public final class LargeConfigKeys {
 
   private static final String RETURN_LAST_STATES = "return_last_states";
 
+  /// Kernels of the official code with this in their names compute another function: the input gate
+  /// by a sigmoid.
+  private static final String OTHER_GATE = "siging";
+
+  private static final List<String> MODES = List.of("train", "train_with_padding", "inference");
+  private static final List<String> DTYPES = List.of("float32", "bfloat16", "float16");
+
+  /// Keys of some versions of the released model's configuration that change the function where
+  /// they have another value than this.
+  private static final Map<String, JsonNode> FIXED_KEYS =
+      Map.of(
+          "add_qk_norm", BooleanNode.FALSE,
+          "add_post_norm", BooleanNode.FALSE,
+          "add_post_blocks_norm", BooleanNode.TRUE,
+          "quantization_config", NullNode.getInstance());
+
   /// A model with every default of `config.json`; whoever binds a file also requires the sizes.
   public static final LargeModelConfig DEFAULT = LargeModelConfig.of(256, 128, 1, 4);
 
@@ -57,6 +76,7 @@ public final class LargeConfigKeys {
       ObjectNode said, LargeModelConfig defaults, String source, String section) {
     ObjectNode keys = said.deepCopy();
     eosAsList(keys, StrictBinder.prefix(source) + section);
+    requireKnownKernels(keys, StrictBinder.prefix(source) + section);
     keys.remove(KERNEL_KEYS.keySet());
     keys.remove(RETURN_LAST_STATES);
     ObjectNode merged = StrictBinder.merge(StrictBinder.toTree(defaults), keys, source, section);
@@ -83,10 +103,15 @@ public final class LargeConfigKeys {
       twin(keys, name, TWIN_KEYS.getOrDefault(name, ""), source);
     }
     require(keys, List.of("vocab_size", "embedding_dim", "num_blocks", "num_heads"), source);
+    requireFixed(file, source);
     ObjectNode known = toTree(DEFAULT);
+    KERNEL_KEYS.keySet().forEach(key -> known.put(key, ""));
+    known.put(RETURN_LAST_STATES, true);
     for (Map.Entry<String, JsonNode> entry : file.properties()) {
       String key = entry.getKey();
-      if (!known.has(key) && !TWIN_KEYS.containsValue(key)) {
+      if (FIXED_KEYS.containsKey(key)) {
+        keys.remove(key); // has the one value that is computed
+      } else if (!known.has(key) && !TWIN_KEYS.containsValue(key)) {
         requireNoSlip(key, known, keys, source);
         keys.remove(key);
       }
@@ -164,6 +189,48 @@ public final class LargeConfigKeys {
     }
   }
 
+  private static void requireFixed(ObjectNode file, String source) {
+    FIXED_KEYS.forEach((key, only) -> {
+      JsonNode value = file.get(key);
+      if (value != null && !value.isNull() && !value.equals(only)) {
+        throw new InvalidInputException(
+            "%s: %s (%s) must be %s; no other model is computed here"
+                .formatted(source, key, StrictBinder.shown(value), only));
+      }
+    });
+  }
+
+  /// The choice among kernels changes no result, but for those that compute another input gate.
+  private static void requireKnownKernels(ObjectNode keys, String at) {
+    for (String key : List.of("chunkwise_kernel", "sequence_kernel", "step_kernel")) {
+      JsonNode kernel = keys.get(key);
+      if (kernel != null && (!kernel.isTextual() || kernel.asText().contains(OTHER_GATE))) {
+        throw new InvalidInputException(
+            "%s%s (%s) must name a kernel of the exponential input gate, such as \"%s\""
+                .formatted(at, key, StrictBinder.shown(kernel), KERNEL_KEYS.get(key)));
+      }
+    }
+    requireOneOf(keys, "mode", MODES, at);
+    requireOneOf(keys, "autocast_kernel_dtype", DTYPES, at);
+    requireOneOf(keys, "inference_state_dtype", DTYPES, at);
+    JsonNode last = keys.get(RETURN_LAST_STATES);
+    if (last != null && !last.isBoolean()) {
+      throw new InvalidInputException(
+          "%s%s must be true or false, but is %s"
+              .formatted(at, RETURN_LAST_STATES, StrictBinder.shown(last)));
+    }
+  }
+
+  private static void requireOneOf(
+      ObjectNode keys, String key, List<String> values, String at) {
+    JsonNode value = keys.get(key);
+    if (value != null && !(value.isTextual() && values.contains(value.asText()))) {
+      throw new InvalidInputException(
+          "%s%s (%s) must be one of %s"
+              .formatted(at, key, StrictBinder.shown(value), values));
+    }
+  }
+
   private static void requireNoSlip(String key, ObjectNode known, ObjectNode said, String source) {
     for (Map.Entry<String, JsonNode> candidate : known.properties()) {
       String meant = candidate.getKey();
@@ -181,20 +248,34 @@ public final class LargeConfigKeys {
       return;
     }
     ArrayNode ids = keys.putArray(EOS);
-    var all = new ArrayList<JsonNode>();
-    if (eos instanceof ArrayNode several) {
-      several.forEach(all::add);
-    } else if (!eos.isNull()) {
-      all.add(eos);
+    tokenIds(eos, EOS_KEY, at).forEach(ids::add);
+  }
+
+  /// The ids under a key: a number, a list of them, or null for none.
+  ///
+  /// @param node null if the key is missing
+  /// @param at what a message begins with, such as `config.json: `
+  /// @throws InvalidInputException if it is anything else
+  public static List<Integer> tokenIds(@Nullable JsonNode node, String key, String at) {
+    if (node == null || node.isNull()) {
+      return List.of();
     }
+    var all = new ArrayList<JsonNode>();
+    if (node instanceof ArrayNode several) {
+      several.forEach(all::add);
+    } else {
+      all.add(node);
+    }
+    var ids = new ArrayList<Integer>();
     for (JsonNode id : all) {
       if (!id.isInt()) {
         throw new InvalidInputException(
             "%s%s must be a whole number, a list of them or null, but is %s"
-                .formatted(at, EOS_KEY, StrictBinder.shown(eos)));
+                .formatted(at, key, StrictBinder.shown(node)));
       }
-      ids.add(id);
+      ids.add(id.asInt());
     }
+    return ids;
   }
 
   private static JsonNode eosAsKey(JsonNode ids) {

@@ -103,6 +103,19 @@ public final class QuantizedTensors implements TensorSource {
     return quantized.get(name);
   }
 
+  /// As [TensorSource#hasSameData]; matrices in 8 bits are compared as they are stored.
+  @Override
+  public boolean hasSameData(String name, String other) {
+    @Nullable Int8 first = quantized.get(name);
+    @Nullable Int8 second = quantized.get(other);
+    if (first == null || second == null) {
+      return first == null && second == null && TensorSource.super.hasSameData(name, other);
+    }
+    return first.group == second.group
+        && first.data.mismatch(second.data) < 0
+        && first.scales.mismatch(second.scales) < 0;
+  }
+
   @Override
   public Map<String, TensorInfo> tensors() {
     return Collections.unmodifiableMap(tensors);

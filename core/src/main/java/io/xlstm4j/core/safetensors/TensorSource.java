@@ -75,6 +75,13 @@ public interface TensorSource extends AutoCloseable {
   /// @throws InvalidInputException if there is no such tensor
   TensorInfo info(String name);
 
+  /// Whether two tensors are stored in the same type and bytes.
+  ///
+  /// @throws InvalidInputException if there is no such tensor
+  default boolean hasSameData(String name, String other) {
+    return info(name).dtype() == info(other).dtype() && data(name).mismatch(data(other)) < 0;
+  }
+
   /// Gives the memory back and invalidates every segment. A second call does nothing.
   @Override
   void close();

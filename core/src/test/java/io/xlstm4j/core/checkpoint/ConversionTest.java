@@ -3,6 +3,8 @@ package io.xlstm4j.core.checkpoint;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.Conversion.Target;
 import io.xlstm4j.core.checkpoint.ModelFolder.Layout;
@@ -198,6 +200,60 @@ class ConversionTest {
     assertThat(model(official).tiesWeights()).isFalse();
     assertThat(values(official).get("lm_head.weight"))
         .isEqualTo(values(ours).get("backbone.embeddings.weight"));
+  }
+
+  /// Hugging Face's library draws a missing head at random, whatever the configuration ties.
+  @Test
+  void every_layout_stores_the_head_of_a_tied_model_that_has_none() {
+    var config = large(false, true);
+    Path once =
+        Folders.write(folder.resolve("once"), config, Folders.tensors(config, 4, DType.F32));
+    assertThat(values(once)).doesNotContainKey("lm_head.weight");
+    var targets =
+        Map.of(
+            "same", Target.SAME,
+            "huggingface", layout(Layout.CONFIG_JSON),
+            "shards", files(Layout.CONFIG_JSON, 3_000),
+            "fused", weights(WeightMode.FUSED));
+    targets.forEach((name, target) -> {
+      Path written = convert(once, name, target);
+      assertThat(model(written).tiesWeights()).as(name).isTrue();
+      assertThat(values(written).get("lm_head.weight"))
+          .as(name)
+          .isEqualTo(values(once).get("backbone.embeddings.weight"));
+      Path again = convert(written, name + "-again", target);
+      assertThat(values(again)).as(name).isEqualTo(values(written));
+    });
+    assertThat(ModelTensors.parameterCount(model(once)))
+        .isEqualTo(values(once).values().stream().mapToLong(List::size).sum());
+  }
+
+  @Test
+  void eight_bits_hold_a_tied_matrix_once_and_compare_it_where_it_is_twice() throws IOException {
+    var config = LargeModelConfig.of(40, 32, 1, 2);
+    ObjectNode tied = (ObjectNode) new ObjectMapper().readTree(new CheckpointConfig(config, null).toJson());
+    Path ours =
+        Folders.write(folder.resolve("ours"), config, Folders.tensors(config, 4, DType.F32));
+    Path twice = folder.resolve("twice");
+    try (var opened = ModelFolder.open(ours)) {
+      Int8Quantizer.write(opened, twice, 32); // a head of its own
+    }
+    Files.delete(twice.resolve("manifest.json"));
+    tied.put("tie_word_embeddings", true);
+    Files.writeString(twice.resolve("config.json"), tied.toString());
+    assertThatThrownBy(() -> ModelFolder.open(twice))
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining("lm_head.weight and backbone.embeddings.weight differ");
+
+    Files.writeString(ours.resolve("config.json"), tied.toString());
+    var tensors = Folders.tensors(model(ours), 4, DType.F32);
+    Folders.write(ours, model(ours), tensors);
+    Path once = folder.resolve("once");
+    try (var opened = ModelFolder.open(convert(ours, "whole", Target.SAME))) {
+      assertThat(opened.tensors().tensors()).containsKey("lm_head.weight");
+      Int8Quantizer.write(opened, once, 32);
+    }
+    assertThat(values(once)).doesNotContainKey("lm_head.weight");
   }
 
   @Test

@@ -3,6 +3,7 @@ package io.xlstm4j.train.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeConfigKeys;
 import io.xlstm4j.core.config.LargeModelConfig;
@@ -92,7 +93,9 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
 
   /// The folder's tokenizer; the caller closes it.
   public Tokenizer tokenizer() {
-    Tokenizer tokenizer = Tokenizers.open(folder, stored.tokenizer());
+    List<Integer> ends = SpecialTokens.read(folder, stored).ends();
+    Tokenizer tokenizer =
+        Tokenizers.open(folder, stored.tokenizer(), ends.isEmpty() ? null : ends.getFirst());
     if (tokenizer.vocabSize() > stored.model().vocabSize()) {
       int ids = tokenizer.vocabSize();
       tokenizer.close();

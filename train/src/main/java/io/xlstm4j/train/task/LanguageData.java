@@ -1,6 +1,8 @@
 package io.xlstm4j.train.task;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.checkpoint.SpecialTokens;
+import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.BatchSource;
 import io.xlstm4j.text.Batches;
 import io.xlstm4j.text.BpeTrainer;
@@ -328,7 +330,27 @@ final class LanguageData implements AutoCloseable {
         makeTokenizer(file);
       }
       tokenizerFile = file;
-      tokenizer = keep(Tokenizers.fromFile(file));
+      tokenizer = keep(Tokenizers.fromFile(file, configuredEnd()));
+    }
+
+    /// The end of text that the model whose tokenizer this is names, or a run that is resumed.
+    private @Nullable Integer configuredEnd() {
+      boolean own = config.tokenizer().equals(DataConfig.TRAINED);
+      @Nullable Path source = own ? null : Path.of(config.tokenizer()).getParent();
+      @Nullable Integer end = source == null ? null : endIn(source);
+      return end == null ? endIn(folder) : end;
+    }
+
+    private static @Nullable Integer endIn(Path model) {
+      if (!Files.isRegularFile(model.resolve(CheckpointConfig.FILE_NAME))) {
+        return null;
+      }
+      try {
+        List<Integer> ends = SpecialTokens.read(model, CheckpointConfig.read(model)).ends();
+        return ends.isEmpty() ? null : ends.getFirst();
+      } catch (InvalidInputException e) {
+        return null; // the configuration of something else
+      }
     }
 
     private void makeTokenizer(Path file) {

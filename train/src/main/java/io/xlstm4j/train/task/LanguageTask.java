@@ -7,6 +7,7 @@ import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.core.safetensors.FiniteNumbers;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.text.Batch;
@@ -98,6 +99,7 @@ public final class LanguageTask implements Task {
     }
     preparing.accept("starting with the weights of " + start.folder());
     try (var folder = ModelFolder.open(start.folder())) {
+      FiniteNumbers.require(folder.tensors(), start.folder().toString());
       return Checkpoint.load(
           start.model(config.model()), folder.tensors(), start.folder().toString(), device);
     }
@@ -299,7 +301,9 @@ public final class LanguageTask implements Task {
   @Override
   public SequencedMap<String, byte[]> modelFiles() {
     var files = new LinkedHashMap<String, byte[]>();
-    var stored = new CheckpointConfig(model.config(), data.builtInTokenizer());
+    var stored =
+        CheckpointConfig.ofDocuments(
+            model.config(), data.builtInTokenizer(), data.tokenizer().endOfText());
     files.put(CheckpointConfig.FILE_NAME, stored.toJson().getBytes(StandardCharsets.UTF_8));
     files.putAll(data.tokenizerFile());
     return files;
