@@ -3,7 +3,6 @@ import io.xlstm4j.runtime.Request;
 import io.xlstm4j.runtime.RuntimeModel;
 import io.xlstm4j.text.Tokenizers;
 import java.nio.file.Path;
-import java.util.Set;
 
 /// Streams a completion: `java Complete.java FOLDER PROMPT`.
 public class Complete {
@@ -15,7 +14,6 @@ public class Complete {
       var request =
           Request.of(tokenizer.encode(args[1]))
               .withMaxTokens(64)
-              .withEnds(Set.of(tokenizer.endOfText()))
               .withDecoder(() -> tokenizer.streamDecoder()::next);
       generation.add(request, token -> System.out.print(token.text()));
       generation.run();
