@@ -92,11 +92,14 @@ final class InspectCommand implements Callable<Integer> {
   }
 
   private static void print(SpecialTokens special, PrintWriter out) {
-    String end = special.ends().isEmpty() ? "the tokenizer's end" : "token " + joined(special.ends());
+    String end =
+        special.ends().isEmpty() ? "the tokenizer's end" : "token " + joined(special.ends());
     String begin =
         special.beginsWithEnd()
             ? end
-            : special.prefix().isEmpty() ? "nothing before it" : "token " + joined(special.prefix());
+            : special.prefix().isEmpty()
+                ? "nothing before it"
+                : "token " + joined(special.prefix());
     line(out, "a text", "begins with %s, ends with %s", begin, end);
     special.warnings().forEach(warning -> line(out, "warning", "%s", warning));
   }

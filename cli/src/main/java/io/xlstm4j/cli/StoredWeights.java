@@ -54,13 +54,13 @@ record StoredWeights(long fileBytes, int files, int tensors, Map<DType, Part> ty
   /// `1.5 MB, int8 with scales, 58 tensors`
   String summary() {
     return String.format(
-            Locale.ROOT,
-            "%s, %s, %d tensor%s%s",
-            size(fileBytes),
-            mainType(),
-            tensors,
-            tensors == 1 ? "" : "s",
-            files == 1 ? "" : " in " + files + " files");
+        Locale.ROOT,
+        "%s, %s, %d tensor%s%s",
+        size(fileBytes),
+        mainType(),
+        tensors,
+        tensors == 1 ? "" : "s",
+        files == 1 ? "" : " in " + files + " files");
   }
 
   /// The type of most numbers, as people name it.

@@ -3,7 +3,6 @@ package io.xlstm4j.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.core.checkpoint.ModelTensors;
-import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.safetensors.DType;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
@@ -89,7 +88,8 @@ class OtherModelsTest {
 
   private static CommandLineRun generate(Path model, String... more) {
     Stream<String> command =
-        Stream.of("generate", "--model", model.toString(), "--temperature", "0", "--max-tokens", "9");
+        Stream.of(
+            "generate", "--model", model.toString(), "--temperature", "0", "--max-tokens", "9");
     return CommandLineRun.of(Stream.concat(command, Stream.of(more)).toArray(String[]::new));
   }
 
@@ -133,8 +133,7 @@ class OtherModelsTest {
           model.resolve("tokenizer_config.json"),
           "{\"bos_token\": \"<|endoftext|>\", \"add_bos_token\": true}");
       assertThat(generate(model, more).out())
-          .isEqualTo(
-              "one two" + tokenizer.decode(free(with(0, text))) + System.lineSeparator());
+          .isEqualTo("one two" + tokenizer.decode(free(with(0, text))) + System.lineSeparator());
     }
   }
 
@@ -202,8 +201,13 @@ class OtherModelsTest {
         .containsPattern("  F32 +[\\d,]+ numbers in \\d+ tensors, \\d+ kB");
     run =
         CommandLineRun.of(
-            "convert", model.toString(), half.toString(), "--dtype", "bfloat16",
-            "--max-shard-size", "100KB");
+            "convert",
+            model.toString(),
+            half.toString(),
+            "--dtype",
+            "bfloat16",
+            "--max-shard-size",
+            "100KB");
     assertThat(run.out()).matches("wrote .*half: \\d+ kB, bfloat16, 33 tensors in \\d files\\R");
   }
 
@@ -222,7 +226,8 @@ class OtherModelsTest {
       System.setIn(before);
     }
     String none = folder.resolve("none").toString();
-    assertRefused(generate(original, "--prompt-file", none), "--prompt-file " + none, "no such file");
+    assertRefused(
+        generate(original, "--prompt-file", none), "--prompt-file " + none, "no such file");
     Files.write(file, new byte[] {'a', (byte) 0xE9});
     assertRefused(generate(original, "--prompt-file", file.toString()), "not UTF-8 text");
     assertThat(generate(original, "--prompt-file", "-", "--prompt-file", "-").code()).isEqualTo(2);

@@ -98,7 +98,8 @@ class OwnEndTest {
     spoil(folder, "backbone.embeddings.weight"); // of a token that no prompt here has
     assertThatThrownBy(() -> RuntimeModel.open(folder, 1))
         .isInstanceOf(InvalidInputException.class)
-        .hasMessageContaining("tensor 'backbone.embeddings.weight' has a number that is not finite");
+        .hasMessageContaining(
+            "tensor 'backbone.embeddings.weight' has a number that is not finite");
   }
 
   /// As in a model that is too large to be looked through before.

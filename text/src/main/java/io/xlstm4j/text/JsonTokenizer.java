@@ -335,7 +335,8 @@ final class JsonTokenizer implements Tokenizer {
     if (!byId.isEmpty() && byId.lastKey() - MOST_HOLES > 4L * byId.size()) {
       throw new InvalidTextException(
           "%s: token %s has the id %d, but there are only %d tokens; ids must be nearly without holes"
-              .formatted(file, shown(byId.getOrDefault(byId.lastKey(), "")), byId.lastKey(), byId.size()));
+              .formatted(
+                  file, shown(byId.getOrDefault(byId.lastKey(), "")), byId.lastKey(), byId.size()));
     }
   }
 

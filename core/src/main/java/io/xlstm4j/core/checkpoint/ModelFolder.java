@@ -132,7 +132,8 @@ public final class ModelFolder implements AutoCloseable {
     }
     String inBackbone =
         BASE_NAMES.stream().anyMatch(name::startsWith) ? LargeTensors.BACKBONE + name : name;
-    return inBackbone.replace(QUERY, "mlstm_layer.q.") // some versions of Hugging Face's library
+    return inBackbone
+        .replace(QUERY, "mlstm_layer.q.") // some versions of Hugging Face's library
         .replace(KEY, "mlstm_layer.k.")
         .replace(VALUE, "mlstm_layer.v.");
   }

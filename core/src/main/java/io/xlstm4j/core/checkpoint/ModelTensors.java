@@ -16,8 +16,8 @@ import java.util.SequencedMap;
 /// The tensors that belong to a model, by name and shape, known from its configuration alone: what
 /// every host of a model holds a checkpoint against before it allocates anything.
 public final class ModelTensors {
-  /// Bytes below which nobody minds, and how often the bytes of the weights above: usual models have
-  /// far more weights than memory.
+  /// Bytes below which nobody minds, and how often the bytes of the weights above: usual models
+  /// have far more weights than memory.
   private static final double LARGE_STATE = 64 << 20;
 
   private static final double MOST_STATE = 16;
@@ -112,8 +112,7 @@ public final class ModelTensors {
   /// must not make anybody allocate.
   private static void checkState(ModelConfig config, TensorSource source, String where) {
     double state = (double) Float.BYTES * stateCount(config);
-    double weights =
-        source.tensors().values().stream().mapToDouble(info -> info.byteSize()).sum();
+    double weights = source.tensors().values().stream().mapToDouble(info -> info.byteSize()).sum();
     if (state > LARGE_STATE && state > MOST_STATE * weights) {
       throw new InvalidInputException(
           "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged"

@@ -165,7 +165,8 @@ public record SpecialTokens(
       List<Integer> prefix = template;
       boolean beginsWithEnd = older;
       if (addBos != null) {
-        beginsWithEnd = addBos && bos == null && (ours || generation.has(CheckpointConfig.ADD_BOS_TOKEN));
+        beginsWithEnd =
+            addBos && bos == null && (ours || generation.has(CheckpointConfig.ADD_BOS_TOKEN));
         prefix = addBos && bos != null ? List.of(bos) : List.of();
       }
       return new SpecialTokens(ends, inVocabulary(prefix), beginsWithEnd, bos, warnings);

@@ -26,7 +26,8 @@ import org.jspecify.annotations.Nullable;
 /// @param added ids of added tokens by their text
 /// @param words pieces of the model's vocabulary that were asked for: id by text
 /// @param prefix the ids that the post-processor sets before a text
-record TokenizerTokens(Map<String, Integer> added, Map<String, Integer> words, List<Integer> prefix) {
+record TokenizerTokens(
+    Map<String, Integer> added, Map<String, Integer> words, List<Integer> prefix) {
   static final String FILE_NAME = "tokenizer.json";
 
   private static final int MAX_DEPTH = 100;

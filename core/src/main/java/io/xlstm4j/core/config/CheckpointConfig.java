@@ -139,8 +139,7 @@ public record CheckpointConfig(
     }
     boolean large = type.asText().equals(LargeModelConfig.MODEL_TYPE);
     JsonNode eos = large ? null : tree.remove(EOS_TOKEN_ID);
-    ModelConfig model =
-        large ? LargeConfigKeys.ofHuggingFace(tree, source) : paper(tree, source);
+    ModelConfig model = large ? LargeConfigKeys.ofHuggingFace(tree, source) : paper(tree, source);
     try {
       return new CheckpointConfig(
           model,

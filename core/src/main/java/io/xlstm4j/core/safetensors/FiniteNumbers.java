@@ -80,7 +80,8 @@ public final class FiniteNumbers {
     }
     if (data.byteSize() % Integer.BYTES != 0) { // the last of an odd number of halves
       long last = data.byteSize() / 2 - 1;
-      int bits = data.get(ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 2 * last);
+      int bits =
+          data.get(ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 2 * last);
       int exponent = type == DType.BF16 ? EXPONENT_BF16 : EXPONENT_16;
       return (bits & exponent) == exponent ? last : -1;
     }

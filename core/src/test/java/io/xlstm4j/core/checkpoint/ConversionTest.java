@@ -231,7 +231,8 @@ class ConversionTest {
   @Test
   void eight_bits_hold_a_tied_matrix_once_and_compare_it_where_it_is_twice() throws IOException {
     var config = LargeModelConfig.of(40, 32, 1, 2);
-    ObjectNode tied = (ObjectNode) new ObjectMapper().readTree(new CheckpointConfig(config, null).toJson());
+    ObjectNode tied =
+        (ObjectNode) new ObjectMapper().readTree(new CheckpointConfig(config, null).toJson());
     Path ours =
         Folders.write(folder.resolve("ours"), config, Folders.tensors(config, 4, DType.F32));
     Path twice = folder.resolve("twice");

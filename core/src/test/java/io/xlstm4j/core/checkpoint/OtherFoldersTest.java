@@ -90,8 +90,28 @@ class OtherFoldersTest {
   void widths_that_only_the_memory_of_a_sequence_needs_are_refused() {
     var thin =
         new LargeModelConfig(
-            2, 1, 1, 1, false, 40_000, 40_000, 1, 1, 15, 30, true, 1e-6, true, 1e-6, 64, 256,
-            WeightMode.SINGLE, false, null, List.of(), null);
+            2,
+            1,
+            1,
+            1,
+            false,
+            40_000,
+            40_000,
+            1,
+            1,
+            15,
+            30,
+            true,
+            1e-6,
+            true,
+            1e-6,
+            64,
+            256,
+            WeightMode.SINGLE,
+            false,
+            null,
+            List.of(),
+            null);
     Folders.write(folder, thin, Folders.tensors(thin, 1, DType.F32));
     assertThatThrownBy(() -> ModelFolder.open(folder))
         .isInstanceOf(InvalidInputException.class)
@@ -104,11 +124,10 @@ class OtherFoldersTest {
     var tensors = new ArrayList<>(Folders.tensors(CONFIG, 1, DType.F32));
     float[] norm = new float[16];
     norm[3] = Float.NaN;
-    tensors.replaceAll(
-        tensor ->
-            tensor.name().equals("backbone.out_norm.weight")
-                ? TensorData.of(tensor.name(), DType.F32, tensor.shape(), norm)
-                : tensor);
+    tensors.replaceAll(tensor ->
+        tensor.name().equals("backbone.out_norm.weight")
+            ? TensorData.of(tensor.name(), DType.F32, tensor.shape(), norm)
+            : tensor);
     Folders.write(folder.resolve("in"), CONFIG, tensors);
     Path out = folder.resolve("out");
     String message = "tensor 'backbone.out_norm.weight' has a number that is not finite: element 3";

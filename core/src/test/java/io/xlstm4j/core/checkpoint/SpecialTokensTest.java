@@ -72,7 +72,8 @@ class SpecialTokensTest {
     assertThat(read(", \"eos_token_id\": [2, 0, 9]").ends()).containsExactly(2, 0, 9);
     write("generation_config.json", "{\"eos_token_id\": [0, 2]}");
     assertThat(read(", \"eos_token_id\": 5").ends()).containsExactly(0, 2);
-    assertThat(read(", \"eos_token_id\": 5").stops(OptionalInt.of(7))).containsExactlyInAnyOrder(0, 2);
+    assertThat(read(", \"eos_token_id\": 5").stops(OptionalInt.of(7)))
+        .containsExactlyInAnyOrder(0, 2);
     write("generation_config.json", "{\"eos_token_id\": null}");
     assertThat(read(", \"eos_token_id\": 5").ends()).containsExactly(5);
   }
@@ -156,8 +157,7 @@ class SpecialTokensTest {
     return SpecialTokens.read(folder, CheckpointConfig.read(folder));
   }
 
-  private static Path convert(
-      Path from, String to, ModelFolder.@Nullable Layout layout) {
+  private static Path convert(Path from, String to, ModelFolder.@Nullable Layout layout) {
     Path out = Path.of(to);
     try (var opened = ModelFolder.open(from)) {
       Conversion.write(

@@ -14,7 +14,8 @@ class LargeKeysTest {
       "\"vocab_size\": 50, \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_heads\": 4";
 
   private static CheckpointConfig read(String more) {
-    return CheckpointConfig.parse("{\"model_type\": \"xlstm\", " + SIZES + more + "}", "config.json");
+    return CheckpointConfig.parse(
+        "{\"model_type\": \"xlstm\", " + SIZES + more + "}", "config.json");
   }
 
   private static CheckpointConfig with(String key, String value) {
