@@ -62,7 +62,9 @@ public final class Evaluation {
     if (from == to) {
       return new Task.Tally(0, 0); // fewer lanes than processes
     }
-    var batches = new SequentialBatches(file, rows, length);
+    // the state is carried on, so windows beyond the end of a lane would only take memory
+    int window = (int) Math.min(length, Math.ceilDiv(file.size(), rows) + 1);
+    var batches = new SequentialBatches(file, rows, window);
     double nats = 0;
     long tokens = 0;
     long read = 0; // by all shares together, so that all of them end at the same place
