@@ -38,7 +38,16 @@ class HostParityTest {
         PaperModelConfig.of(61, BlockStackConfig.of(3, 48, List.of(1))),
         PaperModelConfig.of(40, BlockStackConfig.of(2, 64, List.of(0, 1))),
         LargeModelConfig.of(70, 64, 2, 2),
-        LargeModelConfig.of(70, 64, 2, 4).withWeightMode(LargeModelConfig.WeightMode.FUSED));
+        LargeModelConfig.of(70, 64, 2, 4).withWeightMode(LargeModelConfig.WeightMode.FUSED),
+        everyKeyOfLarge(LargeModelConfig.WeightMode.SINGLE),
+        everyKeyOfLarge(LargeModelConfig.WeightMode.FUSED));
+  }
+
+  /// Every key that changes the function at another value than the released model's.
+  private static LargeModelConfig everyKeyOfLarge(LargeModelConfig.WeightMode mode) {
+    return new LargeModelConfig(
+        70, 48, 2, 2, true, 0.75, 0.5, 1.5, 8, 3, 5, false, 1e-4, true, 1e-6, 64, 32, mode, true,
+        null, List.of(), null);
   }
 
   @ParameterizedTest

@@ -186,6 +186,36 @@ class OtherModelsTest {
     assertThat(run.code()).isEqualTo(1);
   }
 
+  /// The state is carried on from window to window, so their length is free.
+  @Test
+  void a_context_length_beyond_all_measure_takes_no_memory() throws IOException {
+    Path model = copy();
+    String config = Files.readString(model.resolve("config.json"));
+    String[] eval = {"eval", "--model", model.toString(), "--data", corpus.toString()};
+    String usual = CommandLineRun.of(eval).out();
+    assertThat(usual).contains("bits per byte");
+    Files.writeString(
+        model.resolve("config.json"), config.replace("}", ", \"context_length\": 2147483647}"));
+    var run = CommandLineRun.of(eval);
+    assertThat(run.err()).isEmpty();
+    assertThat(run.out()).isEqualTo(usual);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"config.json", "tokenizer.json", "model.safetensors",
+      "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
+      "model.safetensors.index.json", "manifest.json"})
+  void a_file_without_a_byte_or_cut_short_is_named_in_one_line(String name) throws IOException {
+    Path model = copy();
+    Path file = model.resolve(name);
+    boolean there = Files.exists(file);
+    byte[] whole = there ? Files.readAllBytes(file) : "{\"a\": [1, 2".getBytes(StandardCharsets.UTF_8);
+    for (int length : new int[] {0, 1, whole.length / 2}) {
+      Files.write(file, Arrays.copyOf(whole, length));
+      assertRefused(generate(model), name);
+    }
+  }
+
   @Test
   void inspect_and_convert_say_what_is_stored() throws IOException {
     Path model = copy();
