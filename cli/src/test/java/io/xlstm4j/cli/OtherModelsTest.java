@@ -202,14 +202,23 @@ class OtherModelsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"config.json", "tokenizer.json", "model.safetensors",
-      "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
-      "model.safetensors.index.json", "manifest.json"})
+  @ValueSource(
+      strings = {
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "generation_config.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "model.safetensors.index.json",
+        "manifest.json"
+      })
   void a_file_without_a_byte_or_cut_short_is_named_in_one_line(String name) throws IOException {
     Path model = copy();
     Path file = model.resolve(name);
     boolean there = Files.exists(file);
-    byte[] whole = there ? Files.readAllBytes(file) : "{\"a\": [1, 2".getBytes(StandardCharsets.UTF_8);
+    byte[] whole =
+        there ? Files.readAllBytes(file) : "{\"a\": [1, 2".getBytes(StandardCharsets.UTF_8);
     for (int length : new int[] {0, 1, whole.length / 2}) {
       Files.write(file, Arrays.copyOf(whole, length));
       assertRefused(generate(model), name);

@@ -137,8 +137,8 @@ class PaperKeysTest {
           .isInstanceOf(InvalidInputException.class)
           .hasMessageStartingWith("config.json: ")
           .hasMessageNotContaining("\n");
-      assertThatThrownBy(() ->
-              CheckpointConfig.parseOfficial("a: " + "[".repeat(depth), "config.yaml"))
+      assertThatThrownBy(
+              () -> CheckpointConfig.parseOfficial("a: " + "[".repeat(depth), "config.yaml"))
           .isInstanceOf(InvalidInputException.class)
           .hasMessageStartingWith("config.yaml: ");
     }
