@@ -221,13 +221,11 @@ public final class LargeConfigKeys {
     }
   }
 
-  private static void requireOneOf(
-      ObjectNode keys, String key, List<String> values, String at) {
+  private static void requireOneOf(ObjectNode keys, String key, List<String> values, String at) {
     JsonNode value = keys.get(key);
     if (value != null && !(value.isTextual() && values.contains(value.asText()))) {
       throw new InvalidInputException(
-          "%s%s (%s) must be one of %s"
-              .formatted(at, key, StrictBinder.shown(value), values));
+          "%s%s (%s) must be one of %s".formatted(at, key, StrictBinder.shown(value), values));
     }
   }
 
