@@ -84,7 +84,8 @@ class RunEndsTest {
     assertThatThrownBy(() -> Trainer.start(TinyRun.config(empty), folder.resolve("runs/a/b")))
         .hasMessageContaining("empty.txt");
     assertThat(folder.resolve("runs")).doesNotExist();
-    Path other = Files.createDirectories(folder.resolve("others/one")).getParent();
+    Path other = folder.resolve("others");
+    Files.createDirectories(other.resolve("one"));
     assertThatThrownBy(() -> Trainer.start(TinyRun.config(empty), other.resolve("two")))
         .hasMessageContaining("empty.txt");
     assertThat(other).isDirectoryContaining("glob:**/one").isDirectoryNotContaining("glob:**/two");
