@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
-import io.xlstm4j.kernels.vector.VectorHeadwiseKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

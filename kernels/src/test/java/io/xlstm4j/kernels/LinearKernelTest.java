@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.reference.ScalarLinearKernel;
-import io.xlstm4j.kernels.vector.VectorLinearKernel;
+import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

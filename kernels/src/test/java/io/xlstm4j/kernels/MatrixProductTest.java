@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import io.xlstm4j.kernels.reference.ScalarMatrixProduct;
-import io.xlstm4j.kernels.vector.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;

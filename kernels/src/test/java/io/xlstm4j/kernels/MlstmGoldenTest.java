@@ -4,7 +4,7 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static io.xlstm4j.kernels.MlstmCase.named;
 
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;

@@ -8,7 +8,7 @@ import io.xlstm4j.kernels.ProjectedMlstmKernel.Projections;
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.SeparateProjectedMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorProjectedMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorProjectedMlstmKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.Projector.Part;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
-import io.xlstm4j.kernels.vector.VectorRowsProductKernel;
+import io.xlstm4j.kernels.vector.decode.VectorRowsProductKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

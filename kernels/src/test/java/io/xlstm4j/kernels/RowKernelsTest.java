@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.xlstm4j.kernels.RowKernels.Headwise;
 import io.xlstm4j.kernels.RowKernels.Norm;
 import io.xlstm4j.kernels.reference.ScalarRowKernels;
-import io.xlstm4j.kernels.vector.VectorRowKernels;
+import io.xlstm4j.kernels.vector.decode.VectorRowKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import java.util.function.Consumer;

@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;
 import io.xlstm4j.kernels.reference.ScalarSlstmKernel;
-import io.xlstm4j.kernels.vector.VectorSlstmKernel;
+import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

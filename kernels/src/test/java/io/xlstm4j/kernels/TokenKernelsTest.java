@@ -7,7 +7,7 @@ import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.ScalarSlstmKernel;
 import io.xlstm4j.kernels.reference.ScalarTokenKernels;
-import io.xlstm4j.kernels.vector.VectorTokenKernels;
+import io.xlstm4j.kernels.vector.decode.VectorTokenKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;

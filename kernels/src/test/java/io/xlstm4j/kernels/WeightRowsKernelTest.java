@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
-import io.xlstm4j.kernels.vector.VectorWeightRowsKernel;
+import io.xlstm4j.kernels.vector.decode.VectorWeightRowsKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

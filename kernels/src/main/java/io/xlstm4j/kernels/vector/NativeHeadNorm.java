@@ -1,5 +1,10 @@
 package io.xlstm4j.kernels.vector;
 
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
 import io.xlstm4j.kernels.HeadNormKernel.Gate;
 import io.xlstm4j.kernels.HeadNormKernel.Gradients;
 import io.xlstm4j.kernels.HeadNormKernel.Inputs;

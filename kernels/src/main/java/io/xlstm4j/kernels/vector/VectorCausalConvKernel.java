@@ -1,6 +1,10 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.VectorMath.at;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
+import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.CausalConvKernel;
 import io.xlstm4j.kernels.SegmentFloats;

@@ -1,7 +1,10 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.NativeFloats.load;
-import static io.xlstm4j.kernels.vector.NativeFloats.store;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
+import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
+import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.Rows;

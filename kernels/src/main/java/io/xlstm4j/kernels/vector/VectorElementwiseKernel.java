@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.NativeFloats.load;
-import static io.xlstm4j.kernels.vector.NativeFloats.store;
+import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
+import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.ElementwiseKernel;
 import io.xlstm4j.kernels.SegmentFloats;

@@ -1,6 +1,9 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.VectorMath.at;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
+import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.Workers;

@@ -1,5 +1,13 @@
 package io.xlstm4j.kernels.vector;
 
+import io.xlstm4j.kernels.vector.decode.VectorDecodeKernels;
+import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
+import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
+import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorProjectedMlstmKernel;
+import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
+
 import io.xlstm4j.kernels.AdamWKernel;
 import io.xlstm4j.kernels.CausalConvKernel;
 import io.xlstm4j.kernels.CrossEntropyKernel;

@@ -1,8 +1,12 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.NativeFloats.load;
-import static io.xlstm4j.kernels.vector.NativeFloats.store;
-import static io.xlstm4j.kernels.vector.VectorMath.at;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
+import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
+import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
+import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.ScaledNormKernel;

@@ -1,7 +1,9 @@
 package io.xlstm4j.kernels.vector;
 
-import static io.xlstm4j.kernels.vector.NativeFloats.load;
-import static io.xlstm4j.kernels.vector.NativeFloats.store;
+import io.xlstm4j.kernels.vector.math.VectorMath;
+
+import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
+import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.Workers;

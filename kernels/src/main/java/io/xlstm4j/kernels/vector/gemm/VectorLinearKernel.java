@@ -1,0 +1,306 @@
+package io.xlstm4j.kernels.vector.gemm;
+
+import io.xlstm4j.kernels.vector.math.NativeFloats;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.Workers;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
+import org.jspecify.annotations.Nullable;
+
+/// [LinearKernel] on [PanelProduct]: the right-hand matrix is packed once into panels that stay in
+/// the first cache while some rows go by (Goto and van de Geijn 2008, "Anatomy of high-performance
+/// matrix multiplication").
+public final class VectorLinearKernel implements LinearKernel {
+  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  private static final int LANES = SPECIES.length();
+  private static final int PANEL = PanelProduct.WIDE; // columns
+  private static final int DEPTH = PanelProduct.DEEP; // inner index of a block
+  private static final int STRIDE = PanelProduct.STRIDE;
+
+  /// Rows of a task, whole tiles; with a panel they fit the first cache.
+  private static final int ROWS = 36;
+
+  /// Outputs and inputs of a task of the weight's gradient.
+  private static final int SLICE = 128;
+
+  private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
+
+  /// A right-hand matrix `(panels, k, PANEL)`, zeros behind its last column; that of a narrow
+  /// product as [NarrowProduct] packs it.
+  record Panels(int k, int columns, float[] data) implements Ready {
+    void check(int neededK, int neededColumns) {
+      if (k != neededK || columns != neededColumns) {
+        throw new IllegalArgumentException(
+            "the weight is ready for a product over %d to %d columns, not over %d to %d"
+                .formatted(k, columns, neededK, neededColumns));
+      }
+    }
+  }
+
+  @Override
+  public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
+    var weight = new Rows(w, in);
+    if (out <= NarrowProduct.MOST_OUTS) {
+      return new Panels(in, out, NarrowProduct.pack(weight, in, out));
+    }
+    int panels = Math.ceilDiv(out, PANEL);
+    float[] packed = new float[panels * in * PANEL];
+    workers.run(panels, panel -> with(work -> work.packTurned(in, out, weight, panel, packed)));
+    return new Panels(in, out, packed);
+  }
+
+  @Override
+  public Ready forBackward(int in, int out, MemorySegment w, Workers workers) {
+    var weight = new Rows(w, in);
+    int panels = Math.ceilDiv(in, PANEL);
+    float[] packed = new float[panels * out * PANEL];
+    workers.run(
+        panels, panel -> pack(weight, 0, out, panel * PANEL, in, packed, panel * out * PANEL));
+    return new Panels(out, in, packed);
+  }
+
+  @Override
+  public void forward(
+      Size size,
+      Rows x,
+      Ready w,
+      @Nullable MemorySegment bias,
+      @Nullable Rows plus,
+      Rows y,
+      Workers workers) {
+    size.check(x, y, bias);
+    size.checkPlus(plus, size.out());
+    var panels = (Panels) w;
+    panels.check(size.in(), size.out());
+    if (size.out() <= NarrowProduct.MOST_OUTS) {
+      int in = size.in();
+      workers.run(
+          Math.ceilDiv(size.rows(), ROWS),
+          number -> {
+            int last = Math.min((number + 1) * ROWS, size.rows());
+            NarrowProduct.run(number * ROWS, last, in, size.out(), x, panels.data, bias, plus, y);
+          });
+      return;
+    }
+    product(size.rows(), size.in(), size.out(), x, panels.data, bias, plus, y, workers);
+  }
+
+  @Override
+  public void backwardInput(
+      Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers) {
+    size.check(dx, dy, null);
+    size.checkPlus(plus, size.in());
+    var panels = (Panels) w;
+    panels.check(size.out(), size.in());
+    product(size.rows(), size.out(), size.in(), dy, panels.data, null, plus, dx, workers);
+  }
+
+  /// `c = a b`, `b` as panels `(panels, k, PANEL)`. A task is some rows.
+  private void product(
+      int rows,
+      int k,
+      int n,
+      Rows a,
+      float[] b,
+      @Nullable MemorySegment bias,
+      @Nullable Rows plus,
+      Rows c,
+      Workers workers) {
+    workers.run(
+        Math.ceilDiv(rows, ROWS),
+        number ->
+            with(work -> {
+              int first = number * ROWS;
+              work.product(first, Math.min(ROWS, rows - first), k, n, a, b, bias, plus, c);
+            }));
+  }
+
+  @Override
+  public void backwardWeight(
+      Size size,
+      Rows x,
+      Rows dy,
+      MemorySegment dw,
+      @Nullable MemorySegment dBias,
+      boolean add,
+      Workers workers) {
+    size.check(x, dy, dBias);
+    size.checkWeight(dw);
+    int across = Math.ceilDiv(size.in(), SLICE);
+    workers.run(
+        across * Math.ceilDiv(size.out(), SLICE),
+        number ->
+            with(work ->
+                work.weight(
+                    size,
+                    number / across * SLICE,
+                    number % across * SLICE,
+                    x,
+                    dy,
+                    dw,
+                    dBias,
+                    add)));
+  }
+
+  private interface Use {
+    void on(Scratch work);
+  }
+
+  private void with(Use use) {
+    @Nullable Scratch free = scratch.poll();
+    Scratch work = free == null ? new Scratch() : free;
+    use.on(work);
+    scratch.add(work);
+  }
+
+  /// Columns `[column, column + PANEL)` of some rows, zeros behind the last column.
+  private static void pack(
+      Rows from, int row, int rows, int column, int columns, float[] to, int at) {
+    int count = Math.min(PANEL, columns - column);
+    for (int i = 0; i < rows; i++) {
+      long source = (long) (row + i) * from.stride() + column;
+      SegmentVectors.read(from.data(), source, to, at + i * PANEL, count);
+    }
+  }
+
+  /// What one thread works in.
+  private static final class Scratch {
+    private final Transposition transposition = new Transposition();
+    private float[] plain = new float[0];
+    private float[] left = new float[DEPTH * STRIDE];
+    private final float[] right = new float[SLICE * SLICE]; // (panels, DEPTH, PANEL)
+    private final float[] tile = new float[SLICE * SLICE]; // of the weight's gradient
+    private final float[] result = new float[ROWS * PANEL];
+
+    /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
+    void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
+      int first = panel * PANEL;
+      int count = Math.min(PANEL, out - first);
+      if (plain.length < count * in) {
+        plain = new float[count * in];
+      }
+      for (int o = 0; o < count; o++) {
+        SegmentVectors.read(weight.data(), (long) (first + o) * weight.stride(), plain, o * in, in);
+      }
+      transposition.run(
+          count, in, new Block(plain, 0, in), new Block(packed, panel * in * PANEL, PANEL));
+    }
+
+    void product(
+        int first,
+        int rows,
+        int k,
+        int n,
+        Rows a,
+        float[] b,
+        @Nullable MemorySegment bias,
+        @Nullable Rows plus,
+        Rows c) {
+      int blocks = Math.ceilDiv(k, DEPTH);
+      if (left.length < blocks * ROWS * STRIDE) {
+        left = new float[blocks * ROWS * STRIDE];
+      }
+      for (int i = 0; i < rows; i++) {
+        long from = (long) (first + i) * a.stride();
+        for (int block = 0; block < blocks; block++) {
+          int depth = block * DEPTH;
+          int to = (block * ROWS + i) * STRIDE;
+          SegmentVectors.read(a.data(), from + depth, left, to, Math.min(DEPTH, k - depth));
+        }
+      }
+      for (int column = 0; column < n; column += PANEL) {
+        for (int block = 0; block < blocks; block++) {
+          int depth = block * DEPTH;
+          PanelProduct.multiply(
+              rows,
+              Math.min(DEPTH, k - depth),
+              left,
+              block * ROWS * STRIDE,
+              b,
+              column * k + depth * PANEL,
+              result,
+              0,
+              PANEL,
+              depth > 0);
+        }
+        for (int at = 0; at < Math.min(PANEL, n - column); at += LANES) {
+          write(first, rows, at, column + at, n, bias, plus, c);
+        }
+      }
+    }
+
+    /// A vector of columns of the result, `column` in all, and what is to be added to it.
+    private void write(
+        int first,
+        int rows,
+        int at,
+        int column,
+        int columns,
+        @Nullable MemorySegment bias,
+        @Nullable Rows plus,
+        Rows c) {
+      int count = columns - column;
+      FloatVector toAll =
+          bias == null ? FloatVector.zero(SPECIES) : NativeFloats.load(bias, column, count);
+      for (int i = 0; i < rows; i++) {
+        FloatVector sum = FloatVector.fromArray(SPECIES, result, i * PANEL + at).add(toAll);
+        if (plus != null) {
+          long from = (long) (first + i) * plus.stride() + column;
+          sum = sum.add(NativeFloats.load(plus.data(), from, count));
+        }
+        NativeFloats.store(sum, c.data(), (long) (first + i) * c.stride() + column, count);
+      }
+    }
+
+    /// Outputs from `out` on, inputs from `in` on, of the weight's gradient.
+    void weight(
+        Size size,
+        int out,
+        int in,
+        Rows x,
+        Rows dy,
+        MemorySegment dw,
+        @Nullable MemorySegment dBias,
+        boolean add) {
+      int outs = Math.min(SLICE, size.out() - out);
+      int ins = Math.min(SLICE, size.in() - in);
+      float[] sums = new float[dBias == null || in > 0 ? 0 : outs];
+      if (add) {
+        for (int i = 0; i < outs; i++) {
+          SegmentVectors.read(dw, (long) (out + i) * size.in() + in, tile, i * SLICE, ins);
+        }
+        if (sums.length > 0 && dBias != null) {
+          SegmentVectors.read(dBias, out, sums, 0, outs);
+        }
+      }
+      for (int row = 0; row < size.rows(); row += DEPTH) {
+        int depth = Math.min(DEPTH, size.rows() - row);
+        for (int i = 0; i < depth; i++) {
+          SegmentVectors.read(
+              dy.data(), (long) (row + i) * dy.stride() + out, left, i * STRIDE, outs);
+          for (int j = 0; j < sums.length; j++) {
+            sums[j] += left[i * STRIDE + j];
+          }
+        }
+        for (int column = 0; column < ins; column += PANEL) {
+          pack(x, row, depth, in + column, size.in(), right, column * DEPTH);
+          PanelProduct.multiplyTurned(
+              outs, depth, left, 0, right, column * DEPTH, tile, column, SLICE, add || row > 0);
+        }
+      }
+      for (int i = 0; i < outs; i++) {
+        long to = (long) (out + i) * size.in() + in;
+        SegmentVectors.write(tile, i * SLICE, dw, to, ins);
+      }
+      if (sums.length > 0 && dBias != null) {
+        SegmentVectors.write(sums, 0, dBias, out, outs);
+      }
+    }
+  }
+}
