@@ -3,7 +3,7 @@ package io.xlstm4j.bench;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

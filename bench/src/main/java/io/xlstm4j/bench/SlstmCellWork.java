@@ -1,7 +1,7 @@
 package io.xlstm4j.bench;
 
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// One sLSTM cell over random sequences, with all the memory it needs.

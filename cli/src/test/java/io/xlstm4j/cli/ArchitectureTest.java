@@ -179,6 +179,34 @@ class ArchitectureTest {
   }
 
   @Test
+  void other_modules_see_the_facade_of_the_kernels_their_blocks_and_their_memory_alone() {
+    noClasses()
+        .that()
+        .resideOutsideOfPackage(ROOT + ".kernels..")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage(ROOT + ".kernels.reference..", VECTOR_KERNELS)
+        .check(CLASSES);
+    var rooms = new TreeSet<String>();
+    for (JavaClass type : CLASSES) {
+      if (type.getPackageName().startsWith(ROOT + ".kernels.")) {
+        rooms.add(type.getPackageName().substring((ROOT + ".kernels.").length()));
+      }
+    }
+    assertThat(rooms)
+        .containsExactly(
+            "block",
+            "memory",
+            "reference",
+            "vector",
+            "vector.decode",
+            "vector.gemm",
+            "vector.math",
+            "vector.mlstm",
+            "vector.slstm");
+  }
+
+  @Test
   void only_the_program_prints_exits_and_reads_flags() {
     var others = noClasses().that().resideOutsideOfPackage(ROOT + ".cli..");
     others.should().accessField(System.class, "out").check(CLASSES);

@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
 /// One step of Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101,

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.Workers;
+
 /// The forward-only kernels that compute tokens, and their warm-up.
 public interface DecodeKernels {
   /// The kernels of rows.

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// The activation of the gated feed-forward: `gelu(gate) * up`, with the exact, error-function

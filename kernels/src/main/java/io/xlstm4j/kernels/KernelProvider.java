@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.Workers;
+
 /// A source of kernels of one kind: plain loops or the Vector API. [Kernels] finds the two by the
 /// names of their classes, so that the JVM loads nothing that links `jdk.incubator.vector` where
 /// that module is missing. Each call makes a new kernel.

@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.Lazy;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.System.Logger.Level;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -31,15 +33,11 @@ public final class Kernels {
   private final Lazy<GatedFeedForwardKernel> gatedFeedForward;
   private final Lazy<LinearKernel> linear;
   private final Lazy<CrossEntropyKernel> crossEntropy;
-  private final Lazy<HeadLossKernel> headLoss;
   private final Lazy<AdamWKernel> adamW;
   private final Lazy<ElementwiseKernel> elementwise;
-  private final Lazy<MlstmBlockKernel> mlstmBlock;
-  private final Lazy<SlstmBlockKernel> slstmBlock;
   private final Lazy<SoftCapKernel> softCap;
   private final Lazy<SwiGluKernel> swiGlu;
   private final Lazy<ScaledNormKernel> scaledNorm;
-  private final Lazy<LargeBlockKernel> largeBlock;
 
   private final @Nullable Kernels alone;
   private final DecodeKernels decode;
@@ -58,15 +56,11 @@ public final class Kernels {
     gatedFeedForward = new Lazy<>(provider::gatedFeedForward);
     linear = new Lazy<>(provider::linear);
     crossEntropy = new Lazy<>(provider::crossEntropy);
-    headLoss = new Lazy<>(() -> new HeadLossKernel(this));
     adamW = new Lazy<>(provider::adamW);
     elementwise = new Lazy<>(provider::elementwise);
-    mlstmBlock = new Lazy<>(() -> new MlstmBlockKernel(this));
-    slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
     softCap = new Lazy<>(provider::softCap);
     swiGlu = new Lazy<>(provider::swiGlu);
     scaledNorm = new Lazy<>(provider::scaledNorm);
-    largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
     decode = provider.decode(workers, cold);
     alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), this);
   }
@@ -85,15 +79,11 @@ public final class Kernels {
     gatedFeedForward = others.gatedFeedForward;
     linear = others.linear;
     crossEntropy = others.crossEntropy;
-    headLoss = new Lazy<>(() -> new HeadLossKernel(this));
     adamW = others.adamW;
     elementwise = others.elementwise;
-    mlstmBlock = new Lazy<>(() -> new MlstmBlockKernel(this));
-    slstmBlock = new Lazy<>(() -> new SlstmBlockKernel(this));
     softCap = others.softCap;
     swiGlu = others.swiGlu;
     scaledNorm = others.scaledNorm;
-    largeBlock = new Lazy<>(() -> new LargeBlockKernel(this));
     decode = others.decode;
     alone = null;
   }
@@ -241,20 +231,8 @@ public final class Kernels {
     return crossEntropy.get();
   }
 
-  public HeadLossKernel headLoss() {
-    return headLoss.get();
-  }
-
   public AdamWKernel adamW() {
     return adamW.get();
-  }
-
-  public MlstmBlockKernel mlstmBlock() {
-    return mlstmBlock.get();
-  }
-
-  public SlstmBlockKernel slstmBlock() {
-    return slstmBlock.get();
   }
 
   public SoftCapKernel softCap() {
@@ -267,10 +245,6 @@ public final class Kernels {
 
   public ScaledNormKernel scaledNorm() {
     return scaledNorm.get();
-  }
-
-  public LargeBlockKernel largeBlock() {
-    return largeBlock.get();
   }
 
   /// Whether the Vector API is used.

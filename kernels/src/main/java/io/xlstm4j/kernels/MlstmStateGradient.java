@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
 /// Gradient with respect to a state, contiguous float32. The stabilizer is detached: it has none.

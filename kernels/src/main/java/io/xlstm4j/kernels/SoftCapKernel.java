@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (spec 3.4).

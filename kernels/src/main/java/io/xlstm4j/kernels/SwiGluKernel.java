@@ -1,5 +1,7 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// The activation of the Large family's feed-forward, `silu(gate) * up` (spec 3.4).

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.xlstm4j.kernels.CausalConvKernel.Gradients;
 import io.xlstm4j.kernels.CausalConvKernel.Inputs;
 import io.xlstm4j.kernels.CausalConvKernel.Size;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.vector.VectorCausalConvKernel;
 import java.lang.foreign.MemorySegment;

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.xlstm4j.kernels.block.HeadLossKernel;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarCrossEntropyKernel;
 import io.xlstm4j.kernels.vector.VectorCrossEntropyKernel;
 import java.lang.foreign.Arena;
@@ -79,13 +81,12 @@ class CrossEntropyKernelTest {
       MemorySegment targets = longs(arena, wanted);
       var size = new HeadLossKernel.Size(rows, dim, classes, 0);
       assertThat(size.rowsAtOnce()).isLessThan(rows);
-      MemorySegment scratch = arena.allocate(kernels.headLoss().scratchBytes(size), 64);
+      MemorySegment scratch = arena.allocate(new HeadLossKernel(kernels).scratchBytes(size), 64);
       MemorySegment dHidden = arena.allocate(hidden.byteSize(), 64);
       MemorySegment dW = arena.allocate(w.byteSize(), 64);
       float scale = 1f / rows;
       double loss =
-          kernels
-              .headLoss()
+          new HeadLossKernel(kernels)
               .lossAndGradients(
                   size,
                   hidden,
@@ -93,7 +94,7 @@ class CrossEntropyKernelTest {
                   targets,
                   scratch,
                   new HeadLossKernel.Gradients(dHidden, dW, scale));
-      assertThat(kernels.headLoss().loss(size, hidden, w, targets, scratch))
+      assertThat(new HeadLossKernel(kernels).loss(size, hidden, w, targets, scratch))
           .isCloseTo(loss, within(1e-9 * loss));
 
       // all at once, in float64

@@ -3,6 +3,7 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarElementwiseKernel;
 import io.xlstm4j.kernels.vector.VectorElementwiseKernel;
 import java.lang.foreign.Arena;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel.Size;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarGatedFeedForwardKernel;
 import io.xlstm4j.kernels.vector.VectorGatedFeedForwardKernel;
 import java.util.List;

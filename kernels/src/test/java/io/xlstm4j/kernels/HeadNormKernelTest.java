@@ -8,6 +8,7 @@ import io.xlstm4j.kernels.HeadNormKernel.Gate;
 import io.xlstm4j.kernels.HeadNormKernel.Gradients;
 import io.xlstm4j.kernels.HeadNormKernel.Inputs;
 import io.xlstm4j.kernels.HeadNormKernel.Size;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarHeadNormKernel;
 import io.xlstm4j.kernels.vector.VectorHeadNormKernel;
 import java.lang.foreign.MemorySegment;

@@ -4,6 +4,7 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
 import java.lang.foreign.Arena;

@@ -3,8 +3,9 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorSlstmKernel;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;

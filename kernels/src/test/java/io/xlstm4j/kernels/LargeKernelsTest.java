@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.xlstm4j.kernels.block.LargeBlockKernel;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarScaledNormKernel;
 import io.xlstm4j.kernels.reference.ScalarSoftCapKernel;
 import io.xlstm4j.kernels.reference.ScalarSwiGluKernel;
@@ -299,7 +301,7 @@ class LargeKernelsTest {
     try {
       var random = new Random(batch);
       var size = new LargeBlockKernel.Size(batch, length, 18, 8, 20, heads, 24, 15, 1e-6f);
-      LargeBlockKernel kernel = kernels.largeBlock();
+      LargeBlockKernel kernel = new LargeBlockKernel(kernels);
       LargeBlockKernel.Weights weights = weights(size, random, 0.4);
       LargeBlockKernel.Weights dWeights = weights(size, random, Double.NaN);
       int count = batch * length * 18;

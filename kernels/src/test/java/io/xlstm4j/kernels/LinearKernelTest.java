@@ -4,6 +4,7 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarLinearKernel;
 import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
 import java.lang.foreign.Arena;

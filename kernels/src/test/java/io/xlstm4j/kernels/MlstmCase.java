@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 
 /// Inputs of one mLSTM call and gradients of its outputs, and what kernels make of them. Positions
 /// lie apart by more than they need.
-final class MlstmCase {
+public final class MlstmCase {
   private static final int GAP = 3; // floats between positions
 
   final MlstmShape shape;
@@ -186,12 +186,12 @@ final class MlstmCase {
   }
 
   /// Every tensor within `tolerance` times its largest expected element.
-  static void assertClose(
+  public static void assertClose(
       Map<String, float[]> actual, Map<String, float[]> expected, double tolerance) {
     expected.forEach((name, data) -> assertClose(name, named(actual, name), data, tolerance));
   }
 
-  static void assertClose(String name, float[] actual, float[] expected, double tolerance) {
+  public static void assertClose(String name, float[] actual, float[] expected, double tolerance) {
     assertThat(actual).as(name).hasSameSizeAs(expected);
     double largest = 1e-30;
     for (float x : expected) {

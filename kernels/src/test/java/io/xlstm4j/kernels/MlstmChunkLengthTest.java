@@ -2,8 +2,9 @@ package io.xlstm4j.kernels;
 
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
-import io.xlstm4j.kernels.vector.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 

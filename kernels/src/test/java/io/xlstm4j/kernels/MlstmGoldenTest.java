@@ -3,6 +3,7 @@ package io.xlstm4j.kernels;
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static io.xlstm4j.kernels.MlstmCase.named;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.io.IOException;

@@ -5,6 +5,7 @@ import static io.xlstm4j.kernels.MlstmCase.named;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.lang.foreign.Arena;

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.ProjectedMlstmKernel.Projections;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.SeparateProjectedMlstmKernel;

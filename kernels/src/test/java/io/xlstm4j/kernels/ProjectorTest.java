@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.Projector.Part;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import io.xlstm4j.kernels.vector.decode.VectorRowsProductKernel;
 import java.lang.foreign.Arena;

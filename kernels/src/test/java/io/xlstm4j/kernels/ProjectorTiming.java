@@ -1,6 +1,8 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.Projector.Part;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;

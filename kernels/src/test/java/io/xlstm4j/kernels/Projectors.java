@@ -1,5 +1,6 @@
 package io.xlstm4j.kernels;
 
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ReferenceKernels;
 import io.xlstm4j.kernels.vector.VectorKernels;
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.RowKernels.Headwise;
 import io.xlstm4j.kernels.RowKernels.Norm;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.reference.ScalarRowKernels;
 import io.xlstm4j.kernels.vector.decode.VectorRowKernels;
 import java.lang.foreign.MemorySegment;

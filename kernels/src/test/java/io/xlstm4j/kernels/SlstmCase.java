@@ -5,6 +5,8 @@ import io.xlstm4j.kernels.SlstmKernel.Inputs;
 import io.xlstm4j.kernels.SlstmKernel.Size;
 import io.xlstm4j.kernels.SlstmKernel.State;
 import io.xlstm4j.kernels.SlstmKernel.StateGradients;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -3,6 +3,8 @@ package io.xlstm4j.kernels;
 import io.xlstm4j.kernels.TokenKernels.Convolution;
 import io.xlstm4j.kernels.TokenKernels.Mlstm;
 import io.xlstm4j.kernels.TokenKernels.Slstm;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.ScalarSlstmKernel;

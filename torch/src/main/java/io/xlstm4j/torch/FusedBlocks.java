@@ -1,11 +1,11 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.MlstmBlockKernel;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.SlstmBlockKernel;
 import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.block.MlstmBlockKernel;
+import io.xlstm4j.kernels.block.SlstmBlockKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -84,7 +84,7 @@ final class FusedBlocks {
             factor(dropout, kept),
             mask(layout.valid(), kept),
             mask(layout.starts(), kept));
-    MlstmBlockKernel kernel = kernels.mlstmBlock();
+    MlstmBlockKernel kernel = new MlstmBlockKernel(kernels);
     MemorySegment saved = bytes(kernel.savedBytes(size), kept);
     kernel.forward(
         size,
@@ -120,7 +120,7 @@ final class FusedBlocks {
       long[][] shapes,
       @Nullable Tensor[] gradients) {
     var parameters = new ParameterGradients(block.store, block.parameters);
-    MlstmBlockKernel kernel = kernels.mlstmBlock();
+    MlstmBlockKernel kernel = new MlstmBlockKernel(kernels);
     MemorySegment scratch =
         bytes(kernel.backwardScratchBytes(size, in.dropout() != null), new ArrayList<>());
     Tensor[] d = complete(gradients, shapes);
@@ -186,7 +186,7 @@ final class FusedBlocks {
             factor(dropout, kept),
             mask(layout.valid(), kept),
             mask(layout.starts(), kept));
-    SlstmBlockKernel kernel = kernels.slstmBlock();
+    SlstmBlockKernel kernel = new SlstmBlockKernel(kernels);
     MemorySegment saved = bytes(kernel.savedBytes(size), kept);
     kernel.forward(
         size,
@@ -218,7 +218,7 @@ final class FusedBlocks {
       long[][] shapes,
       @Nullable Tensor[] gradients) {
     var parameters = new ParameterGradients(block.store, block.parameters);
-    SlstmBlockKernel kernel = kernels.slstmBlock();
+    SlstmBlockKernel kernel = new SlstmBlockKernel(kernels);
     MemorySegment scratch =
         bytes(kernel.backwardScratchBytes(size, in.dropout() != null), new ArrayList<>());
     Tensor[] d = complete(gradients, shapes);

@@ -1,7 +1,7 @@
 package io.xlstm4j.torch;
 
-import io.xlstm4j.kernels.HeadLossKernel;
 import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.block.HeadLossKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
@@ -33,7 +33,7 @@ final class FusedHead {
     if (mean) {
       share /= t.ge(Ops.number(0)).sum().item_double();
     }
-    HeadLossKernel kernel = kernels.headLoss();
+    HeadLossKernel kernel = new HeadLossKernel(kernels);
     Tensor scratch = TensorMemory.floats(Math.ceilDiv(kernel.scratchBytes(size), Float.BYTES));
     MemorySegment in = TensorMemory.segment(h);
     MemorySegment w = TensorMemory.segment(weight);

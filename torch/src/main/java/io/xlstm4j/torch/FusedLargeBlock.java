@@ -2,9 +2,9 @@ package io.xlstm4j.torch;
 
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.LargeBlockKernel;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.block.LargeBlockKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -66,7 +66,7 @@ final class FusedLargeBlock {
     List<Tensor> outputs =
         inputs.stream().map(input -> TensorMemory.floats(Ops.shape(input))).toList();
     Tensor lastM = TensorMemory.floats(Ops.shape(m));
-    LargeBlockKernel kernel = kernels.largeBlock();
+    LargeBlockKernel kernel = new LargeBlockKernel(kernels);
     Tensor saved = bytes(kernel.savedBytes(size));
     MemorySegment keptMemory = TensorMemory.segment(saved);
     List<Tensor> stacked = stacked();
@@ -100,7 +100,7 @@ final class FusedLargeBlock {
       long[][] shapes,
       @Nullable Tensor[] gradients) {
     store.checkOpen();
-    LargeBlockKernel kernel = kernels.largeBlock();
+    LargeBlockKernel kernel = new LargeBlockKernel(kernels);
     List<Tensor> stacked = stacked();
     List<Tensor> dStacked =
         stacked.stream().map(weight -> TensorMemory.floats(Ops.shape(weight))).toList();

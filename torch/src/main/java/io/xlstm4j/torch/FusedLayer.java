@@ -1,7 +1,7 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.LayerKernel;
+import io.xlstm4j.kernels.block.LayerKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

@@ -4,7 +4,7 @@ import static org.bytedeco.pytorch.global.torch.silu;
 
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.config.CausalConv1dConfig;
-import io.xlstm4j.kernels.MlstmLayerKernel;
+import io.xlstm4j.kernels.block.MlstmLayerKernel;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;

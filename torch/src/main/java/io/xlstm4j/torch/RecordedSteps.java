@@ -2,7 +2,7 @@ package io.xlstm4j.torch;
 
 import static org.bytedeco.pytorch.global.torch.unsafe_split;
 
-import io.xlstm4j.kernels.LayerKernel;
+import io.xlstm4j.kernels.block.LayerKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

@@ -3,7 +3,7 @@ package io.xlstm4j.torch;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.config.CausalConv1dConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig.BiasInit;
-import io.xlstm4j.kernels.SlstmLayerKernel;
+import io.xlstm4j.kernels.block.SlstmLayerKernel;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;

@@ -2,9 +2,9 @@ package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.CrossEntropyKernel;
-import io.xlstm4j.kernels.HeadLossKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.block.HeadLossKernel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.TimeUnit;
@@ -71,7 +71,7 @@ public class HeadLossBenchmark {
     for (int row = 0; row < rows; row++) {
       targets.setAtIndex(ValueLayout.JAVA_LONG, row, floats.random().nextInt(classes));
     }
-    scratch = floats.bytes(kernels.headLoss().scratchBytes(size));
+    scratch = floats.bytes(new HeadLossKernel(kernels).scratchBytes(size));
     gradients =
         new HeadLossKernel.Gradients(
             floats.zeros((long) rows * dim), floats.zeros((long) classes * dim), 1f / rows);
@@ -88,12 +88,13 @@ public class HeadLossBenchmark {
   /// Of the hidden states.
   @Benchmark
   public double forward() {
-    return kernels.headLoss().loss(size, hidden, w, targets, scratch);
+    return new HeadLossKernel(kernels).loss(size, hidden, w, targets, scratch);
   }
 
   /// And the gradients of hidden states and head.
   @Benchmark
   public double forwardBackward() {
-    return kernels.headLoss().lossAndGradients(size, hidden, w, targets, scratch, gradients);
+    return new HeadLossKernel(kernels)
+        .lossAndGradients(size, hidden, w, targets, scratch, gradients);
   }
 }

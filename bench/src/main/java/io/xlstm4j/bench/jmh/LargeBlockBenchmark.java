@@ -1,9 +1,9 @@
 package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
-import io.xlstm4j.kernels.LargeBlockKernel;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.block.LargeBlockKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -68,7 +68,7 @@ public class LargeBlockBenchmark {
   @Setup(Level.Trial)
   public void draw(KernelState state) {
     NativeFloats floats = state.floats();
-    kernel = state.kernels().largeBlock();
+    kernel = new LargeBlockKernel(state.kernels());
     size =
         new LargeBlockKernel.Size(batch, length, dim, dim / 2, dim, heads, up, GATE_CAP, EPSILON);
     weights = weights(floats);

@@ -2,9 +2,9 @@ package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.LayerKernel;
-import io.xlstm4j.kernels.MlstmLayerKernel;
-import io.xlstm4j.kernels.SlstmLayerKernel;
+import io.xlstm4j.kernels.block.LayerKernel;
+import io.xlstm4j.kernels.block.MlstmLayerKernel;
+import io.xlstm4j.kernels.block.SlstmLayerKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;

@@ -1,9 +1,9 @@
 package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
-import io.xlstm4j.kernels.MlstmBlockKernel;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.block.MlstmBlockKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -64,7 +64,7 @@ public class MlstmBlockBenchmark {
   @Setup(Level.Trial)
   public void draw(KernelState state) {
     NativeFloats floats = state.floats();
-    kernel = state.kernels().mlstmBlock();
+    kernel = new MlstmBlockKernel(state.kernels());
     size = new MlstmBlockKernel.Size(batch, length, dim, 2 * dim, heads, TAPS, 4, EPSILON);
     weights = weights(floats);
     dWeights = weights(floats);

@@ -1,8 +1,8 @@
 package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
-import io.xlstm4j.kernels.SlstmBlockKernel;
 import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.block.SlstmBlockKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -67,7 +67,7 @@ public class SlstmBlockBenchmark {
   @Setup(Level.Trial)
   public void draw(KernelState state) {
     NativeFloats floats = state.floats();
-    kernel = state.kernels().slstmBlock();
+    kernel = new SlstmBlockKernel(state.kernels());
     size = new SlstmBlockKernel.Size(batch, length, dim, heads, TAPS, up, EPSILON);
     weights = weights(floats);
     dWeights = weights(floats);

@@ -147,6 +147,20 @@ class JmhBenchmarksTest {
             .toList();
     assertThat(kernels).contains("adamW", "mlstm");
     assertThat(kernels).allSatisfy(name -> assertThat(sources).contains("." + name + "()"));
+    assertThat(blockKernels())
+        .contains("MlstmBlockKernel", "HeadLossKernel")
+        .allSatisfy(name -> assertThat(sources).contains("new " + name + "("));
+  }
+
+  /// The classes of package `kernels.block` that are made of [Kernels].
+  private static List<String> blockKernels() throws IOException {
+    Path folder = Path.of("../kernels/src/main/java/io/xlstm4j/kernels/block");
+    try (Stream<Path> files = Files.list(folder)) {
+      return files
+          .map(file -> file.getFileName().toString().replace(".java", ""))
+          .filter(name -> name.endsWith("Kernel") && !name.equals("LayerKernel"))
+          .toList();
+    }
   }
 
   @ParameterizedTest

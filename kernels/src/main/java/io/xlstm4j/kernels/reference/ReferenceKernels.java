@@ -20,7 +20,7 @@ import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 
 /// The kernels as plain loops, on any JVM.
 public final class ReferenceKernels implements KernelProvider {

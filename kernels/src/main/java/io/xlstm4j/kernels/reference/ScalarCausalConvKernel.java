@@ -1,11 +1,11 @@
 package io.xlstm4j.kernels.reference;
 
-import static io.xlstm4j.kernels.SegmentFloats.add;
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.add;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.CausalConvKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

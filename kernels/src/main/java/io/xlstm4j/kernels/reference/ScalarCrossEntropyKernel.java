@@ -2,7 +2,7 @@ package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

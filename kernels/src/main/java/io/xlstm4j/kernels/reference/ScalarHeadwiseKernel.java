@@ -3,7 +3,7 @@ package io.xlstm4j.kernels.reference;
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

@@ -2,8 +2,8 @@ package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

@@ -2,10 +2,10 @@ package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.Projector;
-import io.xlstm4j.kernels.SegmentFloats;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import org.jspecify.annotations.Nullable;

@@ -1,12 +1,12 @@
 package io.xlstm4j.kernels.reference;
 
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.Activation;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.RowKernels;
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
 /// [RowKernels] as plain loops, in float64 within.

@@ -1,11 +1,11 @@
 package io.xlstm4j.kernels.reference;
 
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.ScaledNormKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// [ScaledNormKernel] in plain loops, in float64 within a head: what `VectorScaledNormKernel` is

@@ -1,10 +1,10 @@
 package io.xlstm4j.kernels.reference;
 
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.SoftCapKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 
 /// [SoftCapKernel] as a plain loop: what `VectorSoftCapKernel` is held to.

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels.reference;
 
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;

@@ -10,7 +10,7 @@ import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.Workspace;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

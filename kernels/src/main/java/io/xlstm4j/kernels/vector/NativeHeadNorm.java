@@ -1,15 +1,14 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.NativeFloats;
-import io.xlstm4j.kernels.vector.math.Passes;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import io.xlstm4j.kernels.HeadNormKernel.Gate;
 import io.xlstm4j.kernels.HeadNormKernel.Gradients;
 import io.xlstm4j.kernels.HeadNormKernel.Inputs;
 import io.xlstm4j.kernels.HeadNormKernel.Size;
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import java.nio.ByteOrder;

@@ -1,13 +1,12 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.AdamWKernel;
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.reference.ScalarAdamWKernel;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.DoubleVector;
 import jdk.incubator.vector.FloatVector;

@@ -1,14 +1,13 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.math.Passes;
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.CausalConvKernel;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;

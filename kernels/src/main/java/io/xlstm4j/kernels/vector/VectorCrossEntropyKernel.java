@@ -1,15 +1,14 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;

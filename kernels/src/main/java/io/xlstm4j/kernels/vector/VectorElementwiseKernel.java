@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.ElementwiseKernel;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;

@@ -1,12 +1,11 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 

@@ -1,15 +1,14 @@
 package io.xlstm4j.kernels.vector;
 
+import static io.xlstm4j.kernels.vector.math.VectorMath.at;
+
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.Passes;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
-
-import static io.xlstm4j.kernels.vector.math.VectorMath.at;
-
-import io.xlstm4j.kernels.HeadNormKernel;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;

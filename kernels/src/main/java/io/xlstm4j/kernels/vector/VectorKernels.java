@@ -1,13 +1,5 @@
 package io.xlstm4j.kernels.vector;
 
-import io.xlstm4j.kernels.vector.decode.VectorDecodeKernels;
-import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
-import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
-import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
-import io.xlstm4j.kernels.vector.mlstm.VectorProjectedMlstmKernel;
-import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
-
 import io.xlstm4j.kernels.AdamWKernel;
 import io.xlstm4j.kernels.CausalConvKernel;
 import io.xlstm4j.kernels.CrossEntropyKernel;
@@ -25,7 +17,14 @@ import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.decode.VectorDecodeKernels;
+import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
+import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
+import io.xlstm4j.kernels.vector.mlstm.VectorProjectedMlstmKernel;
+import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
 import jdk.incubator.vector.FloatVector;
 
 /// The kernels on the Vector API.

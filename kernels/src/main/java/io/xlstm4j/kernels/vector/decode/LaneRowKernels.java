@@ -1,13 +1,12 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.LaneMath;
-
-import static io.xlstm4j.kernels.SegmentFloats.copy;
+import static io.xlstm4j.kernels.memory.SegmentFloats.copy;
 
 import io.xlstm4j.kernels.Activation;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.RowKernels;
 import io.xlstm4j.kernels.reference.ScalarRowKernels;
+import io.xlstm4j.kernels.vector.math.LaneMath;
 import java.lang.foreign.MemorySegment;
 
 /// [VectorRowKernels] lane by lane, with the same bits, in plain Java on copies: reading memory

@@ -1,8 +1,7 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.LaneMath;
-
 import io.xlstm4j.kernels.RowsProductKernel;
+import io.xlstm4j.kernels.vector.math.LaneMath;
 
 /// [VectorRowsProductKernel] lane by lane, with the same bits, in plain Java.
 final class LaneRowsProductKernel implements RowsProductKernel {

@@ -1,14 +1,13 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.LaneMath;
-
-import static io.xlstm4j.kernels.SegmentFloats.copy;
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.copy;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.reference.ScalarTokenKernels;
+import io.xlstm4j.kernels.vector.math.LaneMath;
 import java.lang.foreign.MemorySegment;
 
 /// [VectorTokenKernels] lane by lane, with the same bits, in plain Java on copies: reading memory

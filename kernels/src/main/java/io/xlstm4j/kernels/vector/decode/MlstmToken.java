@@ -1,18 +1,17 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.LaneMath;
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.Passes;
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
-import static io.xlstm4j.kernels.SegmentFloats.get;
-import static io.xlstm4j.kernels.SegmentFloats.set;
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 import static io.xlstm4j.kernels.vector.math.VectorMath.LANES;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.reference.ScalarTokenKernels;
+import io.xlstm4j.kernels.vector.math.LaneMath;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.Arrays;

@@ -1,7 +1,6 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.vector.math.NativeFloats;
-
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;

@@ -1,8 +1,7 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.NativeFloats;
-
 import io.xlstm4j.kernels.WeightMatrix;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;

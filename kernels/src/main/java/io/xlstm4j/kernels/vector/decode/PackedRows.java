@@ -1,9 +1,8 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.gemm.PanelProduct;
-
 import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.vector.gemm.PanelProduct;
 import org.jspecify.annotations.Nullable;
 
 /// Rows of activations as [PanelProduct] takes its left-hand matrix, `(blocks, rows,

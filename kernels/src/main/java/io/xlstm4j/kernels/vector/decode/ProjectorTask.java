@@ -1,15 +1,14 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.Projector.Part;
 import io.xlstm4j.kernels.RowsProductKernel;
-import io.xlstm4j.kernels.SegmentFloats;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightType;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.decode.VectorProjector.Forms;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;

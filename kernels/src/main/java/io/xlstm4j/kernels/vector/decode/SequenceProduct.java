@@ -1,12 +1,11 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.gemm.PanelProduct;
-import io.xlstm4j.kernels.vector.gemm.Transposition;
-
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightRowsKernel;
+import io.xlstm4j.kernels.vector.gemm.PanelProduct;
+import io.xlstm4j.kernels.vector.gemm.Transposition;
 
 /// `y = x Wᵀ` for the many tokens of a sequence on one thread, as [PanelProduct] does it: each sum
 /// runs in the order of the columns.

@@ -1,14 +1,13 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.LaneMath;
-import io.xlstm4j.kernels.vector.math.Passes;
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.VectorMath.LANES;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.TokenKernels;
+import io.xlstm4j.kernels.vector.math.LaneMath;
+import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import jdk.incubator.vector.VectorOperators;

@@ -1,11 +1,11 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.DecodeKernels;
-import io.xlstm4j.kernels.Lazy;
 import io.xlstm4j.kernels.Projector;
 import io.xlstm4j.kernels.RowKernels;
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Lazy;
+import io.xlstm4j.kernels.memory.Workers;
 import org.jspecify.annotations.Nullable;
 
 /// The forward-only kernels on the Vector API, lane by lane in plain Java until the warm-up is

@@ -1,12 +1,12 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Lazy;
 import io.xlstm4j.kernels.Projector;
 import io.xlstm4j.kernels.RowsProductKernel;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightRowsKernel;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Lazy;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;

@@ -1,11 +1,10 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import io.xlstm4j.kernels.Activation;
 import io.xlstm4j.kernels.FloatRows;
 import io.xlstm4j.kernels.RowKernels;
 import io.xlstm4j.kernels.reference.ScalarRowKernels;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;

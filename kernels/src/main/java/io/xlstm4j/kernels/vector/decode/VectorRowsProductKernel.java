@@ -1,8 +1,7 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-
 import io.xlstm4j.kernels.RowsProductKernel;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorShuffle;

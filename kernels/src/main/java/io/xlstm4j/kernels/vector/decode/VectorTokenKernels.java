@@ -1,13 +1,12 @@
 package io.xlstm4j.kernels.vector.decode;
 
+import static io.xlstm4j.kernels.memory.SegmentFloats.get;
+
+import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.vector.math.LaneMath;
 import io.xlstm4j.kernels.vector.math.Passes;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
-
-import static io.xlstm4j.kernels.SegmentFloats.get;
-
-import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import java.util.List;

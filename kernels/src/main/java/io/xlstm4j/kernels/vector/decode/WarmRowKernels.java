@@ -2,8 +2,8 @@ package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.Activation;
 import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Lazy;
 import io.xlstm4j.kernels.RowKernels;
+import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.vector.decode.WarmUp.Use;
 import java.lang.foreign.MemorySegment;
 

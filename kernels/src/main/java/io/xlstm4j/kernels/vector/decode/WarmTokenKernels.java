@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels.vector.decode;
 
-import io.xlstm4j.kernels.Lazy;
 import io.xlstm4j.kernels.TokenKernels;
+import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.vector.decode.WarmUp.Use;
 import java.lang.foreign.MemorySegment;
 

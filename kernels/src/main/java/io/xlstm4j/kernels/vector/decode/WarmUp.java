@@ -2,7 +2,6 @@ package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.Activation;
 import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Lazy;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.RowKernels;
 import io.xlstm4j.kernels.RowsProductKernel;
@@ -10,7 +9,8 @@ import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightType;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Lazy;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

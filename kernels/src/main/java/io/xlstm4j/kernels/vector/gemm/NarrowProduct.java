@@ -1,10 +1,9 @@
 package io.xlstm4j.kernels.vector.gemm;
 
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;

@@ -1,8 +1,7 @@
 package io.xlstm4j.kernels.vector.gemm;
 
-import io.xlstm4j.kernels.vector.math.NativeFloats;
-
 import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -56,8 +55,8 @@ public final class Transposition {
     }
   }
 
-  /// The same from memory at its address, which is there and stays; only where memory [may be read
-  /// so][NativeRowsProduct#isAvailable].
+  /// The same from memory at its address, which is there and stays; only where `NativeRowsProduct`
+  /// is available.
   ///
   /// @param rows whole vectors
   /// @param columns whole vectors

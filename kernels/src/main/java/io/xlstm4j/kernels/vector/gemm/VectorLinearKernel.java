@@ -1,12 +1,11 @@
 package io.xlstm4j.kernels.vector.gemm;
 
-import io.xlstm4j.kernels.vector.math.NativeFloats;
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
 import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import jdk.incubator.vector.FloatVector;

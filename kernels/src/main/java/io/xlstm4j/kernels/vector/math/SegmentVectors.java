@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels.vector.math;
 
-import io.xlstm4j.kernels.SegmentFloats;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;

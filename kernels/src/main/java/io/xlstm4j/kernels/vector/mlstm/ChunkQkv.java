@@ -1,11 +1,10 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 

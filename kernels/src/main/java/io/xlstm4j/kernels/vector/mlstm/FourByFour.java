@@ -1,11 +1,10 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
+import io.xlstm4j.kernels.MlstmShape;
+import io.xlstm4j.kernels.Rows;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
-import io.xlstm4j.kernels.MlstmShape;
-import io.xlstm4j.kernels.Rows;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;

@@ -1,9 +1,5 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.gemm.Transposition;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
-
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
@@ -12,6 +8,9 @@ import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.vector.gemm.Transposition;
+import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;

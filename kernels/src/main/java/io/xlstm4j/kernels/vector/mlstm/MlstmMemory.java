@@ -2,7 +2,6 @@ package io.xlstm4j.kernels.vector.mlstm;
 
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;

@@ -1,17 +1,16 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.NativeFloats;
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-import io.xlstm4j.kernels.vector.gemm.Transposition;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
-
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.MatrixProduct.Block;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.vector.gemm.Transposition;
+import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.NativeFloats;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.concurrent.ConcurrentLinkedQueue;

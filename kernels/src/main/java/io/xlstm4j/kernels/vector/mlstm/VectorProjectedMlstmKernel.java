@@ -1,7 +1,5 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
-import io.xlstm4j.kernels.vector.math.MlstmMath;
-
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
@@ -9,8 +7,9 @@ import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
 import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.Workers;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.reference.SeparateProjectedMlstmKernel;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

@@ -1,8 +1,5 @@
 package io.xlstm4j.kernels.vector.slstm;
 
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-import io.xlstm4j.kernels.vector.math.VectorMath;
-
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.C;
 import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.L;
@@ -12,13 +9,15 @@ import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.SAVED;
 import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.SLOPE;
 import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.Z;
 
-import io.xlstm4j.kernels.SegmentFloats;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SlstmKernel.Gradients;
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
 import io.xlstm4j.kernels.SlstmKernel.Size;
 import io.xlstm4j.kernels.SlstmKernel.State;
 import io.xlstm4j.kernels.SlstmKernel.StateGradients;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
+import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;

@@ -1,15 +1,14 @@
 package io.xlstm4j.kernels.vector.slstm;
 
-import io.xlstm4j.kernels.vector.math.SegmentVectors;
-
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 import static io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel.L;
 
-import io.xlstm4j.kernels.SegmentFloats;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SlstmKernel.Gradients;
 import io.xlstm4j.kernels.SlstmKernel.Inputs;
 import io.xlstm4j.kernels.SlstmKernel.Size;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;

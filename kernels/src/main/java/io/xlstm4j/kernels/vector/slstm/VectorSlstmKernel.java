@@ -1,11 +1,10 @@
 package io.xlstm4j.kernels.vector.slstm;
 
+import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
-
-import io.xlstm4j.kernels.SegmentFloats;
-import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.Workers;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

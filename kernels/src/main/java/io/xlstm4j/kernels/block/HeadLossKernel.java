@@ -1,5 +1,11 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
+import io.xlstm4j.kernels.CrossEntropyKernel;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
@@ -16,7 +22,7 @@ public final class HeadLossKernel {
 
   private final Kernels kernels;
 
-  HeadLossKernel(Kernels kernels) {
+  public HeadLossKernel(Kernels kernels) {
     this.kernels = kernels;
   }
 
@@ -25,7 +31,7 @@ public final class HeadLossKernel {
   /// @param classes V
   /// @param cap bound of the logits, by tanh; 0 for none
   public record Size(int rows, int dim, int classes, float cap) {
-    int rowsAtOnce() {
+    public int rowsAtOnce() {
       return Math.clamp(LOGITS / classes, Math.min(64, rows), rows);
     }
   }

@@ -1,8 +1,9 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.SlstmLayerKernel.Dims;
-import io.xlstm4j.kernels.SlstmLayerKernel.Size;
-import io.xlstm4j.kernels.SlstmLayerKernel.Weights;
+import io.xlstm4j.kernels.block.SlstmLayerKernel.Dims;
+import io.xlstm4j.kernels.block.SlstmLayerKernel.Size;
+import io.xlstm4j.kernels.block.SlstmLayerKernel.Weights;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
 /// How [SlstmLayerKernel] divides the memory it is given: what is kept from one pass to the other,

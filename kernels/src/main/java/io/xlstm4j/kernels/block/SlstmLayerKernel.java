@@ -1,9 +1,19 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.SlstmLayerMemory.Passing;
-import io.xlstm4j.kernels.SlstmLayerMemory.Returning;
-import io.xlstm4j.kernels.SlstmLayerMemory.Saved;
-import io.xlstm4j.kernels.SlstmLayerMemory.Shared;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.GatedFeedForwardKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.block.SlstmLayerMemory.Passing;
+import io.xlstm4j.kernels.block.SlstmLayerMemory.Returning;
+import io.xlstm4j.kernels.block.SlstmLayerMemory.Saved;
+import io.xlstm4j.kernels.block.SlstmLayerMemory.Shared;
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 import java.util.List;

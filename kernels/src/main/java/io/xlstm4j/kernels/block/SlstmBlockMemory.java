@@ -1,8 +1,9 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.SlstmBlockKernel.FeedForward;
-import io.xlstm4j.kernels.SlstmBlockKernel.Size;
-import io.xlstm4j.kernels.SlstmBlockKernel.Weights;
+import io.xlstm4j.kernels.block.SlstmBlockKernel.FeedForward;
+import io.xlstm4j.kernels.block.SlstmBlockKernel.Size;
+import io.xlstm4j.kernels.block.SlstmBlockKernel.Weights;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
 /// How [SlstmBlockKernel] divides the memory it is given: what is kept from one pass to the other,

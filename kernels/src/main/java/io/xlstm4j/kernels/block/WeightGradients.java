@@ -1,5 +1,8 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.Rows;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,5 +1,17 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.MlstmGradients;
+import io.xlstm4j.kernels.MlstmInputs;
+import io.xlstm4j.kernels.MlstmShape;
+import io.xlstm4j.kernels.MlstmState;
+import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.ScaledNormKernel;
+import io.xlstm4j.kernels.SwiGluKernel;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -15,7 +27,7 @@ public final class LargeBlockKernel {
 
   private final Kernels kernels;
 
-  LargeBlockKernel(Kernels kernels) {
+  public LargeBlockKernel(Kernels kernels) {
     this.kernels = kernels;
   }
 

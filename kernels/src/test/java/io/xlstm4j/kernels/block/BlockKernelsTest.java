@@ -1,8 +1,12 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.MlstmState;
+import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.SlstmKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -217,7 +221,7 @@ class BlockKernelsTest {
     try {
       var memory = new Memory(batch);
       var size = new SlstmBlockKernel.Size(batch, LENGTH, DIM, HEADS, TAPS, UP, 1e-5f);
-      SlstmBlockKernel kernel = kernels.slstmBlock();
+      SlstmBlockKernel kernel = new SlstmBlockKernel(kernels);
       SlstmBlockKernel.Weights weights = slstmWeights(memory);
       SlstmBlockKernel.Weights dWeights = slstmWeights(memory.garbage());
       SlstmBlockKernel.State before = slstmState(memory, batch, masked ? 0.1 : 0);

@@ -1,8 +1,9 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.kernels.Kernels;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,10 +1,22 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.MlstmBlockMemory.Factors;
-import io.xlstm4j.kernels.MlstmBlockMemory.Passing;
-import io.xlstm4j.kernels.MlstmBlockMemory.Returning;
-import io.xlstm4j.kernels.MlstmBlockMemory.Saved;
-import io.xlstm4j.kernels.MlstmBlockMemory.Sums;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.MlstmGradients;
+import io.xlstm4j.kernels.MlstmShape;
+import io.xlstm4j.kernels.MlstmState;
+import io.xlstm4j.kernels.MlstmStateGradient;
+import io.xlstm4j.kernels.ProjectedMlstmKernel;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.block.MlstmBlockMemory.Factors;
+import io.xlstm4j.kernels.block.MlstmBlockMemory.Passing;
+import io.xlstm4j.kernels.block.MlstmBlockMemory.Returning;
+import io.xlstm4j.kernels.block.MlstmBlockMemory.Saved;
+import io.xlstm4j.kernels.block.MlstmBlockMemory.Sums;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -158,7 +170,7 @@ public final class MlstmBlockKernel {
   ///
   /// @param x `(B, S, D)`
   /// @param dropout what the branch is multiplied by `(B, S, D)`; null for one
-  /// @param valid, starts as in [MlstmInputs]
+  /// @param valid, starts as in `MlstmInputs`
   public record Inputs(
       MemorySegment x,
       State initial,

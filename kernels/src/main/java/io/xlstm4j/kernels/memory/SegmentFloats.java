@@ -1,4 +1,4 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.memory;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

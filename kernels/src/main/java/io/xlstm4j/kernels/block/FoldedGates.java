@@ -1,5 +1,7 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
+import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 

@@ -1,7 +1,8 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
 import static io.xlstm4j.kernels.Close.assertClose;
 
+import io.xlstm4j.kernels.Floats;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,4 +1,4 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.memory;
 
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
@@ -45,7 +45,7 @@ public final class Workers {
   }
 
   /// No threads but the calling one; may be called from several at once, and from within a task.
-  static Workers alone() {
+  public static Workers alone() {
     return new Workers(1);
   }
 

@@ -1,9 +1,20 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.SlstmBlockMemory.Passing;
-import io.xlstm4j.kernels.SlstmBlockMemory.Returning;
-import io.xlstm4j.kernels.SlstmBlockMemory.Saved;
-import io.xlstm4j.kernels.SlstmBlockMemory.Shared;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.GatedFeedForwardKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.HeadwiseKernel;
+import io.xlstm4j.kernels.HeadwiseShape;
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.LinearKernel;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.block.SlstmBlockMemory.Passing;
+import io.xlstm4j.kernels.block.SlstmBlockMemory.Returning;
+import io.xlstm4j.kernels.block.SlstmBlockMemory.Saved;
+import io.xlstm4j.kernels.block.SlstmBlockMemory.Shared;
+import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

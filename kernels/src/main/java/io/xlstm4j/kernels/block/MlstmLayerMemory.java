@@ -1,10 +1,15 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.LayerKernel.Call;
-import io.xlstm4j.kernels.MlstmLayerKernel.Dims;
-import io.xlstm4j.kernels.MlstmLayerKernel.Size;
-import io.xlstm4j.kernels.MlstmLayerKernel.State;
-import io.xlstm4j.kernels.MlstmLayerKernel.Weights;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.MlstmInputs;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.block.LayerKernel.Call;
+import io.xlstm4j.kernels.block.MlstmLayerKernel.Dims;
+import io.xlstm4j.kernels.block.MlstmLayerKernel.Size;
+import io.xlstm4j.kernels.block.MlstmLayerKernel.State;
+import io.xlstm4j.kernels.block.MlstmLayerKernel.Weights;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
 /// How [MlstmLayerKernel] divides the memory it is given: what is kept from one pass to the other,

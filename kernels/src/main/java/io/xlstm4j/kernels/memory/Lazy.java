@@ -1,4 +1,4 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.memory;
 
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;

@@ -1,8 +1,13 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
-import io.xlstm4j.kernels.MlstmBlockKernel.Inputs;
-import io.xlstm4j.kernels.MlstmBlockKernel.Size;
-import io.xlstm4j.kernels.MlstmBlockKernel.Weights;
+import io.xlstm4j.kernels.CausalConvKernel;
+import io.xlstm4j.kernels.HeadNormKernel;
+import io.xlstm4j.kernels.MlstmInputs;
+import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.block.MlstmBlockKernel.Inputs;
+import io.xlstm4j.kernels.block.MlstmBlockKernel.Size;
+import io.xlstm4j.kernels.block.MlstmBlockKernel.Weights;
+import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
 /// How [MlstmBlockKernel] divides the memory it is given: what is kept from one pass to the other,

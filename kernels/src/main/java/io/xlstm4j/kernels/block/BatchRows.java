@@ -1,5 +1,7 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.block;
 
+import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;

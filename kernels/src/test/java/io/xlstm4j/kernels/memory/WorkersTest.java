@@ -1,4 +1,4 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.memory;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

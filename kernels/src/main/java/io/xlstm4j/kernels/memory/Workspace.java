@@ -1,4 +1,4 @@
-package io.xlstm4j.kernels;
+package io.xlstm4j.kernels.memory;
 
 import java.lang.foreign.MemorySegment;
 
@@ -29,7 +29,7 @@ public final class Workspace {
   }
 
   /// @throws IllegalArgumentException if the memory is used up
-  MemorySegment bytes(long count) {
+  public MemorySegment bytes(long count) {
     long from = bytes;
     bytes += Math.ceilDiv(count, BOUNDARY) * BOUNDARY;
     if (counts) {
