@@ -35,7 +35,7 @@ public final class MlstmBlockKernel {
   private final Kernels kernels;
   private final long mostSums;
 
-  MlstmBlockKernel(Kernels kernels) {
+  public MlstmBlockKernel(Kernels kernels) {
     this(kernels, MOST_SUMS);
   }
 

@@ -31,7 +31,7 @@ public final class SlstmBlockKernel {
 
   private final Kernels kernels;
 
-  SlstmBlockKernel(Kernels kernels) {
+  public SlstmBlockKernel(Kernels kernels) {
     this.kernels = kernels;
   }
 
