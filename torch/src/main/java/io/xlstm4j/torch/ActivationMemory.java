@@ -9,9 +9,9 @@ import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.LargeBlockKernel;
-import io.xlstm4j.kernels.MlstmBlockKernel;
-import io.xlstm4j.kernels.SlstmBlockKernel;
+import io.xlstm4j.kernels.block.LargeBlockKernel;
+import io.xlstm4j.kernels.block.MlstmBlockKernel;
+import io.xlstm4j.kernels.block.SlstmBlockKernel;
 
 /// Estimates the memory that the forward and backward pass of one micro-batch take beside weights
 /// and gradients. Nothing is allocated for it.
@@ -93,7 +93,7 @@ public record ActivationMemory(int sequences, int length, boolean fused, boolean
             config.mlstm().conv1dKernelSize(),
             config.mlstm().qkvProjBlocksize(),
             EPSILON);
-    MlstmBlockKernel kernel = Kernels.shared().mlstmBlock();
+    MlstmBlockKernel kernel = new MlstmBlockKernel(Kernels.shared());
     long state = 2L * sequences * inner * (inner / heads + 1) * Float.BYTES; // in and out
     return new Block(
         kernel.savedBytes(size) + state,
@@ -111,7 +111,7 @@ public record ActivationMemory(int sequences, int length, boolean fused, boolean
             config.slstm().conv1dKernelSize(),
             feedForward == null ? 0 : feedForward.upDim(width),
             EPSILON);
-    SlstmBlockKernel kernel = Kernels.shared().slstmBlock();
+    SlstmBlockKernel kernel = new SlstmBlockKernel(Kernels.shared());
     return new Block(
         kernel.savedBytes(size),
         Math.max(kernel.forwardScratchBytes(size), kernel.backwardScratchBytes(size, true)));
@@ -129,7 +129,7 @@ public record ActivationMemory(int sequences, int length, boolean fused, boolean
             config.ffnDim(),
             (float) config.gateSoftCap(),
             (float) config.normEps());
-    LargeBlockKernel kernel = Kernels.shared().largeBlock();
+    LargeBlockKernel kernel = new LargeBlockKernel(Kernels.shared());
     long state = 2L * sequences * config.qkDim() * (config.vHeadDim() + 1) * Float.BYTES;
     return new Block(
         kernel.savedBytes(size) + state,
