@@ -11,6 +11,7 @@ import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 
@@ -69,6 +70,6 @@ final class PromptTexts {
 
   private static InvalidInputException tooLong(String where) {
     return new InvalidInputException(
-        "%s: more than %,d bytes are too many for a prompt".formatted(where, MAX_BYTES));
+        String.format(Locale.ROOT, "%s: more than %,d bytes are too many for a prompt", where, MAX_BYTES));
   }
 }

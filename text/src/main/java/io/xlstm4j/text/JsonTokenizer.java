@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -71,7 +72,7 @@ final class JsonTokenizer implements Tokenizer {
     try {
       if (Files.size(file) > MAX_BYTES) {
         throw new InvalidTextException(
-            "%s: %,d bytes are too many for a tokenizer".formatted(file, Files.size(file)));
+            String.format(Locale.ROOT, "%s: %,d bytes are too many for a tokenizer", file, Files.size(file)));
       }
       content = Files.readAllBytes(file);
     } catch (IOException e) {

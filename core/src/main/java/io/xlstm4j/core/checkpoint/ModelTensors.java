@@ -10,6 +10,7 @@ import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.SequencedMap;
 
@@ -115,8 +116,7 @@ public final class ModelTensors {
     double weights = source.tensors().values().stream().mapToDouble(info -> info.byteSize()).sum();
     if (state > LARGE_STATE && state > MOST_STATE * weights) {
       throw new InvalidInputException(
-          "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged"
-              .formatted(where, state, weights));
+          String.format(Locale.ROOT, "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged", where, state, weights));
     }
   }
 

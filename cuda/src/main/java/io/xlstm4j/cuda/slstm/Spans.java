@@ -1,6 +1,7 @@
 package io.xlstm4j.cuda.slstm;
 
 import io.xlstm4j.cuda.driver.DeviceSpan;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// Checks of memory before a kernel gets its address.
@@ -15,7 +16,13 @@ final class Spans {
     }
     if (span.bytes() < bytes) {
       throw new IllegalArgumentException(
-          "%s %s needs %,d bytes, but has %,d".formatted(name, shape, bytes, span.bytes()));
+          String.format(
+              Locale.ROOT,
+              "%s %s needs %,d bytes, but has %,d",
+              name,
+              shape,
+              bytes,
+              span.bytes()));
     }
     if (span.address() % ALIGNMENT != 0) {
       throw new IllegalArgumentException(
