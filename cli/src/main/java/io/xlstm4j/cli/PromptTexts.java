@@ -70,6 +70,7 @@ final class PromptTexts {
 
   private static InvalidInputException tooLong(String where) {
     return new InvalidInputException(
-        String.format(Locale.ROOT, "%s: more than %,d bytes are too many for a prompt", where, MAX_BYTES));
+        String.format(
+            Locale.ROOT, "%s: more than %,d bytes are too many for a prompt", where, MAX_BYTES));
   }
 }

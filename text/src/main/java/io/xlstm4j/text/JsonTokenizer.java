@@ -72,7 +72,8 @@ final class JsonTokenizer implements Tokenizer {
     try {
       if (Files.size(file) > MAX_BYTES) {
         throw new InvalidTextException(
-            String.format(Locale.ROOT, "%s: %,d bytes are too many for a tokenizer", file, Files.size(file)));
+            String.format(
+                Locale.ROOT, "%s: %,d bytes are too many for a tokenizer", file, Files.size(file)));
       }
       content = Files.readAllBytes(file);
     } catch (IOException e) {

@@ -116,7 +116,12 @@ public final class ModelTensors {
     double weights = source.tensors().values().stream().mapToDouble(info -> info.byteSize()).sum();
     if (state > LARGE_STATE && state > MOST_STATE * weights) {
       throw new InvalidInputException(
-          String.format(Locale.ROOT, "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged", where, state, weights));
+          String.format(
+              Locale.ROOT,
+              "%s: the memory of one sequence would take %.0f bytes, but all weights only %.0f; the widths of the configuration are damaged",
+              where,
+              state,
+              weights));
     }
   }
 

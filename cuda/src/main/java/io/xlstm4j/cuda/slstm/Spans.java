@@ -17,12 +17,7 @@ final class Spans {
     if (span.bytes() < bytes) {
       throw new IllegalArgumentException(
           String.format(
-              Locale.ROOT,
-              "%s %s needs %,d bytes, but has %,d",
-              name,
-              shape,
-              bytes,
-              span.bytes()));
+              Locale.ROOT, "%s %s needs %,d bytes, but has %,d", name, shape, bytes, span.bytes()));
     }
     if (span.address() % ALIGNMENT != 0) {
       throw new IllegalArgumentException(
