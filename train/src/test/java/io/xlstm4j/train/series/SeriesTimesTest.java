@@ -307,7 +307,7 @@ class SeriesTimesTest {
   @Test
   void keys_of_times_are_checked() {
     assertThatThrownBy(() -> files.config("series.time_zone=UTC"))
-        .hasMessageContaining("need a time_column");
+        .hasMessageContaining("need a series.time_column");
     assertThatThrownBy(() -> files.config(T, "series.time_zone=Mars"))
         .hasMessageContaining("time_zone (Mars) must be a zone");
     assertThatThrownBy(() -> files.config(T, "series.time_format=dd/bb"))
