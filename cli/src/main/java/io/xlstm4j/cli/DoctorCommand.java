@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -49,7 +50,11 @@ final class DoctorCommand implements Callable<Integer> {
           (System.nanoTime() - began) / 1e9,
           DiagnosticsTable.counted(Torch.threads(), "thread"));
     } catch (LinkageError e) {
-      line(out, "libtorch", "cannot be loaded: %s", e.getMessage());
+      line(
+          out,
+          "libtorch",
+          "cannot be loaded: %s",
+          Objects.requireNonNullElse(e.getMessage(), e.toString()));
       cuda(out, 0);
       out.println("something is wrong: nothing can be trained here");
       out.flush();
