@@ -2,6 +2,7 @@ package io.xlstm4j.bench;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
+import io.xlstm4j.kernels.ElementwiseKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.memory.Workers;
 import java.io.IOException;
@@ -15,15 +16,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
 
 /// How fast this machine reads memory, which bounds decoding: the sum of a mapped file of 1 GiB,
 /// where weights lie too, by vectors, on one thread and on all.
 final class Bandwidth implements Benchmark {
-  private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
-  private static final int STEP = LANES.length() * Float.BYTES;
-  private static final int SUMS = 8;
   private static final int PIECE = 1 << 20; // bytes of a task
   private static final int GIB = 1 << 30;
 
@@ -67,13 +63,16 @@ final class Bandwidth implements Benchmark {
 
   private Measurement measure(String name, int threads, Timing timing) {
     var workers = new Workers(threads);
+    ElementwiseKernel kernel = Kernels.shared().elementwise();
+    int floats = PIECE / Float.BYTES;
     try (Arena arena = Arena.ofShared()) {
       MemorySegment mapped = map(arena);
       var sums = new float[bytes / PIECE];
       Timing.Result timed =
-          timing.measure(
-              () -> workers.run(sums.length, i -> sums[i] = sum(mapped, (long) i * PIECE)));
-      if (sums[0] != PIECE / Float.BYTES) {
+          timing.measure(() ->
+              workers.run(
+                  sums.length, i -> sums[i] = kernel.sum(mapped, (long) i * floats, floats)));
+      if (sums[0] != floats) {
         throw new IllegalStateException("a piece of ones adds up to " + sums[0]);
       }
       var keys = new LinkedHashMap<String, Object>();
@@ -110,35 +109,5 @@ final class Bandwidth implements Benchmark {
       throw new InvalidInputException(
           "a file to be read cannot be written: " + OneLine.reason(e), e);
     }
-  }
-
-  /// Several sums, so that no addition waits for the one before.
-  private static float sum(MemorySegment data, long at) {
-    var s0 = FloatVector.zero(LANES);
-    var s1 = s0;
-    var s2 = s0;
-    var s3 = s0;
-    var s4 = s0;
-    var s5 = s0;
-    var s6 = s0;
-    var s7 = s0;
-    ByteOrder order = ByteOrder.nativeOrder();
-    for (long i = at; i < at + PIECE; i += (long) SUMS * STEP) {
-      s0 = s0.add(FloatVector.fromMemorySegment(LANES, data, i, order));
-      s1 = s1.add(FloatVector.fromMemorySegment(LANES, data, i + STEP, order));
-      s2 = s2.add(FloatVector.fromMemorySegment(LANES, data, i + 2L * STEP, order));
-      s3 = s3.add(FloatVector.fromMemorySegment(LANES, data, i + 3L * STEP, order));
-      s4 = s4.add(FloatVector.fromMemorySegment(LANES, data, i + 4L * STEP, order));
-      s5 = s5.add(FloatVector.fromMemorySegment(LANES, data, i + 5L * STEP, order));
-      s6 = s6.add(FloatVector.fromMemorySegment(LANES, data, i + 6L * STEP, order));
-      s7 = s7.add(FloatVector.fromMemorySegment(LANES, data, i + 7L * STEP, order));
-    }
-    var low = s0.add(s1).add(s2.add(s3));
-    var sums = low.add(s4.add(s5).add(s6.add(s7))).toArray();
-    float sum = 0;
-    for (float lane : sums) {
-      sum += lane;
-    }
-    return sum;
   }
 }

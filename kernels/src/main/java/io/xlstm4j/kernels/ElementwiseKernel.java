@@ -25,6 +25,10 @@ public interface ElementwiseKernel {
       MemorySegment out,
       Workers workers);
 
+  /// Returns the sum of `count` floats from float `from` on, in an order of its own, on the calling
+  /// thread. It reads memory as fast as one thread can.
+  float sum(MemorySegment data, long from, int count);
+
   /// Elements of a task.
   int PIECE = 1 << 14;
 

@@ -41,6 +41,21 @@ class ElementwiseKernelTest {
     }
   }
 
+  @ParameterizedTest(name = "{0} elements")
+  @ValueSource(ints = {0, 1, 15, 16, 17, 127, 128, 129, 5_000})
+  void a_sum_counts_every_element_of_its_part_once(int count) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment data = arena.allocate((count + 4L) * Float.BYTES, 4);
+      double expected = 0;
+      for (int i = 0; i < count + 4; i++) {
+        data.setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 7); // whole numbers add up exactly
+        expected += i >= 3 && i < count + 3 ? i % 7 : 0;
+      }
+      assertThat(new ScalarElementwiseKernel().sum(data, 3, count)).isEqualTo((float) expected);
+      assertThat(new VectorElementwiseKernel().sum(data, 3, count)).isEqualTo((float) expected);
+    }
+  }
+
   @Test
   void sizes_that_differ_are_refused() {
     try (Arena arena = Arena.ofConfined()) {

@@ -31,4 +31,13 @@ public final class ScalarElementwiseKernel implements ElementwiseKernel {
       set(out, i, plus == null ? product : product + get(plus, i));
     }
   }
+
+  @Override
+  public float sum(MemorySegment data, long from, int count) {
+    double sum = 0;
+    for (long i = from; i < from + count; i++) {
+      sum += get(data, i);
+    }
+    return (float) sum;
+  }
 }

@@ -7,12 +7,17 @@ import io.xlstm4j.kernels.ElementwiseKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.Workers;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /// [ElementwiseKernel] on vectors. A task is a piece of the memory.
 public final class VectorElementwiseKernel implements ElementwiseKernel {
-  private static final int LANES = FloatVector.SPECIES_PREFERRED.length();
+  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  private static final int LANES = SPECIES.length();
+  private static final int STEP = LANES * Float.BYTES;
+  private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   @Override
   public void add(MemorySegment a, MemorySegment b, MemorySegment out, Workers workers) {
@@ -56,6 +61,40 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
                 out, i, plus == null ? product : product + SegmentFloats.get(plus, i));
           }
         });
+  }
+
+  /// Eight sums at a time, so that no addition waits for the one before.
+  @Override
+  public float sum(MemorySegment data, long from, int count) {
+    var s0 = FloatVector.zero(SPECIES);
+    var s1 = s0;
+    var s2 = s0;
+    var s3 = s0;
+    var s4 = s0;
+    var s5 = s0;
+    var s6 = s0;
+    var s7 = s0;
+    long end = from + count;
+    long i = from;
+    for (; i + 8L * LANES <= end; i += 8L * LANES) {
+      long at = i * Float.BYTES;
+      s0 = s0.add(FloatVector.fromMemorySegment(SPECIES, data, at, ORDER));
+      s1 = s1.add(FloatVector.fromMemorySegment(SPECIES, data, at + STEP, ORDER));
+      s2 = s2.add(FloatVector.fromMemorySegment(SPECIES, data, at + 2L * STEP, ORDER));
+      s3 = s3.add(FloatVector.fromMemorySegment(SPECIES, data, at + 3L * STEP, ORDER));
+      s4 = s4.add(FloatVector.fromMemorySegment(SPECIES, data, at + 4L * STEP, ORDER));
+      s5 = s5.add(FloatVector.fromMemorySegment(SPECIES, data, at + 5L * STEP, ORDER));
+      s6 = s6.add(FloatVector.fromMemorySegment(SPECIES, data, at + 6L * STEP, ORDER));
+      s7 = s7.add(FloatVector.fromMemorySegment(SPECIES, data, at + 7L * STEP, ORDER));
+    }
+    float sum = 0;
+    for (float lane : s0.add(s1).add(s2.add(s3)).add(s4.add(s5).add(s6.add(s7))).toArray()) {
+      sum += lane;
+    }
+    for (; i < end; i++) {
+      sum += SegmentFloats.get(data, i);
+    }
+    return sum;
   }
 
   private static int pieces(long count) {
