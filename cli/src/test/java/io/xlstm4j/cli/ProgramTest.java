@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -650,7 +651,8 @@ class ProgramTest {
     for (String command : List.of("train", "runs", "eval", "prepare")) {
       String help = CommandLineRun.of(command, "--help").out();
       assertThat(help.lines()).as(command).allMatch(line -> line.length() <= 80);
-      var spec = Main.commandLine(command).getSubcommands().get(command).getCommandSpec();
+      var subcommand = Main.commandLine(command).getSubcommands().get(command);
+      var spec = Objects.requireNonNull(subcommand).getCommandSpec();
       for (String line : spec.usageMessage().footer()) {
         String shown = line.replace("${ROOT-COMMAND-NAME}", "xlstm").strip();
         assertThat(help.lines().map(String::strip)).as(command).contains(shown);

@@ -67,6 +67,7 @@ class FineTuningTest {
             "samples.prompts=[the cat]",
             "samples.max_tokens=4"));
     RunConfigFile.override(keys, List.of(more));
+    TinyRun.withoutTextKeys(keys);
     StartingModel.complete(keys, "test");
     return RunConfig.DEFAULT.with(keys, "test");
   }

@@ -1,6 +1,7 @@
 package io.xlstm4j.train;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.xlstm4j.text.FormalLanguage;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
 import java.io.IOException;
@@ -48,6 +49,15 @@ final class TinyRun {
             "samples.prompts=[the cat]",
             "samples.max_tokens=8"));
     RunConfigFile.override(keys, List.of(more));
+    withoutTextKeys(keys);
     return RunConfig.DEFAULT.with(keys, "test");
+  }
+
+  /// A formal language has a tokenizer of its own and writes no samples.
+  static void withoutTextKeys(ObjectNode keys) {
+    if (FormalLanguage.names(keys.at("/data/corpus").asText())) {
+      ((ObjectNode) keys.get("data")).remove("tokenizer");
+      keys.remove("samples");
+    }
   }
 }

@@ -124,7 +124,7 @@ class TrainerTest {
   @Test
   void bfloat16_on_the_fused_kernels_is_refused_with_what_to_do() throws IOException {
     Path corpus = TinyRun.corpus(folder);
-    assertThatThrownBy(() -> TinyRun.config(corpus, "training.precision=bfloat16"))
+    assertThatThrownBy(() -> TinyRun.config(corpus, "backend=fused", "training.precision=bfloat16"))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("needs backend libtorch or a GPU");
   }

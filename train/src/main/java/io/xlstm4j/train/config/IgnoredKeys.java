@@ -44,7 +44,10 @@ final class IgnoredKeys {
     boolean formal = FormalLanguage.names(data.corpus());
     if (formal) {
       String why = "data.corpus is the formal language " + data.corpus();
-      for (String key : List.of("tokenizer", "vocab_size", "reset_at_documents", "packing")) {
+      if (run.from() == null) { // else the tokenizer is that of the model, which is compared later
+        refuse("data.tokenizer", why);
+      }
+      for (String key : List.of("vocab_size", "reset_at_documents", "packing")) {
         refuse("data." + key, why);
       }
       refuse("samples", why + ", of which no samples are written");
