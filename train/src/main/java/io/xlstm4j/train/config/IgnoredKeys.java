@@ -91,13 +91,8 @@ final class IgnoredKeys {
     if (!(run.model() instanceof PaperModelConfig paper)) {
       return;
     }
-    int slstm = paper.blockStack().slstmAt().size();
-    if (slstm == 0) {
-      refuse("model.slstm_block", "model.slstm_at is []");
-    }
-    if (slstm == paper.numBlocks() && paper.blockStack().mlstmBlock() != null) {
-      refuse("model.mlstm_block", "model.slstm_at names every block");
-    }
+    // Keys of a kind of block that no block has are allowed: a file keeps both kinds while
+    // model.slstm_at is tried out.
     if (paper.blockStack().dropout() == 0) {
       refuse("model.add_embedding_dropout", "model.dropout is 0");
     }

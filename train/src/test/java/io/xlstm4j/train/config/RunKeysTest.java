@@ -217,7 +217,6 @@ class RunKeysTest {
           schedule: {kind: constant, final_fraction: 0.5} | schedule.final_fraction (0.5) means nothing here, because schedule.kind is constant; leave it out
           schedule: {cooldown_fraction: 0.5}        | schedule.cooldown_fraction (0.5) means nothing here, because schedule.cooldown_steps is 0; leave it out
           samples: {temperature: 0, top_p: 0.5}     | samples.top_p (0.5) means nothing here, because samples.temperature is 0, which takes the likeliest token; leave it out
-          model: {slstm_at: [], slstm_block: {slstm: {num_heads: 2}}} | model.slstm_block.slstm.num_heads (2) means nothing here, because model.slstm_at is []; leave it out
           model: {add_embedding_dropout: true}      | model.add_embedding_dropout (true) means nothing here, because model.dropout is 0; leave it out
           """)
   void a_key_that_would_be_ignored_is_refused(String yaml, String message) {
