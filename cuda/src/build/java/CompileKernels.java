@@ -48,7 +48,10 @@ public final class CompileKernels {
     Path library;
     try (var files = Files.walk(folder)) {
       library =
-          files.filter(f -> f.getFileName().toString().startsWith("libnvrtc.so")).findFirst().orElseThrow();
+          files
+              .filter(f -> f.getFileName().toString().startsWith("libnvrtc.so"))
+              .findFirst()
+              .orElseThrow();
     }
     try (var files = Files.list(library.getParent())) { // NVRTC opens its builtins by name, later
       files
@@ -96,7 +99,8 @@ public final class CompileKernels {
         .toList();
   }
 
-  private byte[] compile(Path source, List<Path> headers, String chip, String kind) throws Exception {
+  private byte[] compile(Path source, List<Path> headers, String chip, String kind)
+      throws Exception {
     MemorySegment program = arena.allocate(ADDRESS);
     var texts = new ArrayList<String>();
     var names = new ArrayList<String>();
@@ -115,19 +119,23 @@ public final class CompileKernels {
     MemorySegment handle = program.get(ADDRESS, 0);
     var options = List.of("--gpu-architecture=" + chip, "--std=c++17", "--ptxas-options=-v");
     int code = call("nvrtcCompileProgram", handle, options.size(), strings(options));
-    String log = new String(output(handle, "nvrtcGetProgramLog"), StandardCharsets.UTF_8).replace("\0", "").strip();
+    String log =
+        new String(output(handle, "nvrtcGetProgramLog"), StandardCharsets.UTF_8)
+            .replace("\0", "")
+            .strip();
     System.out.println("== " + source + " for " + chip);
     if (code != 0) {
       throw new IllegalStateException("nvrtcCompileProgram gave " + code + "\n" + log);
     }
     report(log);
     return kind.equals("ptx")
-        ? forOlderDrivers(new String(output(handle, "nvrtcGetPTX"), StandardCharsets.UTF_8).replace("\0", ""))
+        ? forOlderDrivers(
+            new String(output(handle, "nvrtcGetPTX"), StandardCharsets.UTF_8).replace("\0", ""))
         : output(handle, "nvrtcGetCUBIN");
   }
 
-  /// NVRTC writes its own version of the language, which only drivers as new as itself read. The kernels use nothing
-  /// newer than 8.6, the version of the first drivers for chips after sm_90.
+  /// NVRTC writes its own version of the language, which only drivers as new as itself read. The
+  /// kernels use nothing newer than 8.6, the version of the first drivers for chips after sm_90.
   private static byte[] forOlderDrivers(String ptx) {
     return ptx.replaceFirst("(?m)^\\.version .*$", ".version 8.6").getBytes(StandardCharsets.UTF_8);
   }
@@ -180,7 +188,8 @@ public final class CompileKernels {
     }
     var handle =
         Linker.nativeLinker()
-            .downcallHandle(nvrtc.find(name).orElseThrow(), FunctionDescriptor.of(JAVA_INT, layouts));
+            .downcallHandle(
+                nvrtc.find(name).orElseThrow(), FunctionDescriptor.of(JAVA_INT, layouts));
     try {
       return (int) handle.invokeWithArguments(given);
     } catch (Throwable e) {
