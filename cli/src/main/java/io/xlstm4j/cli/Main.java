@@ -51,6 +51,7 @@ public final class Main implements Callable<Integer> {
     COMMANDS.put("inspect", InspectCommand::new);
     COMMANDS.put("convert", ConvertCommand::new);
     COMMANDS.put("doctor", DoctorCommand::new);
+    COMMANDS.put("bundle", BundleCommand::new);
     COMMANDS.put("help", HelpCommand::new);
   }
 
