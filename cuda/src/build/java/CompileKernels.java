@@ -31,6 +31,10 @@ import java.util.zip.GZIPOutputStream;
 /// with this module as the working folder. Prints the registers, shared memory and spills of every kernel.
 public final class CompileKernels {
   private static final Path SOURCES = Path.of("src/main/cuda");
+
+  /// Headers for all sources.
+  private static final Path COMMON = SOURCES.resolve("common");
+
   private static final Path BINARIES = Path.of("src/main/resources/io/xlstm4j/cuda");
   private static final Path HASHES = BINARIES.resolve("binaries.sha256");
 
@@ -95,7 +99,8 @@ public final class CompileKernels {
 
   private static List<Path> headersOf(Path source, List<Path> files) {
     return files.stream()
-        .filter(f -> f.toString().endsWith(".cuh") && f.getParent().equals(source.getParent()))
+        .filter(f -> f.toString().endsWith(".cuh"))
+        .filter(f -> f.getParent().equals(source.getParent()) || f.getParent().equals(COMMON))
         .toList();
   }
 

@@ -1,5 +1,6 @@
 package io.xlstm4j.cuda.slstm;
 
+import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.driver.Launch;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,5 +1,7 @@
 package io.xlstm4j.cuda.slstm;
 
+import io.xlstm4j.cuda.cell.ElementType;
+import io.xlstm4j.cuda.cell.Spans;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import org.jspecify.annotations.Nullable;
 

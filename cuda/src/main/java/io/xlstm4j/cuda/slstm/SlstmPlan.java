@@ -1,5 +1,8 @@
 package io.xlstm4j.cuda.slstm;
 
+import io.xlstm4j.cuda.cell.ElementType;
+import io.xlstm4j.cuda.cell.KernelArguments;
+import io.xlstm4j.cuda.cell.Spans;
 import io.xlstm4j.cuda.driver.CudaFunction;
 import io.xlstm4j.cuda.driver.CudaStream;
 import io.xlstm4j.cuda.driver.DeviceSpan;
@@ -119,9 +122,9 @@ public final class SlstmPlan {
       var arguments =
           new KernelArguments(arena, 16, 6)
               .add(inputs.wx(), inputs.r(), inputs.bias())
-              .add(inputs.initial())
+              .add(SlstmState.spans(inputs.initial()))
               .add(inputs.valid(), inputs.starts(), y)
-              .add(last)
+              .add(SlstmState.spans(last))
               .add(saved, workspace)
               .add(shape.batch(), shape.length(), shape.heads(), shape.headDim())
               .add(cluster == null ? 0 : cluster.forwardSharedSteps(), 0)
@@ -174,9 +177,9 @@ public final class SlstmPlan {
               .add(workspace, saved, dy)
               .add(initial == null ? null : initial.c(), initial == null ? null : initial.n())
               .add(inputs.valid(), inputs.starts())
-              .add(last)
+              .add(SlstmState.spans(last))
               .add(gradients.wx())
-              .add(gradients.initial())
+              .add(SlstmState.spans(gradients.initial()))
               .add(biasParts, workspace, null, null)
               .add(shape.batch(), shape.length(), shape.heads(), shape.headDim())
               .add(cluster == null ? 0 : cluster.backwardSharedSteps(), 0)

@@ -2,6 +2,7 @@ package io.xlstm4j.cuda.slstm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.xlstm4j.cuda.cell.ElementType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;

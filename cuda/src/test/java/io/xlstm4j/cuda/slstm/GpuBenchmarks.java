@@ -1,5 +1,7 @@
 package io.xlstm4j.cuda.slstm;
 
+import io.xlstm4j.cuda.cell.ElementType;
+import io.xlstm4j.cuda.cell.GpuArrays;
 import io.xlstm4j.cuda.driver.Cuda;
 import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaDevice;

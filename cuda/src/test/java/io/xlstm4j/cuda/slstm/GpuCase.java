@@ -1,5 +1,7 @@
 package io.xlstm4j.cuda.slstm;
 
+import io.xlstm4j.cuda.cell.ElementType;
+import io.xlstm4j.cuda.cell.GpuArrays;
 import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaStream;
 import io.xlstm4j.cuda.driver.DeviceMemory;
@@ -86,11 +88,11 @@ record GpuCase(SlstmShape shape, ElementType type, boolean state, boolean masks)
               arrays.of(wx, type),
               arrays.of(r, type),
               arrays.of(bias, ElementType.FLOAT32),
-              state ? arrays.state(initial) : null,
+              state ? state(arrays, initial) : null,
               masks ? arrays.of(valid) : null,
               masks ? arrays.of(starts) : null);
       var dyOnDevice = arrays.of(dy, type);
-      var dLastOnDevice = state ? arrays.state(dLast) : null;
+      var dLastOnDevice = state ? state(arrays, dLast) : null;
       Results first = results(plan, stream, arrays, inputs, dyOnDevice, dLastOnDevice);
       Results second = results(plan, stream, arrays, inputs, dyOnDevice, dLastOnDevice);
       var errors = new LinkedHashMap<String, Double>();
@@ -156,6 +158,16 @@ record GpuCase(SlstmShape shape, ElementType type, boolean state, boolean masks)
     var parts = new DeviceMemory[4];
     Arrays.setAll(parts, _ -> arrays.poisoned((long) states * Float.BYTES));
     return parts;
+  }
+
+  /// The four parts of a state that lie in one array.
+  private static SlstmState state(GpuArrays arrays, double[] all) {
+    int n = all.length / 4;
+    var parts = new DeviceSpan[4];
+    for (int i = 0; i < 4; i++) {
+      parts[i] = arrays.of(Arrays.copyOfRange(all, i * n, (i + 1) * n), ElementType.FLOAT32);
+    }
+    return new SlstmState(parts[0], parts[1], parts[2], parts[3]);
   }
 
   private static SlstmState state(DeviceMemory[] parts) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import org.junit.jupiter.api.Test;
 

@@ -1,4 +1,4 @@
-package io.xlstm4j.cuda.slstm;
+package io.xlstm4j.cuda.cell;
 
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -9,15 +9,15 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// Fills a structure of a kernel: addresses first, then ints.
-final class KernelArguments {
+public final class KernelArguments {
   private final MemorySegment structure;
   private long at;
 
-  KernelArguments(Arena arena, int addresses, int ints) {
+  public KernelArguments(Arena arena, int addresses, int ints) {
     structure = arena.allocate(8L * addresses + 4L * ints, 8);
   }
 
-  KernelArguments add(@Nullable DeviceSpan... spans) {
+  public KernelArguments add(@Nullable DeviceSpan... spans) {
     for (@Nullable DeviceSpan span : spans) {
       structure.set(JAVA_LONG, at, Spans.address(span));
       at += 8;
@@ -25,14 +25,7 @@ final class KernelArguments {
     return this;
   }
 
-  /// Adds the four parts of a state, or four times nothing.
-  KernelArguments add(@Nullable SlstmState state) {
-    return state == null
-        ? add(null, null, null, null)
-        : add(state.y(), state.c(), state.n(), state.m());
-  }
-
-  KernelArguments add(int... numbers) {
+  public KernelArguments add(int... numbers) {
     for (int number : numbers) {
       structure.set(JAVA_INT, at, number);
       at += 4;
@@ -41,7 +34,7 @@ final class KernelArguments {
   }
 
   /// The structure, all fields of which were added.
-  MemorySegment done() {
+  public MemorySegment done() {
     if (at != structure.byteSize()) {
       throw new IllegalStateException(
           "%d of %d bytes were filled".formatted(at, structure.byteSize()));

@@ -1,16 +1,21 @@
-package io.xlstm4j.cuda.slstm;
+package io.xlstm4j.cuda.cell;
 
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// Checks of memory before a kernel gets its address.
-final class Spans {
+public final class Spans {
   private static final int ALIGNMENT = 16;
 
   private Spans() {}
 
-  static void check(String name, @Nullable DeviceSpan span, long bytes, String shape) {
+  /// Checks that `span` has enough bytes and starts at a multiple of 16.
+  ///
+  /// @param span null passes
+  /// @param shape for the message
+  /// @throws IllegalArgumentException with the name and the sizes
+  public static void check(String name, @Nullable DeviceSpan span, long bytes, String shape) {
     if (span == null) {
       return;
     }
@@ -26,7 +31,8 @@ final class Spans {
     }
   }
 
-  static long address(@Nullable DeviceSpan span) {
+  /// The address; 0 for null.
+  public static long address(@Nullable DeviceSpan span) {
     return span == null ? 0 : span.address();
   }
 }

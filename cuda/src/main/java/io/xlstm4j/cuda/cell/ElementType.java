@@ -1,6 +1,6 @@
-package io.xlstm4j.cuda.slstm;
+package io.xlstm4j.cuda.cell;
 
-/// The type of sequences and of the recurrent kernel in the device's memory. States, bias, all
+/// The type of sequences (and of a recurrent kernel) in the device's memory. States, bias, all
 /// gradients of parameters and all sums are float32 in either case.
 public enum ElementType {
   FLOAT32(4, "f32"),
@@ -20,12 +20,12 @@ public enum ElementType {
   }
 
   /// The kernel for this type.
-  String kernel(String name) {
+  public String kernel(String name) {
     return name + "_" + suffix;
   }
 
   /// How many bfloat16 values stand for one value in the matrix units.
-  int planes() {
+  public int planes() {
     return this == FLOAT32 ? 2 : 1;
   }
 }

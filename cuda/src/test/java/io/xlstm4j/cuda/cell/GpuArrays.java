@@ -1,4 +1,4 @@
-package io.xlstm4j.cuda.slstm;
+package io.xlstm4j.cuda.cell;
 
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
@@ -15,26 +15,26 @@ import java.util.List;
 
 /// Java's arrays in a device's memory, freed together. Whatever a kernel is to write starts as NaN
 /// in every type.
-final class GpuArrays implements AutoCloseable {
+public final class GpuArrays implements AutoCloseable {
   private static final byte POISON = (byte) 0xFF;
 
   private final CudaContext context;
   private final CudaStream stream;
   private final List<DeviceMemory> owned = new ArrayList<>();
 
-  GpuArrays(CudaContext context, CudaStream stream) {
+  public GpuArrays(CudaContext context, CudaStream stream) {
     this.context = context;
     this.stream = stream;
   }
 
-  DeviceMemory poisoned(long bytes) {
+  public DeviceMemory poisoned(long bytes) {
     var memory = context.allocate(Math.max(bytes, 16));
     owned.add(memory);
     memory.fill(stream, POISON);
     return memory;
   }
 
-  DeviceSpan of(double[] values, ElementType type) {
+  public DeviceSpan of(double[] values, ElementType type) {
     var memory = poisoned((long) values.length * type.bytes());
     try (var arena = Arena.ofConfined()) {
       MemorySegment host = arena.allocate((long) values.length * type.bytes());
@@ -50,7 +50,7 @@ final class GpuArrays implements AutoCloseable {
     return memory.span();
   }
 
-  DeviceSpan of(boolean[] values) {
+  public DeviceSpan of(boolean[] values) {
     var memory = poisoned(values.length);
     try (var arena = Arena.ofConfined()) {
       MemorySegment host = arena.allocate(values.length);
@@ -62,17 +62,7 @@ final class GpuArrays implements AutoCloseable {
     return memory.span();
   }
 
-  /// The four parts of a state that lie in one array.
-  SlstmState state(double[] all) {
-    int n = all.length / 4;
-    var parts = new DeviceSpan[4];
-    for (int i = 0; i < 4; i++) {
-      parts[i] = of(java.util.Arrays.copyOfRange(all, i * n, (i + 1) * n), ElementType.FLOAT32);
-    }
-    return new SlstmState(parts[0], parts[1], parts[2], parts[3]);
-  }
-
-  double[] read(DeviceMemory memory, int count, ElementType type) {
+  public double[] read(DeviceMemory memory, int count, ElementType type) {
     var values = new double[count];
     try (var arena = Arena.ofConfined()) {
       MemorySegment host = arena.allocate((long) count * type.bytes());
@@ -88,12 +78,12 @@ final class GpuArrays implements AutoCloseable {
   }
 
   /// Rounds to the nearest, ties to even, as the device does.
-  static short toBfloat16(float value) {
+  public static short toBfloat16(float value) {
     int bits = Float.floatToRawIntBits(value);
     return (short) ((bits + 0x7FFF + (bits >>> 16 & 1)) >>> 16);
   }
 
-  static double rounded(double value, ElementType type) {
+  public static double rounded(double value, ElementType type) {
     return type == ElementType.FLOAT32
         ? (float) value
         : Float.intBitsToFloat(toBfloat16((float) value) << 16);
