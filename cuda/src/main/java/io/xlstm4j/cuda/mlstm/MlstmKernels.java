@@ -17,8 +17,7 @@ import java.util.function.Function;
 /// plans has ended.
 public final class MlstmKernels implements AutoCloseable {
   private static final String PRODUCTS = "mlstm/products";
-  private static final List<String> SOURCES =
-      List.of("mlstm/gates", "mlstm/sequences", PRODUCTS);
+  private static final List<String> SOURCES = List.of("mlstm/gates", "mlstm/sequences", PRODUCTS);
 
   private final CudaContext context;
   private final List<CudaModule> opened = new ArrayList<>();

@@ -168,9 +168,7 @@ public final class MlstmPlan {
     work.setAll(forwardRooms.within(workspace));
     work.setAll(
         savedRooms.within(
-            saved != null
-                ? saved
-                : workspace.slice(forwardRooms.bytes(), savedRooms.bytes())));
+            saved != null ? saved : workspace.slice(forwardRooms.bytes(), savedRooms.bytes())));
     try (var arena = Arena.ofConfined()) {
       MemorySegment arguments = work.structure(arena, shape, chunks);
       launch(stream, "mlstm/gates", "gates", Launch.of(shape.pairs(), 512), arguments);
@@ -298,8 +296,7 @@ public final class MlstmPlan {
         stream,
         "mlstm/sequences",
         type.kernel(name),
-        new Launch(
-            chunks.number(), shape.pairs(), ceil(padded(width), PACK_COLUMNS), 256, 1, 0, 1),
+        new Launch(chunks.number(), shape.pairs(), ceil(padded(width), PACK_COLUMNS), 256, 1, 0, 1),
         arguments);
   }
 
@@ -321,12 +318,7 @@ public final class MlstmPlan {
     Launch launch = productLaunch(stateTiles(shape), shape.pairs(), chunks.segments());
     if (chunks.segments() > 1) {
       kernels.product(type.kernel("states")).launch(stream, launch, arguments, backward, 1);
-      launch(
-          stream,
-          "mlstm/sequences",
-          joinSegments,
-          Launch.elements(shape.cValues()),
-          arguments);
+      launch(stream, "mlstm/sequences", joinSegments, Launch.elements(shape.cValues()), arguments);
     }
     kernels.product(type.kernel("states")).launch(stream, launch, arguments, backward, 0);
   }

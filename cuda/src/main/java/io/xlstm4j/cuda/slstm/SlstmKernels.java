@@ -1,7 +1,7 @@
 package io.xlstm4j.cuda.slstm;
 
-import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.binary.KernelBinary;
+import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaException;
 import io.xlstm4j.cuda.driver.CudaFunction;

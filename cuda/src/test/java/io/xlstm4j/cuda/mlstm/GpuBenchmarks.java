@@ -111,14 +111,7 @@ public final class GpuBenchmarks {
       Runnable backward =
           () ->
               plan.backward(
-                  stream,
-                  inputs,
-                  h.span(),
-                  saved.span(),
-                  dh,
-                  null,
-                  gradients,
-                  workspace.span());
+                  stream, inputs, h.span(), saved.span(), dh, null, gradients, workspace.span());
       Runnable both =
           () -> {
             forward.run();

@@ -24,8 +24,17 @@ public final class GpuChecks {
 
   /// Widths of keys and values, equal and different, of tiles and not.
   private static final int[][] WIDTHS = {
-    {64, 64}, {32, 32}, {16, 16}, {8, 24}, {33, 47}, {40, 56}, {128, 128}, {136, 72}, {1, 1},
-    {128, 256}, {256, 512}
+    {64, 64},
+    {32, 32},
+    {16, 16},
+    {8, 24},
+    {33, 47},
+    {40, 56},
+    {128, 128},
+    {136, 72},
+    {1, 1},
+    {128, 256},
+    {256, 512}
   };
 
   private final CudaContext context;

@@ -86,8 +86,7 @@ final class MlstmReference {
         norms = 0;
       }
       int gate = gate(pair, t);
-      double logF =
-          Math.min(fgate[gate], 0) - Math.log1p(Math.exp(-Math.abs(fgate[gate]))) + m;
+      double logF = Math.min(fgate[gate], 0) - Math.log1p(Math.exp(-Math.abs(fgate[gate]))) + m;
       m = Math.max(logF, igate[gate]);
       double input = Math.exp(igate[gate] - m);
       double forget = Math.exp(logF - m);

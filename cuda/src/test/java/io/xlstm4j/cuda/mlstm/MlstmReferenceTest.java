@@ -25,9 +25,7 @@ class MlstmReferenceTest {
     gaussian(SHAPE.cValues()), gaussian(SHAPE.nValues()), gaussian(SHAPE.mValues())
   };
   private final double[] dh = gaussian(SHAPE.vValues());
-  private final boolean[] valid = {
-    true, true, false, true, true, false, true, true, true, false
-  };
+  private final boolean[] valid = {true, true, false, true, true, false, true, true, true, false};
   private final boolean[] starts = {
     false, false, false, true, false, false, false, false, false, false
   };

@@ -32,10 +32,9 @@ class MlstmShapeTest {
   @Test
   void memory_that_is_too_short_is_named() {
     var short_ = new DeviceSpan(1024, 64);
-    assertThatThrownBy(
-            () ->
-                new MlstmInputs(short_, short_, short_, short_, short_, null, null, null)
-                    .check(SHAPE, ElementType.BFLOAT16))
+    assertThatThrownBy(() ->
+            new MlstmInputs(short_, short_, short_, short_, short_, null, null, null)
+                .check(SHAPE, ElementType.BFLOAT16))
         .hasMessage("q (B, S, NH, DQK) needs 76,800 bytes, but has 64");
   }
 
@@ -56,12 +55,13 @@ class MlstmShapeTest {
   void the_structure_has_the_fields_of_the_source_in_its_order() throws Exception {
     String source = Files.readString(Path.of("src/main/cuda/mlstm/common.cuh"));
     String structure =
-        source.substring(source.indexOf("struct Work {"), source.indexOf("\n};")).replaceAll("//.*", "");
+        source
+            .substring(source.indexOf("struct Work {"), source.indexOf("\n};"))
+            .replaceAll("//.*", "");
     var names = new ArrayList<String>();
     var pointers = Pattern.compile("\\*\\s*(\\w+)").matcher(structure);
     while (pointers.find()) {
-      names.add(
-          pointers.group(1).replaceAll("([a-z])([A-Z])", "$1_$2").toUpperCase(Locale.ROOT));
+      names.add(pointers.group(1).replaceAll("([a-z])([A-Z])", "$1_$2").toUpperCase(Locale.ROOT));
     }
     assertThat(names).isEqualTo(Arrays.stream(Field.values()).map(Field::name).toList());
     var work = new MlstmWork();
