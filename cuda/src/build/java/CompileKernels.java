@@ -83,6 +83,9 @@ public final class CompileKernels {
         if (name.equals("cluster.cu") && !chip.endsWith("90") && !chip.endsWith("90a")) {
           continue; // clusters begin with sm_90
         }
+        if (name.equals("hopper.cu") && !chip.equals("sm_90a")) {
+          continue; // what it uses exists there alone
+        }
         String kind = chip.startsWith("sm_") ? "cubin" : "ptx";
         byte[] binary = compile(source, headersOf(source, files), chip, kind);
         Path to =

@@ -42,11 +42,13 @@ struct Work {
   float *mStates;                // (pairs, chunks + 1): m at the start of a chunk; the last one is the final m
   // Scratch
   float2 *steps;                 // (pairs, chunks)
+  double *tails;                 // (pairs, tiles of gate gradients, 2)
   float *sums;                   // (pairs, chunks, DQK): of weighted tokens
   float *nStates;                // (pairs, chunks, DQK): n at a chunk's start, or its gradient at a chunk's end
   bf16 *states;                  // planes of (pairs, chunks, DQK, DHV): the same of C; DHV rounded up
   bf16 *scores, *slopes;         // planes of (pairs, chunks, chunk, chunk): row l, column j <= l
   float *delta;                  // gradient of q . n times the denominator, one value a token
+  float *queryWeights;           // of q in the gradient of the state at its chunk's start, one value a token
   float *qdq, *kdk;              // (column tiles, pairs, chunks * chunk): parts of q . dq and k . dk
   float *endC, *endN;            // final state, as cLast and nLast
   float *endDot;                 // (pairs): of final state and its gradient

@@ -37,7 +37,7 @@ template <typename T> __device__ __forceinline__ void states(const Work &a, bool
   constexpr int P = PLANES<T>;
   extern __shared__ __align__(128) u8 memory[];
   const u32 stages = sharedAddress(memory);
-  const Place place;
+  const Place place = placeOfWarp();
   const Pair p(a, blockIdx.y);
   const int columnTiles = (a.vDim + TILE - 1) / TILE;
   const int column = blockIdx.x % columnTiles * TILE, row = blockIdx.x / columnTiles * TILE;
@@ -126,43 +126,12 @@ __device__ __forceinline__ void pairwise(
       });
 }
 
-// sums[l][j] *= 2^(x_l + y_j) where token l sees token j, else 0; then for each row `adjust`.
-template <typename Adjust>
-__device__ __forceinline__ void weigh(
-    Sums &sums, const Place &place, const Work &a, long long chunkVector, int row, int column, Adjust adjust) {
-  float y[4][2];
-#pragma unroll
-  for (int n = 0; n < 4; n++) {
-#pragma unroll
-    for (int i = 0; i < 2; i++) y[n][i] = a.y[chunkVector + column + place.columnOf(n, i)];
-  }
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int l = row + place.rowOf(m, half * 2), from = a.from[chunkVector + l];
-      float x = a.x[chunkVector + l];
-#pragma unroll
-      for (int n = 0; n < 4; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          int j = column + place.columnOf(n, i);
-          float weight;
-          asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(weight) : "f"(x + y[n][i]));
-          sums[m][n][half * 2 + i] = j <= l && j >= from ? sums[m][n][half * 2 + i] * weight : 0.f;
-        }
-      }
-      adjust(m, half, l);
-    }
-  }
-}
-
 template <typename T> __device__ __forceinline__ void scoresForward(const Work &a) {
   constexpr int P = PLANES<T>;
   extern __shared__ __align__(128) u8 memory[];
   __shared__ float parts[4][TILE];
   const u32 stages = sharedAddress(memory);
-  const Place place;
+  const Place place = placeOfWarp();
   const Pair p(a, blockIdx.z);
   const int chunk = blockIdx.y, row = blockIdx.x * TILE;
   if (chunk * a.chunk + row >= a.length) return;
@@ -206,21 +175,15 @@ template <typename T> __device__ __forceinline__ void scoresForward(const Work &
   for (int m = 0; m < 4; m++) {
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-      float sum = rowSums[m][half];
-      sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 1);
-      sum += __shfl_xor_sync(0xFFFFFFFFu, sum, 2);
+      float sum = sumOfQuad(rowSums[m][half]);
       if ((place.lane & 3) == 0) parts[place.column / WARP_COLUMNS][place.rowOf(m, half * 2)] = sum;
     }
   }
   qn += __shfl_xor_sync(0xFFFFFFFFu, qn, 1);
   __syncthreads();
   if (threadIdx.x % 2 == 0) {
-    const int mine = threadIdx.x / 2;
-    const long long at = vector + row + mine;
-    float denominator = (parts[0][mine] + parts[1][mine]) + (parts[2][mine] + parts[3][mine]) + scale * a.u[at] * qn;
-    float floor = a.floor[at];
-    a.r[at] = 1.f / (fmaxf(fabsf(denominator), floor) + EPSILON);
-    a.sign[at] = fabsf(denominator) > floor ? copysignf(1.f, denominator) : 0.f;
+    const int i = threadIdx.x / 2;
+    setDenominator(a, vector + row + i, (parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i]), qn);
   }
 }
 
@@ -228,7 +191,7 @@ template <typename T> __device__ __forceinline__ void scoresBackward(const Work 
   constexpr int P = PLANES<T>;
   extern __shared__ __align__(128) u8 memory[];
   const u32 stages = sharedAddress(memory);
-  const Place place;
+  const Place place = placeOfWarp();
   const Pair p(a, blockIdx.z);
   const int chunk = blockIdx.y, row = blockIdx.x * TILE;
   if (chunk * a.chunk + row >= a.length) return;
@@ -241,160 +204,91 @@ template <typename T> __device__ __forceinline__ void scoresBackward(const Work 
       Sums sums = {};
       pairwise<P>(sums, stages, place, tokens(a, p, a.qPlanes, a.qkDim, chunk), tokens(a, p, a.kPlanes, a.qkDim, chunk), row,
                   column, a.qkDim, nothing);
-      weigh(sums, place, a, vector, row, column, [&](int m, int half, int l) {
-        float factor = scale * a.r[vector + l];
-#pragma unroll
-        for (int n = 0; n < 4; n++) {
-#pragma unroll
-          for (int i = 0; i < 2; i++) sums[m][n][half * 2 + i] *= factor;
-        }
-      });
+      weigh(sums, place, a, vector, row, column, [](int, int, int) {});
+      scaleRows(sums, place, [&](int r) { return scale * a.r[vector + row + r]; });
       Operand to = square(a, p, a.scores, chunk);
       storePlanes<P>(sums, place, (bf16 *)to.at + corner, to.planeSize, a.chunk, TILE, TILE);
     }
     Sums sums = {};
     pairwise<P>(sums, stages, place, tokens(a, p, a.dhPlanes, a.vDim, chunk), tokens(a, p, a.vPlanes, a.vDim, chunk), row,
                 column, a.vDim, nothing);
-#pragma unroll
-    for (int m = 0; m < 4; m++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        long long at = vector + row + place.rowOf(m, half * 2);
-        float delta = a.delta[at], factor = scale * a.r[at];
-#pragma unroll
-        for (int n = 0; n < 4; n++) {
-#pragma unroll
-          for (int i = 0; i < 2; i++) sums[m][n][half * 2 + i] = (sums[m][n][half * 2 + i] + delta) * factor;
-        }
-      }
-    }
-    weigh(sums, place, a, vector, row, column, [](int, int, int) {});
+    toSlopes(sums, place, a, vector, row, column);
     Operand to = square(a, p, a.slopes, chunk);
     storePlanes<P>(sums, place, (bf16 *)to.at + corner, to.planeSize, a.chunk, TILE, TILE);
   }
 }
 
 // ---- Results. Grid (column tiles * row tiles of a chunk * chunks, pairs).
-//
-//   h  = r (s u q C          + S v)
-//   dq =    s u r (dh C^T + delta n) + P k
-//   dk =    w (v X^T + xn)   + P^T q
-//   dv =    w (k X)          + (S r)^T dh
-//
-// S: scores; P: slopes, with s; X, xn: gradients of C and n at the chunk's end.
 
-enum Result { H, DQ, DK, DV };
-
-template <typename T, Result RESULT> __device__ __forceinline__ void results(const Work &a) {
+template <typename T, Result RESULT>
+__device__ __forceinline__ void results(const Work &a, int row, int column) {
   constexpr int P = PLANES<T>;
-  constexpr bool KEYS = RESULT == DQ || RESULT == DK;      // results as wide as keys
-  constexpr bool OVER_ROWS = RESULT == DK || RESULT == DV; // sums over the rows of scores
   extern __shared__ __align__(128) u8 memory[];
   __shared__ float parts[4][TILE];
   const u32 stages = sharedAddress(memory);
-  const Place place;
-  const Pair p(a, blockIdx.y);
-  const int width = KEYS ? a.qkDim : a.vDim, inner = KEYS ? a.vDim : a.qkDim;
-  const int columnTiles = (width + TILE - 1) / TILE, rowTiles = a.chunk / TILE;
-  const int columnTile = blockIdx.x % columnTiles, column = columnTile * TILE;
-  const int row = blockIdx.x / columnTiles % rowTiles * TILE, chunk = blockIdx.x / columnTiles / rowTiles;
-  const int first = chunk * a.chunk + row; // token
-  if (first >= a.length) return;
-  const long long vector = p.vector + first;
+  const Place place = placeOfWarp();
+  const int rowTiles = a.chunk / TILE;
+  const Spot<RESULT> spot(a, blockIdx.y, row / rowTiles, row % rowTiles * TILE, column * TILE);
+  if (spot.token >= a.length) return;
+  const Pair &p = spot.p;
+  const int chunk = spot.chunk;
   const Operand left = RESULT == H    ? tokens(a, p, a.qPlanes, a.qkDim, chunk)
                        : RESULT == DQ ? tokens(a, p, a.dhPlanes, a.vDim, chunk)
                        : RESULT == DK ? tokens(a, p, a.vPlanes, a.vDim, chunk)
                                       : tokens(a, p, a.kPlanes, a.qkDim, chunk);
   const Operand ofState = state(a, p, chunk);
-  const Operand weights = square(a, p, KEYS ? a.slopes : a.scores, chunk);
+  const Operand weights = square(a, p, KEYS<RESULT> ? a.slopes : a.scores, chunk);
   const Operand right = RESULT == H    ? tokens(a, p, a.vPlanes, a.vDim, chunk)
                         : RESULT == DQ ? tokens(a, p, a.kPlanes, a.qkDim, chunk)
                         : RESULT == DK ? tokens(a, p, a.qPlanes, a.qkDim, chunk)
                                        : tokens(a, p, a.dhPlanes, a.vDim, chunk);
-  const int tokensHere = right.rows;
-  const int firstToken = OVER_ROWS ? row : 0, endToken = OVER_ROWS ? tokensHere : min(row + TILE, tokensHere);
-  const int far = (inner + DEPTH - 1) / DEPTH, near = (endToken - firstToken + DEPTH - 1) / DEPTH;
-  const float scale = queryScale(a);
+  const int far = (spot.inner + DEPTH - 1) / DEPTH, near = (spot.end() - spot.first() + DEPTH - 1) / DEPTH;
   Sums sums = {};
-  auto scaleByState = [&] {
-    const float *n = KEYS ? a.nStates + ((long long)p.index * a.chunks + chunk) * a.qkDim + column : nullptr;
-#pragma unroll
-    for (int m = 0; m < 4; m++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const long long at = vector + place.rowOf(m, half * 2);
-        const float factor = RESULT == H ? scale * a.u[at] : RESULT == DQ ? scale * a.u[at] * a.r[at] : a.w[at];
-        const float ofN = RESULT == DQ ? a.delta[at] : 1.f;
-#pragma unroll
-        for (int j = 0; j < 4; j++) {
-#pragma unroll
-          for (int i = 0; i < 2; i++) {
-            int c = place.columnOf(j, i);
-            float sum = sums[m][j][half * 2 + i];
-            if (KEYS && column + c < width) sum += ofN * n[c];
-            sums[m][j][half * 2 + i] = sum * factor;
-          }
-        }
-      }
-    }
-  };
   pipeline<P>(
       stages, far + near,
       [&](int i, u32 stage) {
         const u32 second = stage + P * OPERAND_BYTES;
         if (i < far) {
-          fetch<false, P>(stage, left, row, i * DEPTH);
-          fetch<!KEYS, P>(second, ofState, KEYS ? column : i * DEPTH, KEYS ? i * DEPTH : column);
+          fetch<false, P>(stage, left, spot.row, i * DEPTH);
+          fetch<!KEYS<RESULT>, P>(second, ofState, KEYS<RESULT> ? spot.column : i * DEPTH, KEYS<RESULT> ? i * DEPTH : spot.column);
         } else {
-          const int token = firstToken + (i - far) * DEPTH;
-          fetch<OVER_ROWS, P>(stage, weights, OVER_ROWS ? token : row, OVER_ROWS ? row : token);
-          fetch<true, P>(second, right, token, column);
+          const int token = spot.first() + (i - far) * DEPTH;
+          fetch<OVER_ROWS<RESULT>, P>(stage, weights, OVER_ROWS<RESULT> ? token : spot.row, OVER_ROWS<RESULT> ? spot.row : token);
+          fetch<true, P>(second, right, token, spot.column);
         }
       },
       [&](int i, u32 stage) {
         if (i < far) {
-          multiplyStage<false, !KEYS, P>(sums, stage, place);
-          if (i == far - 1) scaleByState();
+          multiplyStage<false, !KEYS<RESULT>, P>(sums, stage, place);
+          if (i == far - 1) scaleByState(sums, place, a, spot);
         } else {
-          multiplyStage<OVER_ROWS, true, P>(sums, stage, place);
+          multiplyStage<OVER_ROWS<RESULT>, true, P>(sums, stage, place);
         }
       });
-  const u8 *valid = a.valid == nullptr ? nullptr : a.valid + p.position(a, first);
-  const int rows = min(TILE, a.length - first);
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const int row = place.rowOf(m, half * 2);
-      const bool token = row < rows && isToken(valid, row);
-      const float factor = RESULT == H ? a.r[vector + row] : 1.f;
-      const T *other = (const T *)(RESULT == DQ ? a.q : a.k) + p.gate(a, first + row) * width + column;
-      float dot = 0.f;
-#pragma unroll
-      for (int n = 0; n < 4; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          float x = token ? sums[m][n][half * 2 + i] * factor : 0.f;
-          sums[m][n][half * 2 + i] = x;
-          int c = place.columnOf(n, i);
-          if (KEYS && token && column + c < width) dot += x * read(other + c);
-        }
-      }
-      if constexpr (KEYS) {
-        dot += __shfl_xor_sync(0xFFFFFFFFu, dot, 1);
-        dot += __shfl_xor_sync(0xFFFFFFFFu, dot, 2);
-        if ((place.lane & 3) == 0) parts[place.column / WARP_COLUMNS][row] = dot;
-      }
-    }
-  }
-  if constexpr (KEYS) {
+  finish<T>(sums, place, a, spot, [&](int row, float dot) {
+    if ((place.lane & 3) == 0) parts[place.column / WARP_COLUMNS][row] = dot;
+  });
+  if constexpr (KEYS<RESULT>) {
     __syncthreads();
-    float *to = (RESULT == DQ ? a.qdq : a.kdk) + (long long)columnTile * a.batch * a.heads * a.chunks * a.chunk + vector;
     const int i = threadIdx.x;
-    if (i < TILE) to[i] = (parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i]);
+    if (i < TILE) dots(a, spot)[i] = (parts[0][i] + parts[1][i]) + (parts[2][i] + parts[3][i]);
   }
-  T *to = (T *)(RESULT == H ? a.h : RESULT == DQ ? a.dq : RESULT == DK ? a.dk : a.dv);
-  store(sums, place, to + p.gate(a, first) * width + column, (long long)a.heads * width, rows, width - column);
+}
+
+template <typename T, Result RESULT> __device__ __forceinline__ void results(const Work &a) {
+  const int columnTiles = ((KEYS<RESULT> ? a.qkDim : a.vDim) + TILE - 1) / TILE;
+  results<T, RESULT>(a, blockIdx.x / columnTiles, blockIdx.x % columnTiles);
+}
+
+// dk and dv read the same states; together they read them from memory once.
+template <typename T> __device__ __forceinline__ void keysAndValues(const Work &a) {
+  const int ofKeys = (a.qkDim + TILE - 1) / TILE, all = ofKeys + (a.vDim + TILE - 1) / TILE;
+  const int row = blockIdx.x / all, column = blockIdx.x % all;
+  if (column < ofKeys) {
+    results<T, DK>(a, row, column);
+  } else {
+    results<T, DV>(a, row, column - ofKeys);
+  }
 }
 
 #define KERNEL(T, NAME, BODY) \
@@ -409,8 +303,7 @@ template <typename T, Result RESULT> __device__ __forceinline__ void results(con
   KERNEL(T, scores_backward_##NAME, scoresBackward<T>(a))                                             \
   KERNEL(T, h_##NAME, (results<T, H>(a)))                                                             \
   KERNEL(T, dq_##NAME, (results<T, DQ>(a)))                                                           \
-  KERNEL(T, dk_##NAME, (results<T, DK>(a)))                                                           \
-  KERNEL(T, dv_##NAME, (results<T, DV>(a)))
+  KERNEL(T, dk_dv_##NAME, keysAndValues<T>(a))
 
 KERNELS(float, f32)
 KERNELS(bf16, bf16)

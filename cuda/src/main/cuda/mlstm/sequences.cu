@@ -55,7 +55,7 @@ __device__ __forceinline__ void pack(const Work &a, const T *from, bf16 *to, int
           if constexpr (WEIGHT == KEY) {
             weight = a.w[p.vector + t];
           } else {
-            weight = queryScale(a) * a.u[p.vector + t] * a.r[p.vector + t];
+            weight = a.queryWeights[p.vector + t];
             extra = a.delta[p.vector + t];
           }
 #pragma unroll
@@ -87,7 +87,7 @@ __device__ __forceinline__ void pack(const Work &a, const T *from, bf16 *to, int
   }
 }
 
-// ---- delta = -(dh . h) sign: one warp a token of a pair.
+// ---- delta = -(dh . h) sign, and the weights of queries: one warp a token of a pair.
 
 template <typename T> __device__ __forceinline__ void delta(const Work &a) {
   const long long token = (long long)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
@@ -111,32 +111,59 @@ template <typename T> __device__ __forceinline__ void delta(const Work &a) {
     for (int by = 16; by > 0; by /= 2) sum += __shfl_xor_sync(0xFFFFFFFFu, sum, by);
     sum *= -a.sign[token];
   }
-  if (lane == 0) a.delta[token] = sum;
+  if (lane == 0) {
+    a.delta[token] = sum;
+    a.queryWeights[token] = t < a.length ? queryScale(a) * a.u[token] * a.r[token] : 0.f;
+  }
 }
 
 // ---- The state at the start of each segment, from what each segment adds. One thread a value of C.
 
+__device__ __forceinline__ float decayOf(const Work &a, long long pair, int segment) {
+  const int first = segment * a.segmentChunks, end = min(first + a.segmentChunks, a.chunks);
+  float decay = 1.f;
+#pragma unroll 8
+  for (int chunk = first; chunk < end; chunk++) decay *= a.decay[pair * a.chunks + chunk];
+  return decay;
+}
+
+// Grid (blocks for C, pairs).
 __device__ __forceinline__ void segments(const Work &a, const float *initial, bool reverse) {
-  const long long size = (long long)a.qkDim * a.vDim;
-  long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= size * a.batch * a.heads) return;
-  const long long pair = i / size, at = i % size;
+  constexpr int BATCH = 8;
+  __shared__ float decays[256];
+  const long long size = (long long)a.qkDim * a.vDim, pair = blockIdx.y, at = (long long)blockIdx.x * 256 + threadIdx.x;
   const int number = (a.chunks + a.segmentChunks - 1) / a.segmentChunks;
-  float c = initial == nullptr ? 0.f : initial[i];
-  for (int s = 0; s < number; s++) {
-    int segment = reverse ? number - 1 - s : s;
-    int first = segment * a.segmentChunks, end = min(first + a.segmentChunks, a.chunks);
-    float decay = 1.f;
-    for (int chunk = first; chunk < end; chunk++) decay *= a.decay[pair * a.chunks + chunk];
-    float *state = a.segmentC + (pair * number + segment) * size + at;
-    float added = *state;
-    *state = c;
-    c = decay * c + added;
+  float c = initial == nullptr || at >= size ? 0.f : initial[pair * size + at];
+  for (int from = 0; from < number; from += 256) {
+    __syncthreads();
+    if (from + threadIdx.x < number) {
+      int s = from + threadIdx.x;
+      decays[threadIdx.x] = decayOf(a, pair, reverse ? number - 1 - s : s);
+    }
+    __syncthreads();
+    const int end = min(number, from + 256);
+    for (int first = from; first < end && at < size; first += BATCH) {
+      float added[BATCH];
+      float *state[BATCH];
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        int s = min(first + i, end - 1);
+        state[i] = a.segmentC + (pair * number + (reverse ? number - 1 - s : s)) * size + at;
+        added[i] = *state[i];
+      }
+#pragma unroll
+      for (int i = 0; i < BATCH; i++) {
+        if (first + i < end) {
+          *state[i] = c;
+          c = decays[first + i - from] * c + added[i];
+        }
+      }
+    }
   }
 }
 
-extern "C" __global__ void segments_forward(const __grid_constant__ Work a) { segments(a, a.c0, false); }
-extern "C" __global__ void segments_backward(const __grid_constant__ Work a) { segments(a, a.dcLast, true); }
+extern "C" __global__ void __launch_bounds__(256) segments_forward(const __grid_constant__ Work a) { segments(a, a.c0, false); }
+extern "C" __global__ void __launch_bounds__(256) segments_backward(const __grid_constant__ Work a) { segments(a, a.dcLast, true); }
 
 #define KERNELS(T, NAME)                                                                                               \
   extern "C" __global__ void __launch_bounds__(PACK_THREADS) pack_q_##NAME(const __grid_constant__ Work a) {           \

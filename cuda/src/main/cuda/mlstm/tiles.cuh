@@ -1,16 +1,16 @@
 // Products of tiles on the matrix units by mma.sync: 128 x 128 results of a block of 256 threads, operands through shared
 // memory in stages of 32 along the inner dimension, filled by cp.async.
 #pragma once
-#include "common.cuh"
+#include "results.cuh"
 
-constexpr int TILE = 128, DEPTH = 32, THREADS = 256;
-constexpr int WARP_ROWS = 64, WARP_COLUMNS = 32; // of the results of a warp; the warps stand 2 x 4
+constexpr int DEPTH = 32, THREADS = 256;
+constexpr int WARP_ROWS = 64, WARP_COLUMNS = 32; // of the results of a warp
 constexpr u32 OPERAND_BYTES = TILE * DEPTH * 2;  // of one plane
 
 template <int P> constexpr int STAGES = P == 1 ? 4 : 3;
 template <int P> constexpr u32 STAGE_BYTES = 2 * P * OPERAND_BYTES;
 
-typedef float Sums[4][4][4]; // of a thread: [16 rows][8 columns][as mma.sync has them]
+typedef float Sums[4][4][4];
 
 // A matrix in memory. Rows and columns that are not there count as zeros, rows of padding too.
 struct Operand {
@@ -65,15 +65,10 @@ __device__ __forceinline__ void multiply(float (&c)[4], const u32 (&a)[4], u32 b
                : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// Where a warp and lane stand in the tile of results.
-struct Place {
-  int lane, row, column; // of the warp's first result
-  __device__ __forceinline__ Place()
-      : lane(threadIdx.x & 31), row((threadIdx.x >> 7) * WARP_ROWS), column((threadIdx.x >> 5 & 3) * WARP_COLUMNS) {}
-  // Of result i of sums [m][n].
-  __device__ __forceinline__ int rowOf(int m, int i) const { return row + m * 16 + (lane >> 2) + (i >> 1) * 8; }
-  __device__ __forceinline__ int columnOf(int n, int i) const { return column + n * 8 + (lane & 3) * 2 + (i & 1); }
-};
+// The place of this warp: the eight stand 2 x 4.
+__device__ __forceinline__ Place placeOfWarp() {
+  return Place((threadIdx.x >> 7) * WARP_ROWS, (threadIdx.x >> 5 & 3) * WARP_COLUMNS);
+}
 
 // sums += A B of one stage. TA: A lies with the inner dimension first; TB: B does.
 template <bool TA, bool TB, int P> __device__ __forceinline__ void multiplyStage(Sums &sums, u32 stage, const Place &place) {
@@ -131,91 +126,4 @@ template <int P, typename Fill, typename Use> __device__ __forceinline__ void pi
   }
   waitForAllBut<0>();
   __syncthreads();
-}
-
-// From one word for each of 4 x 8 columns a lane to all words of 8 columns: word i of lane q of a quad is columns
-// 8 i + 2 q; afterwards lane q has columns 8 q to 8 q + 7.
-__device__ __forceinline__ uint4 gather(u32 (&w)[4], int lane) {
-  const bool odd = lane & 1, upper = lane & 2;
-#pragma unroll
-  for (int i = 0; i < 4; i += 2) {
-    u32 t = __shfl_xor_sync(0xFFFFFFFFu, odd ? w[i] : w[i + 1], 1);
-    if (odd) w[i] = t; else w[i + 1] = t;
-  }
-#pragma unroll
-  for (int i = 0; i < 2; i++) {
-    u32 t = __shfl_xor_sync(0xFFFFFFFFu, upper ? w[i] : w[i + 2], 2);
-    if (upper) w[i] = t; else w[i + 2] = t;
-  }
-  return make_uint4(w[0], w[1], w[2], w[3]);
-}
-
-// Writes the sums as planes. Rows `stride` apart; `columns` is a multiple of 8.
-template <int P>
-__device__ __forceinline__ void storePlanes(
-    const Sums &sums, const Place &place, bf16 *to, long long planeSize, long long stride, int rows, int columns) {
-  const int column = place.column + (place.lane & 3) * 8;
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int row = place.rowOf(m, half * 2);
-      bf16 *at = to + row * stride + column;
-      bool there = row < rows && column < columns;
-#pragma unroll
-      for (int p = 0; p < P; p++) {
-        u32 w[4];
-#pragma unroll
-        for (int n = 0; n < 4; n++) {
-          float low = sums[m][n][half * 2], high = sums[m][n][half * 2 + 1];
-          w[n] = p == 0 ? toWord(low, high) : toWord(low - rounded<bf16>(low), high - rounded<bf16>(high));
-        }
-        uint4 all = gather(w, place.lane);
-        if (there) *(uint4 *)(at + p * planeSize) = all;
-      }
-    }
-  }
-}
-
-// Writes the sums as they are in memory, any width.
-__device__ __forceinline__ void store(
-    const Sums &sums, const Place &place, float *to, long long stride, int rows, int columns) {
-  const bool pairs = ((stride | columns) & 1) == 0;
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int row = place.rowOf(m, half * 2);
-#pragma unroll
-      for (int n = 0; n < 4; n++) {
-        int column = place.columnOf(n, 0);
-        float low = sums[m][n][half * 2], high = sums[m][n][half * 2 + 1];
-        float *at = to + row * stride + column;
-        if (row < rows && pairs && column < columns) {
-          *(float2 *)at = make_float2(low, high);
-        } else if (row < rows) {
-          if (column < columns) at[0] = low;
-          if (column + 1 < columns) at[1] = high;
-        }
-      }
-    }
-  }
-}
-
-__device__ __forceinline__ void store(const Sums &sums, const Place &place, bf16 *to, long long stride, int rows, int columns) {
-  if (((stride | columns) & 7) == 0) {
-    storePlanes<1>(sums, place, to, 0, stride, rows, columns);
-    return;
-  }
-#pragma unroll
-  for (int m = 0; m < 4; m++) {
-#pragma unroll
-    for (int n = 0; n < 4; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) {
-        int row = place.rowOf(m, i), column = place.columnOf(n, i);
-        if (row < rows && column < columns) write(to + row * stride + column, sums[m][n][i]);
-      }
-    }
-  }
 }

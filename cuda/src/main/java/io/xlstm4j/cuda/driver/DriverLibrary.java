@@ -149,6 +149,37 @@ final class DriverLibrary {
     check("cuGraphLaunch", code);
   }
 
+  /// Describes a tensor to the copy engine, of chips and drivers that have one.
+  void encodeTensorMap(
+      MemorySegment to,
+      int type,
+      int rank,
+      MemorySegment data,
+      MemorySegment sizes,
+      MemorySegment strides,
+      MemorySegment box,
+      MemorySegment steps,
+      int swizzle,
+      int promotion) {
+    MethodHandle handle =
+        handles.computeIfAbsent(
+            "cuTensorMapEncodeTiled",
+            key ->
+                handle(
+                    key, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS,
+                    JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT));
+    int code;
+    try {
+      code =
+          (int)
+              handle.invokeExact(
+                  to, type, rank, data, sizes, strides, box, steps, 0, swizzle, promotion, 0);
+    } catch (Throwable e) {
+      throw new IllegalStateException("cuTensorMapEncodeTiled", e);
+    }
+    check("cuTensorMapEncodeTiled", code);
+  }
+
   private void check(String call, int code) {
     if (code != 0) {
       throw error(call, code);

@@ -6,7 +6,6 @@ import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaException;
 import io.xlstm4j.cuda.driver.CudaFunction;
 import io.xlstm4j.cuda.driver.CudaModule;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,10 +16,10 @@ import java.util.function.Function;
 /// plans has ended.
 public final class MlstmKernels implements AutoCloseable {
   private static final String PRODUCTS = "mlstm/products";
+  private static final String HOPPER_PRODUCTS = "mlstm/hopper";
   private static final List<String> SOURCES = List.of("mlstm/gates", "mlstm/sequences", PRODUCTS);
 
   private final CudaContext context;
-  private final List<CudaModule> opened = new ArrayList<>();
   private final Map<String, CudaModule> modules = new HashMap<>();
   private final Map<String, CudaFunction> functions = new HashMap<>();
 
@@ -28,21 +27,24 @@ public final class MlstmKernels implements AutoCloseable {
     this.context = context;
     try {
       for (String source : SOURCES) {
-        KernelBinary binary =
+        open(
+            source,
             binaries
                 .apply(source)
                 .orElseThrow(() ->
                     new IllegalStateException(
                         "%s has compute capability %s; the kernels need 8.0 or newer"
-                            .formatted(context.device().name(), context.device().capability())));
-        CudaModule module = context.load(binary.resource(), binary.bytes());
-        opened.add(module);
-        modules.put(source, module);
+                            .formatted(context.device().name(), context.device().capability()))));
       }
+      binaries.apply(HOPPER_PRODUCTS).ifPresent(binary -> open(HOPPER_PRODUCTS, binary));
     } catch (RuntimeException e) {
-      opened.forEach(CudaModule::close);
+      close();
       throw e;
     }
+  }
+
+  private void open(String source, KernelBinary binary) {
+    modules.put(source, context.load(binary.resource(), binary.bytes()));
   }
 
   /// Loads the kernels.
@@ -58,33 +60,53 @@ public final class MlstmKernels implements AutoCloseable {
     return new MlstmKernels(context, binaries);
   }
 
-  /// Plans the cell for sizes.
+  /// Plans the cell for sizes, on the fastest kernels that the device can run.
   public MlstmPlan plan(MlstmShape shape, ElementType type) {
-    return plan(shape, type, MlstmChunks.SHORT);
+    return plan(shape, type, fastest(type));
   }
 
-  /// Plans the cell with chunks of a given number of tokens.
+  /// Plans the cell for sizes on given kernels.
   ///
-  /// @throws IllegalArgumentException if no kernel has such chunks
-  public MlstmPlan plan(MlstmShape shape, ElementType type, int chunkLength) {
+  /// @throws IllegalArgumentException if the device or the type does not have them
+  public MlstmPlan plan(MlstmShape shape, ElementType type, MlstmVariant variant) {
+    return plan(shape, type, variant, MlstmChunks.SHORT);
+  }
+
+  /// Plans the cell with chunks of a given number of tokens, 128 or 256.
+  ///
+  /// @throws IllegalArgumentException if the device or the type does not have such kernels
+  public MlstmPlan plan(
+      MlstmShape shape, ElementType type, MlstmVariant variant, int chunkLength) {
     return plan(
         shape,
         type,
+        variant,
         MlstmChunks.of(
             shape, chunkLength, MlstmPlan.stateTiles(shape), context.device().multiprocessors()));
   }
 
   /// Plans with a given division.
-  MlstmPlan plan(MlstmShape shape, ElementType type, MlstmChunks chunks) {
-    return new MlstmPlan(this, shape, type, chunks);
+  MlstmPlan plan(MlstmShape shape, ElementType type, MlstmVariant variant, MlstmChunks chunks) {
+    if (variant == MlstmVariant.HOPPER && fastest(type) != MlstmVariant.HOPPER) {
+      throw new IllegalArgumentException(
+          "%s with %s has no kernels %s".formatted(context.device().name(), type, variant));
+    }
+    return new MlstmPlan(this, shape, type, variant, chunks);
+  }
+
+  /// What the device has for a type.
+  MlstmVariant fastest(ElementType type) {
+    return type == ElementType.BFLOAT16 && modules.containsKey(HOPPER_PRODUCTS)
+        ? MlstmVariant.HOPPER
+        : MlstmVariant.GENERAL;
   }
 
   CudaContext context() {
     return context;
   }
 
-  CudaFunction product(String name) {
-    return function(PRODUCTS, name);
+  CudaFunction product(MlstmVariant variant, String name) {
+    return function(variant == MlstmVariant.HOPPER ? HOPPER_PRODUCTS : PRODUCTS, name);
   }
 
   CudaFunction function(String source, String name) {
@@ -92,11 +114,11 @@ public final class MlstmKernels implements AutoCloseable {
     if (module == null) {
       throw new IllegalStateException("no kernels are loaded from " + source);
     }
-    return functions.computeIfAbsent(name, module::function);
+    return functions.computeIfAbsent(source + name, _ -> module.function(name));
   }
 
   @Override
   public void close() {
-    opened.forEach(CudaModule::close);
+    modules.values().forEach(CudaModule::close);
   }
 }

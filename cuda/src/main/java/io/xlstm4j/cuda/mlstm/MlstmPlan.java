@@ -8,6 +8,7 @@ import io.xlstm4j.cuda.driver.Launch;
 import io.xlstm4j.cuda.mlstm.MlstmWork.Field;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.EnumSet;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -26,17 +27,17 @@ import org.jspecify.annotations.Nullable;
 /// contiguous and starts at a multiple of 16 bytes.
 public final class MlstmPlan {
   private static final int TILE = 128;
-  private static final int PRODUCT_THREADS = 256;
-  private static final int OPERAND_BYTES = TILE * 32 * 2;
   private static final int PACK_COLUMNS = 64;
+  private static final int GATE_TILE = 1024;
   private static final int EIGHT = 8;
   private static final int BFLOAT16 = 2;
   private static final List<String> PRODUCTS =
-      List.of("states", "scores_forward", "scores_backward", "h", "dq", "dk", "dv");
+      List.of("states", "scores_forward", "scores_backward", "h", "dq", "dk_dv");
 
   private final MlstmKernels kernels;
   private final MlstmShape shape;
   private final ElementType type;
+  private final MlstmVariant variant;
   private final MlstmChunks chunks;
   private final boolean packsKeys;
   private final boolean packsValues;
@@ -44,15 +45,25 @@ public final class MlstmPlan {
   private final MlstmRooms forwardRooms = new MlstmRooms();
   private final MlstmRooms backwardRooms = new MlstmRooms();
 
-  MlstmPlan(MlstmKernels kernels, MlstmShape shape, ElementType type, MlstmChunks chunks) {
+  MlstmPlan(
+      MlstmKernels kernels,
+      MlstmShape shape,
+      ElementType type,
+      MlstmVariant variant,
+      MlstmChunks chunks) {
     this.kernels = kernels;
     this.shape = shape;
     this.type = type;
+    this.variant = variant;
     this.chunks = chunks;
     packsKeys = type == ElementType.FLOAT32 || shape.qkDim() % EIGHT != 0;
     packsValues = type == ElementType.FLOAT32 || shape.vDim() % EIGHT != 0;
-    for (String product : PRODUCTS) {
-      kernels.product(type.kernel(product)).allow(productLaunch(1, 1, 1));
+    for (MlstmVariant each : EnumSet.of(MlstmVariant.GENERAL, variant)) {
+      for (String product : PRODUCTS) {
+        kernels
+            .product(each, type.kernel(product))
+            .allow(MlstmProducts.launchOf(each, type, 1, 1, 1));
+      }
     }
     divide();
   }
@@ -95,6 +106,8 @@ public final class MlstmPlan {
         .add(Field.DH_PLANES, packsValues ? values : 0, planes)
         .add(Field.SLOPES, chunksOfAll * chunks.length() * chunks.length(), planes)
         .add(Field.DELTA, vector, Float.BYTES)
+        .add(Field.QUERY_WEIGHTS, vector, Float.BYTES)
+        .add(Field.TAILS, 2L * gateTiles() * shape.pairs(), Double.BYTES)
         .add(Field.QDQ, vector * ceil(shape.qkDim(), TILE), Float.BYTES)
         .add(Field.KDK, vector * ceil(shape.qkDim(), TILE), Float.BYTES)
         .add(Field.END_C, shape.cValues(), Float.BYTES)
@@ -108,6 +121,11 @@ public final class MlstmPlan {
 
   public ElementType type() {
     return type;
+  }
+
+  /// The kernels that were chosen.
+  public MlstmVariant variant() {
+    return variant;
   }
 
   /// Tokens of a chunk.
@@ -171,11 +189,12 @@ public final class MlstmPlan {
             saved != null ? saved : workspace.slice(forwardRooms.bytes(), savedRooms.bytes())));
     try (var arena = Arena.ofConfined()) {
       MemorySegment arguments = work.structure(arena, shape, chunks);
-      launch(stream, "mlstm/gates", "gates", Launch.of(shape.pairs(), 512), arguments);
+      MlstmProducts products = products(stream, arena, inputs, work, arguments);
+      gates(stream, arguments);
       packInputs(stream, arguments);
-      statesOfKeys(stream, arguments);
-      scores(stream, "scores_forward", arguments);
-      results(stream, "h", shape.vDim(), arguments);
+      statesOfKeys(stream, arguments, products);
+      products.scores("scores_forward");
+      products.results("h", ceil(shape.vDim(), TILE));
     }
   }
 
@@ -225,11 +244,12 @@ public final class MlstmPlan {
     }
     try (var arena = Arena.ofConfined()) {
       MemorySegment arguments = work.structure(arena, shape, chunks);
+      MlstmProducts products = products(stream, arena, inputs, work, arguments);
       packInputs(stream, arguments);
       if (packsValues) {
         pack(stream, "pack_dh", shape.vDim(), arguments);
       }
-      statesOfKeys(stream, arguments);
+      statesOfKeys(stream, arguments, products);
       if (last != null) {
         launch(stream, "mlstm/gates", "end_dot", Launch.of(shape.pairs(), 256), arguments);
       }
@@ -240,13 +260,34 @@ public final class MlstmPlan {
           type.kernel("delta"),
           Launch.of(Math.toIntExact(tokens / EIGHT), 256),
           arguments);
-      scores(stream, "scores_backward", arguments);
-      results(stream, "dq", shape.qkDim(), arguments);
-      statesOfQueries(stream, arguments);
-      results(stream, "dk", shape.qkDim(), arguments);
-      results(stream, "dv", shape.vDim(), arguments);
-      launch(stream, "mlstm/gates", "gate_gradients", Launch.of(shape.pairs(), 256), arguments);
+      products.scores("scores_backward");
+      products.results("dq", ceil(shape.qkDim(), TILE));
+      statesOfQueries(stream, arguments, products);
+      products.results("dk_dv", ceil(shape.qkDim(), TILE) + ceil(shape.vDim(), TILE));
+      var tiles = new Launch(gateTiles(), shape.pairs(), 1, 256, 1, 0, 1);
+      launch(stream, "mlstm/gates", "gate_tails", tiles, arguments);
+      launch(stream, "mlstm/gates", "gate_gradients", tiles, arguments);
     }
+  }
+
+  /// The products of a call. Boxes of the copy engine cannot leave out rows of padding.
+  private MlstmProducts products(
+      CudaStream stream,
+      Arena arena,
+      MlstmInputs inputs,
+      MlstmWork work,
+      MemorySegment arguments) {
+    boolean hopper = variant == MlstmVariant.HOPPER && inputs.valid() == null;
+    return new MlstmProducts(
+        kernels,
+        shape,
+        type,
+        chunks,
+        stream,
+        arguments,
+        hopper
+            ? MlstmMaps.structure(kernels.context(), arena, shape, chunks, work)
+            : null);
   }
 
   private static void setInputs(MlstmWork work, MlstmInputs inputs) {
@@ -300,54 +341,54 @@ public final class MlstmPlan {
         arguments);
   }
 
-  private void statesOfKeys(CudaStream stream, MemorySegment arguments) {
-    pack(stream, "weigh_k", shape.qkDim(), arguments);
-    launch(stream, "mlstm/gates", "normalizers", Launch.elements(shape.nValues()), arguments);
-    states(stream, "segments_forward", 0, arguments);
+  private void gates(CudaStream stream, MemorySegment arguments) {
+    var warpAChunk = new Launch(ceil(chunks.number(), 4), shape.pairs(), 1, 128, 1, 0, 1);
+    launch(stream, "mlstm/gates", "gate_steps", warpAChunk, arguments);
+    launch(stream, "mlstm/gates", "gate_states", Launch.of(shape.pairs(), 32), arguments);
+    launch(stream, "mlstm/gates", "gates", warpAChunk, arguments);
   }
 
-  private void statesOfQueries(CudaStream stream, MemorySegment arguments) {
-    pack(stream, "weigh_q", shape.qkDim(), arguments);
-    launch(
-        stream, "mlstm/gates", "normalizer_gradients", Launch.elements(shape.nValues()), arguments);
-    states(stream, "segments_backward", 1, arguments);
+  private int gateTiles() {
+    return ceil(shape.length(), GATE_TILE);
+  }
+
+  private void statesOfKeys(CudaStream stream, MemorySegment arguments, MlstmProducts products) {
+    states(stream, arguments, products, false);
+    normalizers(stream, "normalizers", arguments);
+  }
+
+  private void statesOfQueries(
+      CudaStream stream, MemorySegment arguments, MlstmProducts products) {
+    states(stream, arguments, products, true);
+    normalizers(stream, "normalizer_gradients", arguments);
   }
 
   private void states(
-      CudaStream stream, String joinSegments, int backward, MemorySegment arguments) {
-    Launch launch = productLaunch(stateTiles(shape), shape.pairs(), chunks.segments());
-    if (chunks.segments() > 1) {
-      kernels.product(type.kernel("states")).launch(stream, launch, arguments, backward, 1);
-      launch(stream, "mlstm/sequences", joinSegments, Launch.elements(shape.cValues()), arguments);
+      CudaStream stream, MemorySegment arguments, MlstmProducts products, boolean backward) {
+    if (!products.weigh()) {
+      pack(stream, backward ? "weigh_q" : "weigh_k", shape.qkDim(), arguments);
     }
-    kernels.product(type.kernel("states")).launch(stream, launch, arguments, backward, 0);
+    if (chunks.segments() > 1) {
+      products.states(backward, true);
+      int blocks = ceil(Math.multiplyExact(shape.qkDim(), shape.vDim()), 256);
+      launch(
+          stream,
+          "mlstm/sequences",
+          backward ? "segments_backward" : "segments_forward",
+          new Launch(blocks, shape.pairs(), 1, 256, 1, 0, 1),
+          arguments);
+    }
+    products.states(backward, false);
   }
 
-  private void scores(CudaStream stream, String name, MemorySegment arguments) {
-    kernels
-        .product(type.kernel(name))
-        .launch(
-            stream,
-            productLaunch(chunks.length() / TILE, chunks.number(), shape.pairs()),
-            arguments);
-  }
-
-  private void results(CudaStream stream, String name, int width, MemorySegment arguments) {
-    int tiles = chunks.number() * (chunks.length() / TILE) * ceil(width, TILE);
-    kernels
-        .product(type.kernel(name))
-        .launch(stream, productLaunch(tiles, shape.pairs(), 1), arguments);
+  private void normalizers(CudaStream stream, String name, MemorySegment arguments) {
+    int blocks = Math.toIntExact(Math.ceilDiv(shape.nValues(), 64L));
+    launch(stream, "mlstm/gates", name, Launch.of(blocks, 64), arguments);
   }
 
   private void launch(
       CudaStream stream, String source, String name, Launch launch, MemorySegment arguments) {
     kernels.function(source, name).launch(stream, launch, arguments);
-  }
-
-  private Launch productLaunch(int x, int y, int z) {
-    int stages = type == ElementType.FLOAT32 ? 3 : 4;
-    int bytes = stages * 2 * type.planes() * OPERAND_BYTES;
-    return new Launch(x, y, z, PRODUCT_THREADS, 1, bytes, 1);
   }
 
   private static int padded(int width) {

@@ -52,12 +52,14 @@ final class MlstmWork {
     DECAY,
     M_STATES,
     STEPS,
+    TAILS,
     SUMS,
     N_STATES,
     STATES,
     SCORES,
     SLOPES,
     DELTA,
+    QUERY_WEIGHTS,
     QDQ,
     KDK,
     END_C,
@@ -73,6 +75,10 @@ final class MlstmWork {
     if (span != null) {
       spans.put(field, span);
     }
+  }
+
+  @Nullable DeviceSpan get(Field field) {
+    return spans.get(field);
   }
 
   void clear(Field field) {

@@ -56,10 +56,13 @@ public final class GpuBenchmarks {
     time(wide, ElementType.BFLOAT16, MlstmChunks.SHORT);
     time(narrow, ElementType.BFLOAT16, MlstmChunks.SHORT);
     if (once) {
+      time(new MlstmShape(1, 65_536, 4, 128, 256), ElementType.BFLOAT16, MlstmChunks.SHORT);
       return;
     }
     time(wide, ElementType.BFLOAT16, MlstmChunks.LONG);
     time(narrow, ElementType.BFLOAT16, MlstmChunks.LONG);
+    time(wide, ElementType.BFLOAT16, MlstmVariant.GENERAL, MlstmChunks.SHORT);
+    time(narrow, ElementType.BFLOAT16, MlstmVariant.GENERAL, MlstmChunks.SHORT);
     time(wide, ElementType.BFLOAT16, MlstmChunks.SHORT);
     for (int[] size :
         new int[][] {
@@ -81,7 +84,11 @@ public final class GpuBenchmarks {
   }
 
   private void time(MlstmShape shape, ElementType type, int chunkLength) {
-    MlstmPlan plan = kernels.plan(shape, type, chunkLength);
+    time(shape, type, kernels.fastest(type), chunkLength);
+  }
+
+  private void time(MlstmShape shape, ElementType type, MlstmVariant variant, int chunkLength) {
+    MlstmPlan plan = kernels.plan(shape, type, variant, chunkLength);
     try (var stream = context.newStream();
         var arrays = new GpuArrays(context, stream)) {
       var inputs =
@@ -123,13 +130,14 @@ public final class GpuBenchmarks {
         return;
       }
       System.out.printf(
-          "B %3d S %5d NH %2d DQK %3d DHV %3d %-8s chunks of %d: forward %.3f ms, backward %.3f, both %.3f; saved %,d bytes, workspace %,d%n",
+          "B %3d S %5d NH %2d DQK %3d DHV %3d %-8s %-7s chunks of %d: forward %.3f ms, backward %.3f, both %.3f; saved %,d bytes, workspace %,d%n",
           shape.batch(),
           shape.length(),
           shape.heads(),
           shape.qkDim(),
           shape.vDim(),
           type,
+          plan.variant(),
           plan.chunkLength(),
           median(stream, forward),
           median(stream, backward),

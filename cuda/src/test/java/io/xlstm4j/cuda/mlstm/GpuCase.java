@@ -18,8 +18,15 @@ import org.jspecify.annotations.Nullable;
 /// @param shape sizes
 /// @param type element type
 /// @param state whether there is an initial state, and gradients into the final one
-/// @param masks whether there are padding and document starts
-record GpuCase(MlstmShape shape, ElementType type, boolean state, boolean masks) {
+/// @param masks padding and document starts
+record GpuCase(MlstmShape shape, ElementType type, boolean state, Masks masks) {
+  /// Which masks there are: of padding, of document starts.
+  enum Masks {
+    NONE,
+    STARTS,
+    BOTH
+  }
+
   private static final double EPSILON = 1e-6;
   private static final double LEAST_CONDITION = 0.1;
 
@@ -61,7 +68,7 @@ record GpuCase(MlstmShape shape, ElementType type, boolean state, boolean masks)
     boolean[] valid = new boolean[shape.positions()];
     boolean[] starts = new boolean[shape.positions()];
     Arrays.fill(valid, true);
-    if (masks) {
+    if (masks != Masks.NONE) {
       mask(random, valid, starts);
     }
     var reference = new MlstmReference(shape, EPSILON, inputs, initial, valid, starts);
@@ -83,8 +90,8 @@ record GpuCase(MlstmShape shape, ElementType type, boolean state, boolean masks)
                       arrays.of(initial[1], ElementType.FLOAT32),
                       arrays.of(initial[2], ElementType.FLOAT32))
                   : null,
-              masks ? arrays.of(valid) : null,
-              masks ? arrays.of(starts) : null);
+              masks == Masks.BOTH ? arrays.of(valid) : null,
+              masks == Masks.NONE ? null : arrays.of(starts));
       var dhOnDevice = arrays.of(dh, type);
       var dLastOnDevice =
           state
@@ -213,7 +220,8 @@ record GpuCase(MlstmShape shape, ElementType type, boolean state, boolean masks)
       int rarely = 8 << random.nextInt(5);
       for (int t = 0; t < length; t++) {
         valid[b * length + t] =
-            switch (b % 3) {
+            masks == Masks.STARTS
+                || switch (b % 3) {
               case 0 -> t < tokens;
               case 1 -> t >= length - tokens;
               default -> random.nextInt(4) > 0;

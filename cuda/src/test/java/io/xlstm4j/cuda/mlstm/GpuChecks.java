@@ -5,8 +5,9 @@ import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.driver.Cuda;
 import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaDevice;
+import io.xlstm4j.cuda.mlstm.GpuCase.Masks;
+import java.util.EnumSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Random;
 
 /// Checks the mLSTM kernels on a GPU against the float64 reference, on random inputs that differ at
@@ -40,6 +41,7 @@ public final class GpuChecks {
   private final CudaContext context;
   private final MlstmKernels kernels;
   private final Random random;
+  private MlstmVariant variant = MlstmVariant.GENERAL;
   private int wrong;
   private int checked;
 
@@ -70,10 +72,13 @@ public final class GpuChecks {
         var kernels = load(context, words.contains("ptx"))) {
       var checks = new GpuChecks(context, kernels, seed);
       for (ElementType type : ElementType.values()) {
-        if (words.contains("quick")) {
-          checks.few(type);
-        } else {
-          checks.all(type);
+        for (MlstmVariant variant : EnumSet.of(MlstmVariant.GENERAL, kernels.fastest(type))) {
+          checks.variant = variant;
+          if (words.contains("quick")) {
+            checks.few(type);
+          } else {
+            checks.all(type);
+          }
         }
       }
       System.out.printf("%d checked, %d wrong%n", checks.checked, checks.wrong);
@@ -88,51 +93,50 @@ public final class GpuChecks {
     return MlstmKernels.load(
         context,
         source ->
-            Optional.of(
-                KernelBinary.all(source).stream()
-                    .filter(b -> !b.machineCode())
-                    .findFirst()
-                    .orElseThrow()));
+            KernelBinary.all(source).stream().filter(b -> !b.machineCode()).findFirst());
   }
 
   private void few(ElementType type) {
-    check(new MlstmShape(2, 140, 1, 40, 72), type, true, true, MlstmChunks.SHORT);
-    check(new MlstmShape(1, 270, 1, 33, 47), type, true, true, MlstmChunks.LONG);
+    check(new MlstmShape(2, 140, 1, 40, 72), type, true, Masks.STARTS, MlstmChunks.SHORT);
+    check(new MlstmShape(1, 270, 1, 33, 47), type, true, Masks.STARTS, MlstmChunks.LONG);
     segments(type);
   }
 
   private void all(ElementType type) {
     for (int length : LENGTHS) {
       boolean odd = random.nextBoolean();
-      check(new MlstmShape(3, length, 2, 64, 64), type, odd, !odd, MlstmChunks.SHORT);
-      check(new MlstmShape(3, length, 2, 32, 64), type, !odd, odd, MlstmChunks.LONG);
+      check(new MlstmShape(3, length, 2, 64, 64), type, odd, odd ? Masks.STARTS : Masks.BOTH, MlstmChunks.SHORT);
+      check(new MlstmShape(3, length, 2, 32, 64), type, !odd, odd ? Masks.BOTH : Masks.STARTS, MlstmChunks.LONG);
     }
+    // documents without padding
+    check(new MlstmShape(3, 290, 2, 72, 136), type, true, Masks.STARTS, MlstmChunks.SHORT);
+    check(new MlstmShape(2, 530, 2, 128, 64), type, true, Masks.STARTS, MlstmChunks.LONG);
     for (int[] width : WIDTHS) {
       int length = 130 + random.nextInt(70);
       int batch = width[1] > 256 ? 1 : 3;
       int chunk = random.nextBoolean() ? MlstmChunks.SHORT : MlstmChunks.LONG;
       var shape = new MlstmShape(batch, length, 1 + random.nextInt(2), width[0], width[1]);
-      check(shape, type, true, true, chunk);
-      check(shape, type, false, false, chunk);
+      check(shape, type, true, Masks.BOTH, chunk);
+      check(shape, type, false, Masks.NONE, chunk);
     }
-    check(new MlstmShape(1, 1500, 2, 48, 96), type, false, false, MlstmChunks.SHORT);
-    check(new MlstmShape(1, 1500, 2, 48, 96), type, false, false, MlstmChunks.LONG);
+    check(new MlstmShape(1, 1500, 2, 48, 96), type, false, Masks.NONE, MlstmChunks.SHORT);
+    check(new MlstmShape(1, 1500, 2, 48, 96), type, false, Masks.NONE, MlstmChunks.LONG);
     segments(type);
   }
 
   private void segments(ElementType type) {
     var shape = new MlstmShape(3, 600, 1, 40, 24);
-    check(shape, type, true, false, kernels.plan(shape, type, new MlstmChunks(128, 5, 2)));
-    check(shape, type, true, true, kernels.plan(shape, type, new MlstmChunks(128, 5, 1)));
+    check(shape, type, true, Masks.NONE, kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 2)));
+    check(shape, type, true, Masks.STARTS, kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 1)));
   }
 
   private void check(
-      MlstmShape shape, ElementType type, boolean state, boolean masks, int chunkLength) {
-    check(shape, type, state, masks, kernels.plan(shape, type, chunkLength));
+      MlstmShape shape, ElementType type, boolean state, Masks masks, int chunkLength) {
+    check(shape, type, state, masks, kernels.plan(shape, type, variant, chunkLength));
   }
 
   private void check(
-      MlstmShape shape, ElementType type, boolean state, boolean masks, MlstmPlan plan) {
+      MlstmShape shape, ElementType type, boolean state, Masks masks, MlstmPlan plan) {
     var given = new GpuCase(shape, type, state, masks);
     GpuCase.Outcome outcome = given.run(context, plan, random);
     boolean right = outcome.worst() <= given.tolerance() && outcome.sameBits();
@@ -141,9 +145,10 @@ public final class GpuChecks {
     checked++;
     wrong += right ? 0 : 1;
     System.out.printf(
-        "%-5s %-8s B %d S %4d NH %d DQK %3d DHV %3d chunks of %d %-5s %-5s%s, %.0f %% of h%s%n",
+        "%-5s %-8s %-7s B %d S %4d NH %d DQK %3d DHV %3d chunks of %d %-5s %-6s%s, %.0f %% of h%s%n",
         right ? "ok" : "WRONG",
         type,
+        plan.variant(),
         shape.batch(),
         shape.length(),
         shape.heads(),
@@ -151,7 +156,7 @@ public final class GpuChecks {
         shape.vDim(),
         plan.chunkLength(),
         state ? "state" : "",
-        masks ? "masks" : "",
+        masks,
         text,
         100 * outcome.kept(),
         outcome.sameBits() ? "" : ", two runs DIFFER");
