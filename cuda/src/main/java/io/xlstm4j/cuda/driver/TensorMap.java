@@ -6,9 +6,9 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/// Descriptions of bfloat16 tensors of four dimensions for the copy engine of compute capability 9.0
-/// and newer (TMA), which brings boxes of 64 x 64 x 1 x 1 values to shared memory, swizzled in rows
-/// of 128 bytes. What lies outside of the tensor arrives as zeros.
+/// Descriptions of bfloat16 tensors of four dimensions for the copy engine of compute capability
+/// 9.0 and newer (TMA), which brings boxes of 64 x 64 x 1 x 1 values to shared memory, swizzled in
+/// rows of 128 bytes. What lies outside of the tensor arrives as zeros.
 public final class TensorMap {
   /// Bytes of a description.
   public static final int BYTES = 128;

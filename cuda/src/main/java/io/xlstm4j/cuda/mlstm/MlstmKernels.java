@@ -75,8 +75,7 @@ public final class MlstmKernels implements AutoCloseable {
   /// Plans the cell with chunks of a given number of tokens, 128 or 256.
   ///
   /// @throws IllegalArgumentException if the device or the type does not have such kernels
-  public MlstmPlan plan(
-      MlstmShape shape, ElementType type, MlstmVariant variant, int chunkLength) {
+  public MlstmPlan plan(MlstmShape shape, ElementType type, MlstmVariant variant, int chunkLength) {
     return plan(
         shape,
         type,

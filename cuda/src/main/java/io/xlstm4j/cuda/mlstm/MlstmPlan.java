@@ -272,11 +272,7 @@ public final class MlstmPlan {
 
   /// The products of a call. Boxes of the copy engine cannot leave out rows of padding.
   private MlstmProducts products(
-      CudaStream stream,
-      Arena arena,
-      MlstmInputs inputs,
-      MlstmWork work,
-      MemorySegment arguments) {
+      CudaStream stream, Arena arena, MlstmInputs inputs, MlstmWork work, MemorySegment arguments) {
     boolean hopper = variant == MlstmVariant.HOPPER && inputs.valid() == null;
     return new MlstmProducts(
         kernels,
@@ -285,9 +281,7 @@ public final class MlstmPlan {
         chunks,
         stream,
         arguments,
-        hopper
-            ? MlstmMaps.structure(kernels.context(), arena, shape, chunks, work)
-            : null);
+        hopper ? MlstmMaps.structure(kernels.context(), arena, shape, chunks, work) : null);
   }
 
   private static void setInputs(MlstmWork work, MlstmInputs inputs) {
@@ -357,8 +351,7 @@ public final class MlstmPlan {
     normalizers(stream, "normalizers", arguments);
   }
 
-  private void statesOfQueries(
-      CudaStream stream, MemorySegment arguments, MlstmProducts products) {
+  private void statesOfQueries(CudaStream stream, MemorySegment arguments, MlstmProducts products) {
     states(stream, arguments, products, true);
     normalizers(stream, "normalizer_gradients", arguments);
   }

@@ -222,10 +222,10 @@ record GpuCase(MlstmShape shape, ElementType type, boolean state, Masks masks) {
         valid[b * length + t] =
             masks == Masks.STARTS
                 || switch (b % 3) {
-              case 0 -> t < tokens;
-              case 1 -> t >= length - tokens;
-              default -> random.nextInt(4) > 0;
-            };
+                  case 0 -> t < tokens;
+                  case 1 -> t >= length - tokens;
+                  default -> random.nextInt(4) > 0;
+                };
         starts[b * length + t] = random.nextInt(rarely) == 0;
       }
     }

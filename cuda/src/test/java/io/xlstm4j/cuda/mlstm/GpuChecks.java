@@ -92,8 +92,7 @@ public final class GpuChecks {
     }
     return MlstmKernels.load(
         context,
-        source ->
-            KernelBinary.all(source).stream().filter(b -> !b.machineCode()).findFirst());
+        source -> KernelBinary.all(source).stream().filter(b -> !b.machineCode()).findFirst());
   }
 
   private void few(ElementType type) {
@@ -105,8 +104,18 @@ public final class GpuChecks {
   private void all(ElementType type) {
     for (int length : LENGTHS) {
       boolean odd = random.nextBoolean();
-      check(new MlstmShape(3, length, 2, 64, 64), type, odd, odd ? Masks.STARTS : Masks.BOTH, MlstmChunks.SHORT);
-      check(new MlstmShape(3, length, 2, 32, 64), type, !odd, odd ? Masks.BOTH : Masks.STARTS, MlstmChunks.LONG);
+      check(
+          new MlstmShape(3, length, 2, 64, 64),
+          type,
+          odd,
+          odd ? Masks.STARTS : Masks.BOTH,
+          MlstmChunks.SHORT);
+      check(
+          new MlstmShape(3, length, 2, 32, 64),
+          type,
+          !odd,
+          odd ? Masks.BOTH : Masks.STARTS,
+          MlstmChunks.LONG);
     }
     // documents without padding
     check(new MlstmShape(3, 290, 2, 72, 136), type, true, Masks.STARTS, MlstmChunks.SHORT);
@@ -126,8 +135,18 @@ public final class GpuChecks {
 
   private void segments(ElementType type) {
     var shape = new MlstmShape(3, 600, 1, 40, 24);
-    check(shape, type, true, Masks.NONE, kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 2)));
-    check(shape, type, true, Masks.STARTS, kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 1)));
+    check(
+        shape,
+        type,
+        true,
+        Masks.NONE,
+        kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 2)));
+    check(
+        shape,
+        type,
+        true,
+        Masks.STARTS,
+        kernels.plan(shape, type, variant, new MlstmChunks(128, 5, 1)));
   }
 
   private void check(
