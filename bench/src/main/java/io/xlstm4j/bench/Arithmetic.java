@@ -9,7 +9,7 @@ import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import org.jspecify.annotations.Nullable;
 
-/// How much arithmetic a model is, whatever form computes it: the multiply-adds of its matrix
+/// The arithmetic of a model, whatever form computes it: the multiply-adds of its matrix
 /// products, its convolutions, and its cells in their recurrent form. What is done once per element
 /// (norms, activations, gates, softmax, optimizer) is not counted.
 final class Arithmetic {

@@ -17,7 +17,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 
-/// How fast this machine reads memory, which bounds decoding: the sum of a mapped file of 1 GiB,
+/// The speed at which this machine reads memory, which bounds decoding: the sum of a mapped file of 1 GiB,
 /// where weights lie too, by vectors, on one thread and on all.
 final class Bandwidth implements Benchmark {
   private static final int PIECE = 1 << 20; // bytes of a task
@@ -85,7 +85,7 @@ final class Bandwidth implements Benchmark {
     }
   }
 
-  /// Of ones, in the system's memory; the file has no name any more.
+  /// Maps a file of ones that is in the page cache and has no name any more.
   private MemorySegment map(Arena arena) {
     try {
       Path file = Files.createTempFile("xlstm-bench", ".bin");

@@ -6,10 +6,10 @@ import java.util.function.Supplier;
 /// A group of cases that the program measures under one name. To add one: implement this, and name
 /// it in [Benchmarks#ALL].
 public interface Benchmark {
-  /// What the user calls it.
+  /// The name that the user types.
   String name();
 
-  /// What it measures, in one line.
+  /// A description of what it measures, in one line.
   String description();
 
   /// How long a case should run untimed. Java compiles the kernels while they run, and a large step

@@ -4,7 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/// What can be measured.
+/// All benchmarks.
 public final class Benchmarks {
   /// Every benchmark, in the order that help shows.
   public static final List<Benchmark> ALL =

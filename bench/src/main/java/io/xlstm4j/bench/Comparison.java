@@ -28,7 +28,7 @@ public record Comparison(List<Row> rows) {
       double ms,
       @Nullable Double peerTokens,
       @Nullable Double tokens) {
-    /// How many times as fast as the peer we are.
+    /// Returns the peer's time divided by ours.
     public double ratio() {
       return peerMs / ms;
     }

@@ -19,7 +19,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 
-/// How fast this machine multiplies matrices: what any step can hope for.
+/// The speed of matrix products on this machine, an upper bound for any step.
 final class Gemm implements Benchmark {
   private static final int LARGE = 1024;
 

@@ -15,7 +15,7 @@ import java.util.SequencedMap;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// What one case took; one line of JSON.
+/// The result of one case; one line of JSON.
 ///
 /// @param peer who was measured
 /// @param name what was measured, the key `case`; two peers' measurements of one name compare

@@ -18,10 +18,10 @@ import java.util.function.Consumer;
 public record Peers(Path python, List<String> options, Consumer<String> notes) {
   private static final String SCRIPT = "peers.py";
 
-  /// How the script begins what it wants to be read.
+  /// The beginning of a line that the script means for this program.
   private static final String NOTE = "peers: ";
 
-  /// What the launcher sets for our own process: a Python started by hand would not have it.
+  /// The variables that the launcher sets for our own process: a Python started by hand would not have it.
   private static final List<String> OUR_ENVIRONMENT =
       List.of(
           "MALLOC_ARENA_MAX",

@@ -40,7 +40,7 @@ record RandomModel(Path temporary, LargeModelConfig config, Type type) implement
 
   private static final float LARGEST_WEIGHT = 0.05f;
 
-  /// What weights are stored in.
+  /// The type in which weights are stored.
   enum Type {
     FLOAT32,
     BF16,

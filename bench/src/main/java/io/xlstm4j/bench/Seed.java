@@ -150,7 +150,7 @@ final class Seed implements Benchmark {
     return sumOfMeans(layer.forward(rows.narrow(1, 0, steps), state).output(), rows);
   }
 
-  /// What the steps add up to: the mean of each step, summed over the steps.
+  /// Sums the outputs of the steps: the mean of each step, summed over the steps.
   private static Tensor sumOfMeans(Tensor outputs, Tensor rows) {
     long steps = rows.size(1) - 1;
     return mse_loss(outputs, rows.narrow(1, 1, steps)).mul(new Scalar((double) steps));

@@ -5,7 +5,7 @@ import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.kernels.Kernels;
 import java.util.LinkedHashMap;
 
-/// What prefill, decode and startup have in common: a random model in each type of weights, and the
+/// The common part of prefill, decode and startup: a random model in each type of weights, and the
 /// keys of their lines.
 ///
 /// @param config of the model

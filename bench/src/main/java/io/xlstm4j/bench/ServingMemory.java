@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/// What a process that serves a model holds beside the weights: a fresh one generates some hundred
+/// The memory that a serving process holds beside the weights: a fresh one generates some hundred
 /// tokens and tells the peak of its memory, in each type of weights.
 final class ServingMemory implements Benchmark {
   /// As the launcher has it for `generate`.
@@ -21,7 +21,7 @@ final class ServingMemory implements Benchmark {
     return "the peak memory of a fresh process that generates 300 tokens, less its mapped weights";
   }
 
-  /// What counts is what a process needs that starts.
+  /// Measures only the memory of a process that starts.
   @Override
   public double warmupSeconds() {
     return 0;

@@ -2,7 +2,7 @@ package io.xlstm4j.bench;
 
 import io.xlstm4j.core.Check;
 
-/// What every case is measured at.
+/// The sizes at which every case is measured.
 ///
 /// @param batch B, rows
 /// @param length S, tokens in a row

@@ -5,7 +5,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/// How a piece of work is timed: first run untimed, so that the virtual machine compiles it, then
+/// Times a piece of work: first run untimed, so that the virtual machine compiles it, then
 /// run and timed one by one.
 ///
 /// @param reps timed runs, at least

@@ -1,4 +1,4 @@
-/// How fast it is: cases that the program and JMH measure, and the comparison with the peers.
+/// Benchmarks: cases that the program and JMH measure, and the comparison with the peers.
 @NullMarked
 package io.xlstm4j.bench;
 

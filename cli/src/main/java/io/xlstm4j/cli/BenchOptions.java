@@ -12,7 +12,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 
-/// What `bench` and `bench compare` have in common: sizes, timing, threads.
+/// The options that `bench` and `bench compare` share: sizes, timing, threads.
 final class BenchOptions {
   @Option(
       names = "--case",

@@ -192,7 +192,7 @@ final class Bundle {
     }
   }
 
-  /// Whether a run on this platform may read an entry of a jar.
+  /// Returns whether a run on this platform may read an entry of a jar.
   boolean isRead(String entry) {
     if (NOT_READ.matcher(entry).matches()) {
       return false;

@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/// What [Diagnostics] finds, as a table that grows while it is computed: a row for each
+/// Prints the results of [Diagnostics] as a table that grows while it is computed: a row for each
 /// calculation, a column for each way to compute it.
 final class DiagnosticsTable {
   private static final int NAME = 28;

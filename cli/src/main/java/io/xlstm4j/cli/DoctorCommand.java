@@ -103,7 +103,7 @@ final class DoctorCommand implements Callable<Integer> {
         runtime.maxMemory() / MIB);
   }
 
-  /// What Linux could give to a process, its caches included; 0 if it does not say.
+  /// Returns the memory that Linux could give to a process, its caches included; 0 if unknown.
   private static long available() {
     try (Stream<String> lines = Files.lines(Path.of("/proc/meminfo"))) {
       return lines
@@ -127,7 +127,7 @@ final class DoctorCommand implements Callable<Integer> {
         gpus, driver, natives, natives || driver ? CudaLibraries.missing() : List.of());
   }
 
-  /// What to say of CUDA.
+  /// Describes CUDA on this machine.
   ///
   /// @param natives whether this build brings libtorch for GPUs
   /// @param missing file names of libraries

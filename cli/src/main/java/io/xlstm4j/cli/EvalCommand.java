@@ -127,13 +127,13 @@ final class EvalCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /// What of the data is measured if nobody says: a file of one's own is measured whole, unless a
+  /// Returns the default part of the data: a file of one's own is measured whole, unless a
   /// part of it trained this model.
   private Part usualPart(Corpus corpus) {
     return corpus.dividedHere() && !trainedOn() ? Part.ALL : Part.VALIDATION;
   }
 
-  /// Whether the model lies in the folder of a run on the same data.
+  /// Returns whether the model lies in the folder of a run on the same data.
   private boolean trainedOn() {
     DataConfig trained;
     try {
@@ -225,7 +225,7 @@ final class EvalCommand implements Callable<Integer> {
     return String.format(Locale.ROOT, "%,." + decimals + "f", value);
   }
 
-  /// Which documents are measured.
+  /// The documents that are measured.
   enum Part {
     TRAIN("the part to train on"),
     VALIDATION("the part to validate on"),
@@ -237,7 +237,7 @@ final class EvalCommand implements Callable<Integer> {
       this.said = said;
     }
 
-    /// In words, for the output.
+    /// Returns the name for the output.
     String said() {
       return said;
     }

@@ -8,7 +8,7 @@ import java.lang.ProcessBuilder.Redirect;
 import java.util.ArrayList;
 import java.util.List;
 
-/// This program in a process of its own, started as this one was.
+/// Starts this program in a process of its own, as this one was started.
 final class FreshProgram {
   private FreshProgram() {}
 

@@ -123,7 +123,7 @@ final class GenerateCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /// On Ctrl-C the shell's prompt is to begin on a line of its own.
+  /// Ends the line on Ctrl-C, so that the shell's prompt begins on its own.
   private static void stay(Thread leave) {
     try {
       Runtime.getRuntime().removeShutdownHook(leave);

@@ -37,7 +37,7 @@ final class Interrupt implements AutoCloseable {
     this.signals = Signals.handle(this::handle);
   }
 
-  /// From now on the first signal asks to stop, and the second ends the program.
+  /// Installs handlers: the first signal asks to stop, the second ends the program.
   ///
   /// @param onRequest called at the first signal
   /// @param onKill called before the program ends at the second; returns soon

@@ -27,7 +27,7 @@ final class ModelTokenizer {
     return tokenizer;
   }
 
-  /// What the tokenizer takes for the end of text, if anything.
+  /// Returns the tokenizer's end-of-text token, if it has one.
   static OptionalInt end(Tokenizer tokenizer) {
     return tokenizer.hasEndOfText() ? OptionalInt.of(tokenizer.endOfText()) : OptionalInt.empty();
   }

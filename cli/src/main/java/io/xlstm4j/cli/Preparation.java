@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/// What `generate` will need, loaded by idle processors while the arguments are understood. It only
+/// Loads what `generate` will need on idle processors while the arguments are parsed. It only
 /// saves time: what goes wrong here goes wrong again, and is told, where it is done in earnest.
 final class Preparation {
   private Preparation() {}

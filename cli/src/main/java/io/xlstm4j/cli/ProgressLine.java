@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
-/// How far it is. In a terminal one line at the foot that is written over and over, as wide as the
+/// A progress line. In a terminal one line at the foot that is written over and over, as wide as the
 /// terminal is at that moment; elsewhere, as under a pipe, a plain line now and then.
 final class ProgressLine {
   private static final int WIDEST_BAR = 24;

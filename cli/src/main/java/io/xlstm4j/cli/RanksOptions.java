@@ -84,7 +84,7 @@ final class RanksOptions {
     }
   }
 
-  /// Whether this process is to start others, and not to train itself.
+  /// Returns whether this process is to start others, and not to train itself.
   boolean startsProcesses() {
     return processes > 1 || nodes > 1;
   }

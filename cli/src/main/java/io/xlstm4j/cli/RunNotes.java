@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
-/// What is odd about a run, though allowed.
+/// Notes on settings of a run that are allowed but unusual.
 final class RunNotes {
   private RunNotes() {}
 

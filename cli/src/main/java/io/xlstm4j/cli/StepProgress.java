@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.LongSupplier;
 
-/// What a progress line says of a training run: loss, speed, time left, time of a step, time spent.
+/// The text of a training run's progress line: loss, speed, time left, time of a step, time spent.
 ///
 /// Loss, speed and step time are those of about the last ten steps. The time left comes from the
 /// clock since this process took its second step: it counts validation and saving too, and not the

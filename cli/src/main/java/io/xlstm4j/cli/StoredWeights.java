@@ -13,7 +13,7 @@ import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
 
-/// How the weights of a folder lie on the disk.
+/// The storage of a folder's weights on the disk.
 ///
 /// @param fileBytes sizes of all weight files, their headers included
 /// @param files how many there are

@@ -11,7 +11,7 @@ import java.lang.invoke.MethodHandle;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// What is known of the terminal that the program runs in.
+/// Properties of the terminal that the program runs in.
 final class Terminal {
   private static final int USUAL_WIDTH = 80;
   private static final int NARROWEST = 20; // less is a terminal that does not know
@@ -19,12 +19,12 @@ final class Terminal {
 
   private Terminal() {}
 
-  /// What goes to the terminal as errors do.
+  /// Returns the stream of standard error.
   static OutputStream errors() {
     return System.err;
   }
 
-  /// Whether somebody is watching; false under a pipe, a file or a test.
+  /// Returns whether somebody is watching; false under a pipe, a file or a test.
   static boolean isInteractive() {
     Console console = System.console();
     return console != null && console.isTerminal();

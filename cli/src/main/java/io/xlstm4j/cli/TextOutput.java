@@ -3,7 +3,7 @@ package io.xlstm4j.cli;
 import java.io.PrintWriter;
 import java.util.List;
 
-/// Where generated text goes as it comes.
+/// Receives generated text as it comes.
 interface TextOutput {
   /// @param row index of the prompt
   /// @return false if nobody reads any more

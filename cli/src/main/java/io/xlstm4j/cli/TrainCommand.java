@@ -241,7 +241,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /// Whether the file, if there is one, is a configuration by itself.
+  /// Returns whether the file, if there is one, is a configuration by itself.
   private boolean fileIsGood() {
     if (config == null) {
       return true;
@@ -291,7 +291,7 @@ final class TrainCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /// Whether the run is one on series, by what was said or by the run that goes on.
+  /// Returns whether the run is one on series, by what was said or by the run that goes on.
   private boolean isOfSeries(ObjectNode said) {
     JsonNode type = said.path("model").path("model_type");
     if (type.isMissingNode() && said.path("series").isObject()) {
@@ -307,7 +307,7 @@ final class TrainCommand implements Callable<Integer> {
     }
   }
 
-  /// What the run trains on, by what was said or by the run that goes on.
+  /// Returns the device of the run: the one given, or that of the run that is resumed.
   private String deviceOf(ObjectNode said) {
     if (said.has("device") || !resume || out == null) {
       return said.path("device").asText(RunConfig.DEFAULT.device());

@@ -15,7 +15,7 @@ import java.util.logging.Logger;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/// What a person sees of a run: a progress line in a terminal, a line for each validation, samples.
+/// Prints a run for its user: a progress line in a terminal, a line for each validation, samples.
 final class TrainingReport implements Callback {
   /// Warnings of a run are printed here, so the log need not have them too.
   private static final Logger LOG = Logger.getLogger(Trainer.class.getName());

@@ -6,7 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.SequencedMap;
 
-/// What a model remembers of one row: named float32 arrays and the count of tokens read.
+/// The recurrent state of one sequence: named float32 arrays and the count of tokens read.
 ///
 /// Immutable. Equal when every number is equal bit for bit.
 public final class ModelState {

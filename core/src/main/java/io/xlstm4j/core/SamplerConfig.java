@@ -1,6 +1,6 @@
 package io.xlstm4j.core;
 
-/// How the next token is chosen. Immutable, and every instance is valid.
+/// The sampling of the next token: temperature, top-k, top-p, min-p, repetition penalty, seed.
 ///
 /// Applied in the order: repetition penalty, temperature, top-k, top-p, min-p.
 ///

@@ -8,7 +8,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// From the residual stream to logits: the last norm, the head's matrix, the soft cap.
+/// The head of a model, from the residual stream to logits: the last norm, the output matrix, the soft cap.
 final class Head {
   /// Tokens whose logits are computed at a time; each takes V floats.
   private static final int MOST = 64;
@@ -38,7 +38,7 @@ final class Head {
     return new FloatRows(arena.allocate((long) rows * vocab * Float.BYTES, 64), 0, vocab);
   }
 
-  /// How many tokens one call may take.
+  /// Returns the largest number of tokens in one call.
   int most() {
     return MOST;
   }

@@ -7,7 +7,7 @@ import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/// What to continue, how far and how.
+/// A request to continue a prompt: how far and how.
 ///
 /// @param prompt token ids; may be empty only to go on from a row that has logits. Not copied.
 /// @param maxTokens most tokens to add; default 128

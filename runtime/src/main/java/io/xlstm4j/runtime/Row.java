@@ -48,7 +48,7 @@ public final class Row implements AutoCloseable {
     return logits;
   }
 
-  /// Whether there are logits: after the first token, or a restored file.
+  /// Returns whether there are logits: after the first token, or a restored file.
   public boolean hasLogits() {
     return hasLogits;
   }

@@ -101,7 +101,7 @@ public final class RuntimeModel implements LanguageModel {
     return folder.config().model();
   }
 
-  /// What `config.json` says, the tokenizer's name included.
+  /// Returns the contents of `config.json`, the tokenizer's name included.
   public CheckpointConfig checkpoint() {
     return folder.config();
   }

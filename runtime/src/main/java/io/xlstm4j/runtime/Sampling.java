@@ -3,7 +3,7 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.Sampler;
 import java.nio.IntBuffer;
 
-/// What choosing tokens needs besides logits, kept from token to token.
+/// The data that choosing tokens needs besides logits, kept from token to token.
 final class Sampling {
   private final Sampler.Workspace workspace = new Sampler.Workspace();
   private float[] processed = new float[0];

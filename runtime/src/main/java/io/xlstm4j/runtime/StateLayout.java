@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/// Where the parts of a row's state lie in its memory. Blocks add their parts while a model is
+/// The layout of a sequence's state in its memory. Blocks add their parts while a model is
 /// built; names and shapes are those of the libtorch host.
 final class StateLayout {
   private final List<Part> parts = new ArrayList<>();
@@ -30,7 +30,7 @@ final class StateLayout {
     return parts;
   }
 
-  /// Of all parts together.
+  /// Returns the floats of all parts together.
   int floats() {
     return floats;
   }

@@ -53,12 +53,12 @@ final class StopText {
     return longest;
   }
 
-  /// Whether a stop string came.
+  /// Returns whether a stop string came.
   boolean stopped() {
     return stopped;
   }
 
-  /// What is held back, once nothing more comes.
+  /// Returns the text still held back, once nothing more comes.
   String rest() {
     String rest = held.toString();
     held.setLength(0);

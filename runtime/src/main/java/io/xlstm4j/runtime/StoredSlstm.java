@@ -56,7 +56,7 @@ final class StoredSlstm {
     return of;
   }
 
-  /// From `(NH, 4 DHout, DHin)`.
+  /// Returns the kernel transposed from `(NH, 4 DHout, DHin)`.
   private float[] transposed(float[] stored) {
     float[] turned = new float[stored.length];
     int outs = 4 * headDim;
@@ -70,7 +70,7 @@ final class StoredSlstm {
     return turned;
   }
 
-  /// From `(4, NH, DH)`.
+  /// Returns the bias transposed from `(4, NH, DH)`.
   private float[] headsFirst(float[] stored) {
     float[] turned = new float[stored.length];
     for (int gate = 0; gate < 4; gate++) {

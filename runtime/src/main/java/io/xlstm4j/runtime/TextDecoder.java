@@ -6,7 +6,7 @@ public interface TextDecoder {
   /// The text that this id completes; empty while a character is unfinished.
   String next(int id);
 
-  /// What is still held back, once no more ids come.
+  /// Returns the text still held back, once no more ids come.
   default String finish() {
     return "";
   }

@@ -38,7 +38,7 @@ record Weights(TensorSource source, Arena arena) {
     };
   }
 
-  /// Whether a tensor is there.
+  /// Returns whether a tensor is there.
   boolean has(String name) {
     return source.tensors().containsKey(name);
   }

@@ -9,7 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
 import java.util.Map;
 
-/// What the blocks of a model share while a batch goes through them: activations, the states of the
+/// Memory that the blocks of a model share during a forward pass: activations, the states of the
 /// rows, and how work is spread over the threads.
 ///
 /// A batch is either one row with several tokens, or several rows with one token each. Activations
@@ -78,12 +78,12 @@ final class Workspace {
     return tokens;
   }
 
-  /// Whether the tokens belong to one row.
+  /// Returns whether the tokens belong to one row.
   boolean isSequence() {
     return sequence;
   }
 
-  /// Whether cells go token by token: batches of several rows, and runs too short to be worth more.
+  /// Returns whether cells go token by token: batches of several rows, and runs too short to be worth more.
   boolean isByToken() {
     return !sequence || tokens <= SHORT;
   }

@@ -16,7 +16,7 @@ final class AtomicFile {
 
   private AtomicFile() {}
 
-  /// What fills the file.
+  /// Writes the content of the file.
   interface Content {
     void writeTo(FileChannel file) throws IOException;
   }

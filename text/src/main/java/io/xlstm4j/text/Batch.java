@@ -41,7 +41,7 @@ public record Batch(int rows, int length, int[] inputs, int[] targets, boolean[]
         Arrays.copyOfRange(starts, from * length, to * length));
   }
 
-  /// How many targets are not ignored.
+  /// Returns the number of targets that are not ignored.
   public long predictions() {
     return Arrays.stream(targets).filter(target -> target != IGNORED).count();
   }

@@ -1,6 +1,6 @@
 package io.xlstm4j.text;
 
-/// Which window each row of each batch holds: a new random order in every epoch, without a list.
+/// The window of each sequence of each batch: a new random order in every epoch, without a list.
 ///
 /// Row r of batch i is number g = i · rows + r of an endless row of windows. Its epoch is g /
 /// windows, and within the epoch a keyed permutation says which window comes at place g mod
@@ -25,7 +25,7 @@ public record BatchOrder(long seed, long windows, int rows) {
     return number(batch, row) / windows;
   }
 
-  /// How often all windows were gone through after the batches [0, batches).
+  /// Returns the epochs completed after the batches [0, batches).
   public double epochs(long batches) {
     return (double) batches * rows / windows;
   }

@@ -32,10 +32,10 @@ public interface BatchSource {
   /// Targets of one epoch, ignored ones not counted.
   long targetsPerEpoch();
 
-  /// How often the data was gone through after the batches [0, batches).
+  /// Returns the epochs completed after the batches [0, batches).
   double epochs(long batches);
 
-  /// Whether row r of a batch goes on where row r of the batch before ended, so that the state may
+  /// Returns whether row r of a batch goes on where row r of the batch before ended, so that the state may
   /// be carried from one to the next.
   default boolean continuous() {
     return false;

@@ -20,7 +20,7 @@ public final class Batches implements BatchSource {
     this.order = new BatchOrder(seed, Math.ceilDiv(tokens.size() - 1, (long) length), rows);
   }
 
-  /// Where each window comes.
+  /// Returns the order of the windows.
   public BatchOrder order() {
     return order;
   }

@@ -22,7 +22,7 @@ public final class BpeTrainer {
   /// The end of text and the 256 bytes.
   public static final int SMALLEST_VOCAB = 257;
 
-  /// How much text is looked at by default, in chars: enough for stable counts, and a bound on
+  /// The default length of the training text, in chars: enough for stable counts, and a bound on
   /// memory.
   public static final long DEFAULT_MAX_CHARS = 64L << 20;
 

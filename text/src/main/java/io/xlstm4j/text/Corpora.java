@@ -16,7 +16,7 @@ import java.util.List;
 import java.util.regex.PatternSyntaxException;
 import java.util.stream.Stream;
 
-/// Where corpora come from.
+/// Opens corpora by name, file or folder.
 public final class Corpora {
   /// The corpus that needs no file.
   public static final String WORDNET = "wordnet";
@@ -112,7 +112,7 @@ public final class Corpora {
     return files;
   }
 
-  /// How a single file is cut: looks through it for a separator.
+  /// Returns how a single file is cut into documents: searches it for a separator.
   static DocumentReader.Cut cutOf(Path file) {
     byte[] separator = DocumentReader.SEPARATOR.getBytes(StandardCharsets.US_ASCII);
     byte[] bytes = new byte[1 << 18];

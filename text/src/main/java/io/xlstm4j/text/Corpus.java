@@ -23,12 +23,12 @@ public interface Corpus {
     return Stream.concat(documents(Split.TRAIN), documents(Split.VALIDATION));
   }
 
-  /// Whether the corpus came undivided, so that its two parts are a choice made here.
+  /// Returns whether the corpus came undivided, so that its two parts are a choice made here.
   default boolean dividedHere() {
     return false;
   }
 
-  /// How the two parts were found, in words for a person, where that is not the usual way; else
+  /// Describes how the two parts were divided, where that is not the usual way; else
   /// null. May read all the files.
   default @Nullable String division() {
     return null;

@@ -30,7 +30,7 @@ public final class DocumentBatches implements BatchSource {
     this.order = new BatchOrder(seed, packing.windows(), rows);
   }
 
-  /// Where each window comes.
+  /// Returns the order of the windows.
   public BatchOrder order() {
     return order;
   }

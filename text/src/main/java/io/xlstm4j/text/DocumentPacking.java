@@ -3,7 +3,7 @@ package io.xlstm4j.text;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Which documents stand in which window, so that none is split.
+/// The assignment of documents to windows, so that none is split.
 ///
 /// First fit with a bounded number of open windows: a document goes to the oldest open window that
 /// has room for it; if there is none, a new window opens, and if too many are open, the fullest is

@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// The file must be UTF-8; a byte order mark is skipped. Empty documents are left out.
 final class DocumentReader implements Iterator<String>, AutoCloseable {
-  /// Where a document ends.
+  /// The ends of documents.
   enum Cut {
     /// At each separator; line ends beside a separator are not text, nor are those at the borders
     /// of a file that has one. A file without is one document, unchanged.
@@ -97,7 +97,7 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     return document;
   }
 
-  /// Whether the document given out last is a later piece of one that is longer than [#MAX_BYTES].
+  /// Returns whether the document given out last is a later piece of one that is longer than [#MAX_BYTES].
   boolean continues() {
     return continues;
   }
@@ -243,7 +243,7 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     return true;
   }
 
-  /// How many of the next `length` chars fit into one document; never half a character.
+  /// Returns the number of the next `length` chars that fit into one document; never half a character.
   private int fitting(int length) {
     if (length <= MAX_BYTES / 3) {
       return length;

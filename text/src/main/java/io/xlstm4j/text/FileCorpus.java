@@ -34,7 +34,7 @@ final class FileCorpus implements Corpus {
     return name;
   }
 
-  /// Which documents, or which part of one, are of a split.
+  /// The documents, or the part of one, that belong to a split.
   interface Division {
     Stream<String> select(Stream<String> documents, Split split);
 
@@ -102,7 +102,7 @@ final class FileCorpus implements Corpus {
     return new FileDocuments(files, cut);
   }
 
-  /// Whether all of the text is one document, which may have come in pieces.
+  /// Returns whether all of the text is one document, which may have come in pieces.
   private boolean isOneDocument() {
     try (var documents = open()) {
       int whole = 0;

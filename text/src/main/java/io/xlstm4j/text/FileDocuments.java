@@ -41,7 +41,7 @@ final class FileDocuments implements Iterator<String>, AutoCloseable {
     return reader.next();
   }
 
-  /// Whether the document given out last is a later piece of a longer one.
+  /// Returns whether the document given out last is a later piece of a longer one.
   boolean continues() {
     return reader != null && reader.continues();
   }

@@ -28,7 +28,7 @@ final class Fingerprint {
     return HexFormat.of().formatHex(digest().digest(content));
   }
 
-  /// Of all the bytes of a file.
+  /// Returns the fingerprint of all bytes of a file.
   ///
   /// @throws InvalidTextException if the file cannot be read
   static String ofFile(Path path) {

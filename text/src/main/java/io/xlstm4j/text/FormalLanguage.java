@@ -19,16 +19,16 @@ public record FormalLanguage(Task task, int minLength, int maxLength, int vocabS
       Pattern.compile("([a-z_]+):(\\d{1,7})-(\\d{1,7})(?::(\\d{1,4}))?");
   private static final int MAX_STEP = 1; // M of cycle navigation
 
-  /// What is asked; x are the tokens before the answer.
+  /// The task; x are the tokens before the answer.
   public enum Task {
-    /// Whether the ones are odd: (Σ (x - 1) mod (V - 1)) + 1.
+    /// Returns whether the ones are odd: (Σ (x - 1) mod (V - 1)) + 1.
     PARITY(3, 2, 3),
-    /// Whether the first and the last symbol differ: |x_last - x_first| + 1.
+    /// Returns whether the first and the last symbol differ: |x_last - x_first| + 1.
     EVEN_PAIRS(3, 2, 3),
-    /// Where one ends on a circle of V - 4 places after steps of 0 (token 1), +1 (2) and -1 (3): (Σ
+    /// Returns the place on a circle of V - 4 places after steps of 0 (token 1), +1 (2) and -1 (3): (Σ
     /// mod (V - 4)) + 4.
     CYCLE_NAVIGATION(10, 2, 6),
-    /// What a term of numbers (tokens from 5, for 0 and on) with + - * (1, 2, 3) and = (4) is
+    /// Returns the value of a term of numbers (tokens from 5, for 0 and on) with + - * (1, 2, 3) and = (4) is
     /// modulo V - 5, plus 5; `*` binds tighter.
     MODULAR_ARITHMETIC(10, 3, 7);
 
@@ -78,7 +78,7 @@ public record FormalLanguage(Task task, int minLength, int maxLength, int vocabS
     }
   }
 
-  /// Whether a description of a corpus means one of these: its part before a colon is a task.
+  /// Returns whether a description of a corpus means one of these: its part before a colon is a task.
   public static boolean names(String spec) {
     int colon = spec.indexOf(':');
     return colon > 0
@@ -116,7 +116,7 @@ public record FormalLanguage(Task task, int minLength, int maxLength, int vocabS
     return "%s:%d-%d:%d".formatted(task, minLength, maxLength, vocabSize);
   }
 
-  /// How many different answers there are; guessing is right in one of so many.
+  /// Returns the number of different answers.
   public int answers() {
     return switch (task) {
       case PARITY, EVEN_PAIRS -> vocabSize - 1;

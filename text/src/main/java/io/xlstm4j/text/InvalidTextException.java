@@ -1,6 +1,6 @@
 package io.xlstm4j.text;
 
-/// What the user gave is wrong: a file, a folder, a name, a size.
+/// Thrown when the user's input is wrong: a file, a folder, a name, a size.
 ///
 /// The message is one line that names the file or the value, says what was found and what would be
 /// right; a program can show it as it is.

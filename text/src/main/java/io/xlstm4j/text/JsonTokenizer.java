@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
 /// The native object is called directly, not through the library's own Java classes: those copy
 /// eight arrays for each text where we need one, and ask the network where they run.
 final class JsonTokenizer implements Tokenizer {
-  /// How vocabularies name the token that ends a text, best first.
+  /// Names of the end-of-text token in vocabularies, best first.
   private static final List<String> END_NAMES =
       List.of(END_OF_TEXT, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>", "[EOS]", "<EOS>");
 
@@ -275,7 +275,7 @@ final class JsonTokenizer implements Tokenizer {
     return ids.toArray();
   }
 
-  /// Whether every word is encoded by itself, and the words are those of `Words`.
+  /// Returns whether every word is encoded by itself, and the words are those of `Words`.
   private static boolean isPlainByteLevel(ObjectNode root) {
     JsonNode model = root.path("model");
     JsonNode words = root.path("pre_tokenizer");
@@ -398,7 +398,7 @@ final class JsonTokenizer implements Tokenizer {
     return plain;
   }
 
-  /// Some models take a piece of text for a token as it is; BPE does so only if it ignores merges.
+  /// Hides special tokens from models that take a piece of text for a token as it is; BPE does so only if it ignores merges.
   private static void hideSpecials(ObjectNode model, Set<String> specials) {
     JsonNode vocab = model.path("vocab");
     if (vocab.isArray()) {

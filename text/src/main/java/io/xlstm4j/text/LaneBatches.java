@@ -21,12 +21,12 @@ public final class LaneBatches implements BatchSource {
     this.lanes = new Lanes(tokens, rows, length);
   }
 
-  /// How many batches there are in an epoch.
+  /// Returns the number of batches in an epoch.
   public long batchesPerEpoch() {
     return lanes.windows();
   }
 
-  /// Whether the batch is the first of an epoch: its rows go on from nothing.
+  /// Returns whether the batch is the first of an epoch: its rows go on from nothing.
   public boolean startsEpoch(long number) {
     return number % lanes.windows() == 0;
   }

@@ -14,7 +14,7 @@ record Lanes(Tokens tokens, int rows, int length) {
     return Math.ceilDiv(tokens.size() - 1, (long) rows);
   }
 
-  /// How many windows of `length` a full lane has.
+  /// Returns the number of windows of `length` in a full stream.
   long windows() {
     return Math.ceilDiv(laneLength(), (long) length);
   }

@@ -115,7 +115,7 @@ public final class MixedBatches implements BatchSource {
     return place(number, row).part;
   }
 
-  /// How often one source was gone through after the batches [0, batches).
+  /// Returns the epochs of one source completed after the batches [0, batches).
   ///
   /// @param part index of the source; inside a block its rows are estimated by its share
   public double epochs(int part, long batches) {

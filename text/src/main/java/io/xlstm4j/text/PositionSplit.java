@@ -13,7 +13,7 @@ record PositionSplit(long piece, int offset) implements FileCorpus.Division {
   /// The share of the text that validates, about.
   static final double VALIDATION_SHARE = 0.1;
 
-  /// How far a line end may be from the wanted place, as a share of the text.
+  /// The largest distance of a line end from the wanted place, as a share of the text.
   private static final double REACH = 0.05;
 
   /// Finds the place: the line end nearest to nine tenths of the text, or if none is within 5 % of

@@ -51,7 +51,7 @@ public record Preparation(Corpus corpus, String tokenizer, int vocabSize, long s
     }
   }
 
-  /// What is told while it works.
+  /// Receives progress of the preparation.
   public interface Listener {
     /// A stage begins.
     void onStage(String what);
@@ -64,7 +64,7 @@ public record Preparation(Corpus corpus, String tokenizer, int vocabSize, long s
     void onDocument(Split split, long documents, long textBytes, long tokens);
   }
 
-  /// How it ended.
+  /// The outcome of a preparation.
   public enum Outcome {
     /// The folder was made.
     PREPARED,
@@ -123,7 +123,7 @@ public record Preparation(Corpus corpus, String tokenizer, int vocabSize, long s
     }
   }
 
-  /// How the tokenizer was asked for, so that equal recipes on equal corpora give equal tokenizers.
+  /// Returns the recipe of the tokenizer; equal recipes on equal corpora give equal tokenizers.
   private String recipe() {
     return switch (tokenizer) {
       case TRAINED -> {

@@ -34,7 +34,7 @@ public final class PreparedTokens implements AutoCloseable {
     this.validation = validation;
   }
 
-  /// Whether a folder says that it holds prepared tokens.
+  /// Returns whether a folder says that it holds prepared tokens.
   public static boolean isPrepared(Path folder) {
     return Files.isRegularFile(folder.resolve(PreparedManifest.FILE_NAME));
   }
@@ -185,7 +185,7 @@ public final class PreparedTokens implements AutoCloseable {
     }
   }
 
-  /// Where it lies.
+  /// Returns the folder of the tokens.
   public Path folder() {
     return folder;
   }
@@ -213,7 +213,7 @@ public final class PreparedTokens implements AutoCloseable {
     };
   }
 
-  /// How many files a part has.
+  /// Returns the number of files of a part.
   public int shards(Split split) {
     return manifest.part(split).shards().size();
   }

@@ -20,12 +20,12 @@ public final class SequentialBatches implements Iterator<Batch> {
     this.lanes = new Lanes(tokens, rows, length);
   }
 
-  /// How many batches there are in all.
+  /// Returns the number of batches in all.
   public long count() {
     return lanes.windows();
   }
 
-  /// Whether some token was not yet a target.
+  /// Returns whether some token was not yet a target.
   @Override
   public boolean hasNext() {
     return next < count();

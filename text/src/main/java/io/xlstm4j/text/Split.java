@@ -2,8 +2,8 @@ package io.xlstm4j.text;
 
 /// The two parts of a corpus.
 public enum Split {
-  /// What a model learns from.
+  /// The part that a model is trained on.
   TRAIN,
-  /// What it is measured on, and never sees.
+  /// The part that it is evaluated on and never trained on.
   VALIDATION
 }

@@ -20,7 +20,7 @@ final class TokenWriter {
     this.width = width;
   }
 
-  /// What all shards of one part have in common.
+  /// The properties that all shards of one part share.
   ///
   /// @param maxTokens a shard ends with the document that reaches so many
   record Part(Tokenizer tokenizer, String fingerprint, long maxTokens) {}

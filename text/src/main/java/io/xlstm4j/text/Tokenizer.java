@@ -19,7 +19,7 @@ public interface Tokenizer extends AutoCloseable {
   /// One more than the highest id.
   int vocabSize();
 
-  /// Whether one of the tokens ends a text.
+  /// Returns whether one of the tokens ends a text.
   default boolean hasEndOfText() {
     return true;
   }

@@ -4,7 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 
-/// Where tokenizers come from.
+/// Opens tokenizers by name or from a folder.
 public final class Tokenizers {
   /// The file that holds a tokenizer, in a model folder and on the hub.
   public static final String FILE_NAME = "tokenizer.json";

@@ -21,7 +21,7 @@ final class Words {
 
   private Words() {}
 
-  /// Where the word that begins at `start` ends; the words of a text tile it.
+  /// Returns the end of the word that begins at `start`; the words of a text tile it.
   ///
   /// @param start below the length of the text, and the end of the word before
   static int end(String text, int start) {

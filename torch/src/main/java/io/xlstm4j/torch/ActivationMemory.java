@@ -21,7 +21,7 @@ import io.xlstm4j.kernels.block.SlstmBlockKernel;
 /// @param fused whether our kernels compute the blocks, on the CPU in float32; else libtorch does
 /// @param checkpointed whether only the input of a block is kept, where libtorch computes it
 public record ActivationMemory(int sequences, int length, boolean fused, boolean checkpointed) {
-  /// What libtorch's graph of small operations keeps for a block, times what the fused block keeps.
+  /// The memory that libtorch's graph of small operations keeps for a block, as a multiple of the fused block's.
   /// Measured with two blocks of width 64: 3 for mLSTM blocks, less for sLSTM blocks.
   private static final double GRAPH = 3;
 
@@ -67,7 +67,7 @@ public record ActivationMemory(int sequences, int length, boolean fused, boolean
     return blocks * kept(block, width) + peak(block);
   }
 
-  /// What a block keeps until its backward pass: its output, and what it was computed with.
+  /// Returns the bytes that a block keeps until its backward pass: its output and saved activations.
   private long kept(Block block, int width) {
     long output = positions() * width * Float.BYTES;
     if (fused) {

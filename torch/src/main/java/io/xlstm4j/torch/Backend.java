@@ -2,7 +2,7 @@ package io.xlstm4j.torch;
 
 import java.util.Locale;
 
-/// What computes the cells.
+/// The implementation that computes the cells.
 public enum Backend {
   /// our kernels where they can, on the CPU in float32; elsewhere libtorch
   FUSED,

@@ -26,7 +26,7 @@ sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
   /// @param last this block's state; read, never written
   Output forward(Tensor x, BlockState last, SequenceLayout layout);
 
-  /// Whether one kernel runs the whole block, which keeps little and computes the rest again by
+  /// Returns whether one kernel runs the whole block, which keeps little and computes the rest again by
   /// itself in the backward pass.
   default boolean isOneOperation(Tensor x) {
     return false;

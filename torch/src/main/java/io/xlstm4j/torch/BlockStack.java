@@ -93,7 +93,7 @@ public final class BlockStack {
     execution.backend(backend);
   }
 
-  /// Whether dropout is on. Off at first.
+  /// Returns whether dropout is on. Off at first.
   public void training(boolean on) {
     execution.training(on);
   }
@@ -103,7 +103,7 @@ public final class BlockStack {
     execution.precision(precision);
   }
 
-  /// Whether a block keeps only what entered it for the backward pass and is computed again there:
+  /// Returns whether a block keeps only what entered it for the backward pass and is computed again there:
   /// less memory for more time, the same numbers. Off at first. Blocks that one fused kernel runs
   /// do without: it computes again what it can by itself.
   public void recompute(boolean on) {

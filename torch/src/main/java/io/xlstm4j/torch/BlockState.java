@@ -3,7 +3,7 @@ package io.xlstm4j.torch;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// What one block remembers of a batch of rows: the tail of its convolution, if it has one, and its
+/// The state of one block for a batch: the last inputs of its convolution, if it has one, and its
 /// cell's state.
 ///
 /// The first axis of every tensor is the batch, so rows can be taken out and put together.

@@ -14,7 +14,7 @@ interface Calculation {
     return 1e-4;
   }
 
-  /// Whether the setting can compute it.
+  /// Returns whether the setting can compute it.
   default boolean runsIn(Setting setting) {
     return true;
   }

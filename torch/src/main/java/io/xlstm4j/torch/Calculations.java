@@ -15,7 +15,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// What [Diagnostics] computes: one calculation for each kind of cell, layer, block and model.
+/// The calculations of [Diagnostics]: one for each kind of cell, layer, block and model.
 ///
 /// Sequences have odd lengths, one of them is padded, and one has a document that starts within it.
 final class Calculations {

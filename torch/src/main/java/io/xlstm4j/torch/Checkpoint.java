@@ -27,12 +27,12 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// Between a model and the tensors of a checkpoint, names and layouts as the official package
+/// Converts between a model and the tensors of a checkpoint, names and layouts as the official package
 /// writes them. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
 public final class Checkpoint {
   public static final String WEIGHTS = "model.safetensors";
 
-  /// What Hugging Face wants to find in the header.
+  /// The header entry that Hugging Face requires.
   public static final Map<String, String> METADATA = Map.of("format", "pt");
 
   private Checkpoint() {}
@@ -101,7 +101,7 @@ public final class Checkpoint {
     }
   }
 
-  /// What [#save] writes; valid as long as the caller's scope is open.
+  /// Returns the tensors that [#save] writes; valid as long as the caller's scope is open.
   public static List<TensorData> tensors(XlstmLanguageModel model) {
     try (var _ = new NoGradGuard()) {
       var tensors = new ArrayList<TensorData>();
@@ -112,7 +112,7 @@ public final class Checkpoint {
     }
   }
 
-  /// What a checkpoint of the model holds, by name. The tensors belong to the caller's scope.
+  /// Returns the tensors of the model's checkpoint by name. The tensors belong to the caller's scope.
   static SequencedMap<String, Tensor> toStored(XlstmLanguageModel model) {
     var stored = new LinkedHashMap<String, Tensor>();
     for (Map.Entry<String, Tensor> entry : model.parameters().byName().entrySet()) {

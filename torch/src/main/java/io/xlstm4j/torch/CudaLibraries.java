@@ -9,7 +9,7 @@ import java.util.function.Predicate;
 
 /// The libraries of CUDA that libtorch for GPUs loads, and which of them this machine lacks.
 public final class CudaLibraries {
-  /// What the natives of the presets name in their headers, the driver's own first.
+  /// The libraries that the presets' natives link, the driver's own first.
   static final List<String> NEEDED =
       List.of(
           "libcuda.so.1",
@@ -35,12 +35,12 @@ public final class CudaLibraries {
 
   private CudaLibraries() {}
 
-  /// Whether this machine has an NVIDIA driver.
+  /// Returns whether this machine has an NVIDIA driver.
   public static boolean hasDriver() {
     return Files.exists(DRIVER) || loads("libcuda.so.1");
   }
 
-  /// Whether libtorch for GPUs is on the class path.
+  /// Returns whether libtorch for GPUs is on the class path.
   public static boolean isOnClassPath() {
     return CudaLibraries.class.getResource(NATIVES) != null;
   }
@@ -61,7 +61,7 @@ public final class CudaLibraries {
         || CudaLibraries.class.getResource("/org/bytedeco/cuda/linux-x86_64/" + library) != null;
   }
 
-  /// Whether the dynamic linker finds a library with all that it needs.
+  /// Returns whether the dynamic linker finds a library with all that it needs.
   ///
   /// @param library a file name, or a path
   static boolean loads(String library) {

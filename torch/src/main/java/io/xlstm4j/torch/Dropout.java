@@ -14,7 +14,7 @@ final class Dropout {
     this.execution = execution;
   }
 
-  /// What dropout multiplies by, of the shape of `x`; null for one.
+  /// Returns the factor of dropout, of the shape of `x`; null for one.
   @Nullable Tensor factor(Tensor x) {
     return probability > 0 && execution.training()
         ? torch.dropout(torch.ones_like(x), probability, true)

@@ -7,7 +7,7 @@ import io.xlstm4j.core.InvalidInputException;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// How a model runs: whether it trains, and which of the twins computes its cells. One object that
+/// The mode in which a model runs: training or evaluation, and the implementation that computes its cells. One object that
 /// all parts of a model read.
 final class Execution {
   /// Fewer numbers than these are done before another thread is awake.
@@ -38,7 +38,7 @@ final class Execution {
     precision = chosen;
   }
 
-  /// Whether blocks are computed again in the backward pass.
+  /// Returns whether blocks are computed again in the backward pass.
   boolean recompute() {
     return recompute;
   }
@@ -47,7 +47,7 @@ final class Execution {
     recompute = on;
   }
 
-  /// What decides the numbers of a pass.
+  /// The settings that decide the numbers of a forward pass.
   record Settings(Backend backend, Precision precision, boolean training) {
     @Override
     public String toString() {
@@ -180,12 +180,12 @@ final class Execution {
     return x.numel() < WORTH_SHARING ? fused.layersAlone() : fused.layers();
   }
 
-  /// Whether our own kernels compute what they can.
+  /// Returns whether our own kernels compute what they can.
   boolean fuses() {
     return backend == Backend.FUSED;
   }
 
-  /// Whether whole blocks are computed by our own kernels.
+  /// Returns whether whole blocks are computed by our own kernels.
   boolean fuses(Tensor x) {
     return backend == Backend.FUSED && precision == Precision.FLOAT32 && FusedCells.takes(x);
   }

@@ -9,7 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 public final class FusedAdamW {
   private FusedAdamW() {}
 
-  /// Whether the kernel can take a parameter.
+  /// Returns whether the kernel can take a parameter.
   public static boolean takes(Tensor parameter) {
     return FusedCells.takes(parameter) && parameter.is_contiguous();
   }

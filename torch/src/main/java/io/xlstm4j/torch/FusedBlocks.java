@@ -26,7 +26,7 @@ final class FusedBlocks {
     this.kernels = kernels;
   }
 
-  /// What a block is made of.
+  /// The parts of a block.
   ///
   /// @param store owns the parameters
   /// @param parameters in the order of the kernel's record of weights
@@ -305,7 +305,7 @@ final class FusedBlocks {
     return tensors;
   }
 
-  /// Whether something depends on the final state, which is every output but the first.
+  /// Returns whether something depends on the final state, which is every output but the first.
   private static boolean carries(@Nullable Tensor[] gradients) {
     return Arrays.stream(gradients).skip(1).anyMatch(Objects::nonNull);
   }

@@ -24,7 +24,7 @@ final class FusedCells {
     this.kernels = kernels;
   }
 
-  /// Whether the kernels can take a tensor's kind.
+  /// Returns whether the kernels can take a tensor's kind.
   static boolean takes(Tensor x) {
     return x.scalar_type().intern() == ScalarType.Float && x.is_cpu();
   }

@@ -56,7 +56,7 @@ final class FusedLayer {
     this.stateShapes = stateShapes;
   }
 
-  /// Whether the kernels can work on such parameters.
+  /// Returns whether the kernels can work on such parameters.
   static boolean takes(Parameters parameters) {
     return parameters.type().intern() == ScalarType.Float && parameters.device().is_cpu();
   }
@@ -272,7 +272,7 @@ final class FusedLayer {
 
   // ---- parameters ------------------------------------------------------------------------------
 
-  /// Which numbers the parameters hold.
+  /// Identifies the values of the parameters.
   ///
   /// @param versions by libtorch's count of changes, added up
   /// @param places of the numbers

@@ -12,7 +12,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// What stands around the cells in a block, on our own kernels: CPU, float32. Each is one pass over
+/// The layers around the cell in a block (norm, convolution, projections) on our own kernels: CPU, float32. Each is one pass over
 /// memory where libtorch operations take several.
 final class FusedLayers {
   private final Kernels kernels;

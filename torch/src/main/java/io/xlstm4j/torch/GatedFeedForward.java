@@ -40,7 +40,7 @@ final class GatedFeedForward {
         : List.of();
   }
 
-  /// What dropout multiplies the output by; null for one.
+  /// Returns the factor of dropout on the output; null for one.
   @Nullable Tensor dropoutFactor(Tensor x) {
     return dropout.factor(x);
   }

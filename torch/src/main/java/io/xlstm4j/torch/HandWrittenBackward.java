@@ -129,7 +129,7 @@ final class HandWrittenBackward {
       return new Open(sameZero, call);
     }
 
-    /// Whether the backward pass has been: what is added now gets no gradient.
+    /// Returns whether the backward pass has been: what is added now gets no gradient.
     boolean isSpent() {
       return call.spent;
     }
@@ -171,12 +171,12 @@ final class HandWrittenBackward {
     return new Open(zero, call);
   }
 
-  /// Whether a graph is being built at all.
+  /// Returns whether a graph is being built at all.
   static boolean isNeeded(List<Tensor> inputs) {
     return isOn() && inputs.stream().anyMatch(Tensor::requires_grad);
   }
 
-  /// Whether graphs are built on this thread.
+  /// Returns whether graphs are built on this thread.
   static boolean isOn() {
     return GradMode.is_enabled();
   }

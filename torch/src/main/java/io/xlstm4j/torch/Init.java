@@ -10,7 +10,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
-/// How a parameter starts: on the CPU in float32, so that a seed gives the same model on every
+/// The initialisation of a parameter: on the CPU in float32, so that a seed gives the same model on every
 /// device.
 @FunctionalInterface
 interface Init {

@@ -4,7 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// What JavaCPP reads from system properties when its classes are first used.
+/// The system properties that JavaCPP reads when its classes are first used.
 ///
 /// The properties are set for that moment only, and only those that the caller has not set; after
 /// it the system properties are as they were. If the program used JavaCPP before, nothing changes.

@@ -33,7 +33,7 @@ final class LargeNorms {
     }
   }
 
-  /// To mean 0 and variance 1 over the width of each head.
+  /// LayerNorm over the width of each head.
   record MultiHeadLayerNorm(Scale scale) {
     static MultiHeadLayerNorm create(Parameters.Prefix at, long dim, LargeModelConfig config) {
       return new MultiHeadLayerNorm(Scale.create(at, dim, config));
@@ -52,7 +52,7 @@ final class LargeNorms {
     }
   }
 
-  /// What norms have in common.
+  /// The common interface of the norms.
   ///
   /// @param weight per channel
   /// @param bias per channel, or null

@@ -5,7 +5,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// What an mLSTM layer of the Large family reads from its input (spec 3.4), with matrices that are
+/// The input projections of an mLSTM layer of the Large family (docs/math.md), with matrices that are
 /// stored apart or stacked. A seed gives both the same numbers.
 sealed interface LargeProjections {
   /// @param x `(B, S, D)`, which the input and forget gates read

@@ -150,7 +150,7 @@ public final class Mlstm implements AutoCloseable {
         new long[] {batch, numHeads});
   }
 
-  /// What the layer remembers, in one memory or in parts. A state that a step gave joins the graph
+  /// The state of the layer, in one memory or in parts. A state that a step gave joins the graph
   /// when its parts are asked for.
   public static final class State implements Scopes.Tensors {
     private final LayerState memory;
@@ -182,7 +182,7 @@ public final class Mlstm implements AutoCloseable {
       return new State(memory.detached());
     }
 
-    /// What this state owns, for [Scopes.Holder] and the like; not its parts.
+    /// Returns the tensors that this state owns, not its parts.
     @Override
     public List<Tensor> tensors() {
       return memory.tensors();

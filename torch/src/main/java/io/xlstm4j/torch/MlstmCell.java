@@ -32,7 +32,7 @@ public final class MlstmCell {
 
   private MlstmCell() {}
 
-  /// What the cell remembers.
+  /// The state of the cell.
   ///
   /// @param c memory `(B, NH, DHQK, DHV)`, holds k vᵀ and the factor exp(-m)
   /// @param n normalizer `(B, NH, DHQK)`, with the same factor

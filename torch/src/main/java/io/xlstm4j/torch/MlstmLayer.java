@@ -66,7 +66,7 @@ final class MlstmLayer {
     this.execution = execution;
   }
 
-  /// This layer and the norm before it as [FusedBlocks] takes them; null for a layer with biases or
+  /// Returns this layer and the norm before it as [FusedBlocks] takes them; null for a layer with biases or
   /// without a convolution.
   FusedBlocks.@Nullable Parts parts(Parameters store, Tensor norm) {
     if (conv1d == null
@@ -101,7 +101,7 @@ final class MlstmLayer {
         true);
   }
 
-  /// What dropout multiplies the layer's output by; null for one.
+  /// Returns the factor of dropout on the layer's output; null for one.
   @Nullable Tensor dropoutFactor(Tensor x) {
     return dropout.factor(x);
   }

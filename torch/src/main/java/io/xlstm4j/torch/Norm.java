@@ -1,6 +1,6 @@
 package io.xlstm4j.torch;
 
-/// How [Slstm] and [Mlstm] normalise their input before the layer.
+/// The norm of the input of [Slstm] and [Mlstm].
 public enum Norm {
   /// Layer norm over the features of each position (paper figures 10 and 11). Needs at least two
   /// features: the norm of a single one is zero, whatever it is.
@@ -8,7 +8,7 @@ public enum Norm {
   /// No norm, and no parameter of one. Scale the input yourself to values of about one.
   NONE;
 
-  /// What a layer of this input width does unless it is chosen: [#NONE] for 1, else [#LAYER].
+  /// Returns the default for an input width: [#NONE] for 1, else [#LAYER].
   static Norm defaultFor(int inputDim) {
     return inputDim == 1 ? NONE : LAYER;
   }

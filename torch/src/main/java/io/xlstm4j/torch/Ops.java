@@ -40,7 +40,7 @@ final class Ops {
     return x.add(number(1.0));
   }
 
-  /// What a new tensor is to be. Every tensor of a model is made with a device: libtorch's default
+  /// Returns the options of a new tensor. Every tensor of a model is made with a device: libtorch's default
   /// is the CPU, where a model on a GPU cannot use it.
   static TensorOptions options(ScalarType type, Device device) {
     return new TensorOptions(type).device(new DeviceOptional(device));

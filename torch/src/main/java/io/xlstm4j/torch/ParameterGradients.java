@@ -31,7 +31,7 @@ final class ParameterGradients {
     return TensorMemory.floats(Ops.shape(parameter));
   }
 
-  /// Where to write them.
+  /// Returns the memory of the gradients.
   List<MemorySegment> memory() {
     return gradients.stream().map(TensorMemory::segment).toList();
   }

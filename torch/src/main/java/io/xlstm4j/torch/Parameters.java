@@ -26,7 +26,7 @@ public final class Parameters implements AutoCloseable {
   private volatile @Nullable Consumer<Tensor> gradientListener;
   private boolean closed;
 
-  /// What new parameters hold.
+  /// The values of new parameters.
   enum Start {
     /// the numbers their initialisation draws
     INITIALIZED,
@@ -65,7 +65,7 @@ public final class Parameters implements AutoCloseable {
     return Collections.unmodifiableMap(byName);
   }
 
-  /// How many numbers there are.
+  /// Returns the number of scalar parameters.
   public long count() {
     return byName.values().stream().mapToLong(Tensor::numel).sum();
   }

@@ -2,7 +2,7 @@ package io.xlstm4j.torch;
 
 import java.util.Locale;
 
-/// What projections are computed in; gates before their activation, states, norms, the residual
+/// The type in which projections are computed (mixed precision); gates before their activation, states, norms, the residual
 /// stream, the loss and the parameters are float32 either way (spec 8.3).
 public enum Precision {
   FLOAT32,

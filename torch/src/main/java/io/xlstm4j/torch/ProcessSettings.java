@@ -8,7 +8,7 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.util.Map;
 
-/// What this process must say to the C library before libtorch comes.
+/// C library settings that must precede loading libtorch.
 final class ProcessSettings {
   /// Idle threads of libgomp and of OpenBLAS spin by default, the latter for 2^26 cycles after
   /// every product; 2^4 is the least it takes.

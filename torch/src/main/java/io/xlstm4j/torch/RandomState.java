@@ -10,7 +10,7 @@ import org.bytedeco.pytorch.Generator;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Where a device's random stream is, which dropout draws from.
+/// The state of a device's random generator, from which dropout draws.
 final class RandomState {
   private final byte[] state;
 

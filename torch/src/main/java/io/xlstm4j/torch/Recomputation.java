@@ -52,7 +52,7 @@ final class Recomputation {
     return x.requires_grad() && x.numel() > 0;
   }
 
-  /// What `block.forward` gives, tied to what entered.
+  /// Returns the result of `block.forward`, connected to its input in the graph.
   ///
   /// @param store of the block's parameters
   static Block.Output forward(

@@ -79,12 +79,12 @@ final class RecordedSteps {
     return capacity;
   }
 
-  /// Where the input of a step goes `(B, D)`.
+  /// Returns the memory of a step's input `(B, D)`.
   MemorySegment input(int step) {
     return row(inputs, step);
   }
 
-  /// Where the output of a step goes `(B, D)`.
+  /// Returns the memory of a step's output `(B, D)`.
   MemorySegment output(int step) {
     return row(outputs, step);
   }

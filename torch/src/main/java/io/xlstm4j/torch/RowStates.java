@@ -7,7 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// Between the state of a batch, as tensors, and the states of its rows, as values.
+/// Converts between the state of a batch, as tensors, and the states of its sequences, as values.
 final class RowStates {
   private RowStates() {}
 

@@ -6,7 +6,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// Who owns a tensor: every tensor belongs to the innermost [PointerScope] of its thread and is
+/// Ownership of tensors: every tensor belongs to the innermost [PointerScope] of its thread and is
 /// freed when that closes; these helpers move or keep the few that must live longer. See
 /// `docs/memory.md`.
 public final class Scopes {

@@ -25,7 +25,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Between a sequence model and its checkpoint folder, as [Checkpoint] is for language models.
+/// Converts between a sequence model and its checkpoint folder, as [Checkpoint] does for language models.
 /// Reading is strict: a missing, spare or wrong-shaped tensor is an error.
 public final class SequenceCheckpoint {
   private SequenceCheckpoint() {}

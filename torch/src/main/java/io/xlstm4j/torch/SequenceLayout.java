@@ -10,7 +10,7 @@ import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// Which positions of a batch `(B, S)` hold tokens, and where documents start.
+/// The positions of a batch `(B, S)` that hold tokens, and those where documents start.
 ///
 /// A position past its row's length leaves the state as it was; its output means nothing. At a
 /// document start the state is that of a fresh row; a start in the padding is none. Either way a
@@ -51,7 +51,7 @@ public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
         starts == null ? null : starts.to(device, ScalarType.Bool));
   }
 
-  /// Which document of the batch row a position is in, counted from the one the row entered with:
+  /// Returns the document of each position, counted from the one that the sequence entered with:
   /// `(B, S)` int64. Null if no document starts.
   @Nullable Tensor documents() {
     if (starts == null) {

@@ -82,12 +82,12 @@ public final class SequenceModel implements AutoCloseable {
     blockStack.backend(backend);
   }
 
-  /// Whether dropout is on. Off at first.
+  /// Returns whether dropout is on. Off at first.
   public void training(boolean on) {
     blockStack.training(on);
   }
 
-  /// Whether the optimizer's weight decay applies to a parameter: to every weight that is no norm.
+  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is no norm.
   public boolean decays(String parameterName) {
     return parameterName.contains("weight") && !parameterName.contains("norm");
   }
@@ -180,7 +180,7 @@ public final class SequenceModel implements AutoCloseable {
     return new Loss(SequenceLosses.sum(config.loss(), predicted, wanted, known), count);
   }
 
-  /// What the model says of some rows, for use: quantiles put in rising order, probabilities for
+  /// Returns predictions for a batch of sequences, post-processed: quantiles put in rising order, probabilities for
   /// classes.
   ///
   /// @param rows features of each row, position after position; rows may differ in length

@@ -6,14 +6,14 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Where and how a [Calculation] is computed.
+/// The device, backend and precision of a [Calculation].
 ///
 /// @param name for people
 /// @param device such as `cpu` or `cuda:0`
 /// @param type of parameters and inputs
 /// @param kernels for [Backend#FUSED]
 record Setting(String name, String device, ScalarType type, Backend backend, Kernels kernels) {
-  /// What the others are compared with.
+  /// Returns the setting that the others are compared with.
   static Setting reference() {
     return new Setting("float64", "cpu", ScalarType.Double, Backend.LIBTORCH, Kernels.shared());
   }
@@ -35,7 +35,7 @@ record Setting(String name, String device, ScalarType type, Backend backend, Ker
     return all;
   }
 
-  /// Whether our own kernels compute.
+  /// Returns whether our own kernels compute.
   boolean isFused() {
     return backend == Backend.FUSED && device.equals("cpu");
   }

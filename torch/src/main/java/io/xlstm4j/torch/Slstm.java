@@ -145,7 +145,7 @@ public final class Slstm implements AutoCloseable {
     return List.of(new long[] {batch, conv.taps() - 1L, inputDim}, cell, cell, cell, cell);
   }
 
-  /// What the layer remembers, in one memory or in parts. A state that a step gave joins the graph
+  /// The state of the layer, in one memory or in parts. A state that a step gave joins the graph
   /// when its parts are asked for.
   public static final class State implements Scopes.Tensors {
     private final LayerState memory;
@@ -177,7 +177,7 @@ public final class Slstm implements AutoCloseable {
       return new State(memory.detached());
     }
 
-    /// What this state owns, for [Scopes.Holder] and the like; not its parts.
+    /// Returns the tensors that this state owns, not its parts.
     @Override
     public List<Tensor> tensors() {
       return memory.tensors();

@@ -38,7 +38,7 @@ public record SlstmCell(
 
   private static final Map<Double, TensorTensorHook> CLIPS = new ConcurrentHashMap<>();
 
-  /// What the cell remembers; all parts `(B, NH, DH)`.
+  /// The state of the cell; all parts `(B, NH, DH)`.
   ///
   /// @param y the last output, fed back through R
   /// @param c cell, with the factor exp(-m)

@@ -14,7 +14,7 @@ final class SlstmKernelLayout {
 
   private SlstmKernelLayout() {}
 
-  /// Which layout a stored kernel has.
+  /// Returns the layout of a stored kernel.
   static Backend of(long[] kernelShape) {
     return kernelShape.length == 3 && kernelShape[1] == 4 * kernelShape[2]
         ? Backend.VANILLA

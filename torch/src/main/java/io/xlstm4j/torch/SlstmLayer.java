@@ -73,7 +73,7 @@ final class SlstmLayer {
     this.execution = execution;
   }
 
-  /// This layer, the norm before it and the feed-forward behind it as [FusedBlocks] takes them;
+  /// Returns this layer, the norm before it and the feed-forward behind it as [FusedBlocks] takes them;
   /// null for a layer without a convolution or with a cell other than the paper's.
   ///
   /// @param feedForward its parameters, none if there is none
@@ -105,7 +105,7 @@ final class SlstmLayer {
         store, all, numHeads, conv1d.taps(), up, 0, groupNorm.weight() != null);
   }
 
-  /// What dropout multiplies the cell's output by; null for one.
+  /// Returns the factor of dropout on the cell's output; null for one.
   @Nullable Tensor dropoutFactor(Tensor x) {
     return dropout.factor(x);
   }

@@ -59,7 +59,7 @@ final class TensorMemory {
           layout.starts() == null ? null : layout.starts().contiguous());
     }
 
-    /// Of `valid` and of `starts`; 0 for none.
+    /// Returns the addresses of `valid` and `starts`; 0 for none.
     long[] addresses() {
       return new long[] {valid == null ? 0 : address(valid), starts == null ? 0 : address(starts)};
     }

@@ -10,7 +10,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Where a contiguous tensor of any type lies, on any device; somebody else keeps the memory.
+/// The address and size of a contiguous tensor of any type, on any device; the tensor's owner keeps the memory.
 ///
 /// @param address in the device's memory
 @SuppressWarnings("ArrayRecordComponent") // never compared

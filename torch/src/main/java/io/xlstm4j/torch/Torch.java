@@ -47,13 +47,13 @@ public final class Torch {
     return new Device(name);
   }
 
-  /// Whether this libtorch can use a GPU of this machine.
+  /// Returns whether this libtorch can use a GPU of this machine.
   public static boolean hasCuda() {
     load();
     return torch.hasCUDA();
   }
 
-  /// How many GPUs this libtorch can use; 0 for none.
+  /// Returns the number of GPUs that this libtorch can use; 0 for none.
   public static int gpus() {
     return hasCuda() ? Math.toIntExact(torch.getNumGPUs()) : 0;
   }
@@ -78,7 +78,7 @@ public final class Torch {
     torch.manual_seed(seed);
   }
 
-  /// How many threads one operation may use.
+  /// Returns the number of threads that one operation may use.
   public static int threads() {
     load();
     return torch.get_num_threads();

@@ -95,7 +95,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.backend(backend);
   }
 
-  /// Whether dropout is on. Off at first.
+  /// Returns whether dropout is on. Off at first.
   public void training(boolean on) {
     blockStack.training(on);
   }
@@ -107,7 +107,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.precision(precision);
   }
 
-  /// Whether a block keeps only what entered it for the backward pass and is computed again there;
+  /// Returns whether a block keeps only what entered it for the backward pass and is computed again there;
   /// see [BlockStack#recompute]. Off at first.
   public void recompute(boolean on) {
     blockStack.recompute(on);
@@ -195,7 +195,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     };
   }
 
-  /// Whether the optimizer's weight decay applies to a parameter: to every weight that is no norm,
+  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is no norm,
   /// and to the embedding only if the configuration says so, which in the Large family it never
   /// does (spec section 4 and 8.3).
   public boolean decays(String parameterName) {

@@ -85,7 +85,7 @@ public interface Callback extends AutoCloseable {
   /// @param inRow how many steps were skipped one after the other, this one included
   record Skipped(int number, String what, String origin, int inRow) {}
 
-  /// How a part of a run ended.
+  /// The end of a part of a run.
   ///
   /// @param why in words
   /// @param finished whether the run is over; else it can be gone on with

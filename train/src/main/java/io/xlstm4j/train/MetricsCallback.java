@@ -94,7 +94,7 @@ final class MetricsCallback implements Callback {
         });
   }
 
-  /// What the part of the run before this one said of itself; null if it is lost or damaged.
+  /// Reads the status that the run had before it was resumed; null if it is lost or damaged.
   private static @Nullable RunStatus before(RunFolder folder) {
     try {
       return RunStatus.read(folder.path());

@@ -5,7 +5,7 @@ import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.TrainingState;
 import io.xlstm4j.train.task.TaskFacts;
 
-/// What a callback knows of a run: values of the moment of its event, which do not change any more.
+/// A run as callbacks see it: values of the moment of its event, which do not change any more.
 /// Safe to use from any thread.
 public interface Run {
   /// Returns the configuration.

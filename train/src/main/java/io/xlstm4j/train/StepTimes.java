@@ -1,6 +1,6 @@
 package io.xlstm4j.train;
 
-/// Where the time of a run's steps went, in nanoseconds, added up.
+/// The time of a run's steps by part, in nanoseconds, added up.
 public final class StepTimes {
   private long data;
   private long forward;
@@ -40,7 +40,7 @@ public final class StepTimes {
     validation += nanos;
   }
 
-  /// What was measured so far.
+  /// Returns the times measured so far.
   ///
   /// @param steps how many
   /// @param data seconds to read batches

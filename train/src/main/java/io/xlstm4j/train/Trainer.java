@@ -107,7 +107,7 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /// Which model writes the samples, and how its tokens are chosen.
+  /// Describes the model that writes the samples, and its sampling.
   private String about() {
     return "Model: %s. Corpus: %s. Temperature %s, top-p %s."
         .formatted(
@@ -121,7 +121,7 @@ public final class Trainer implements AutoCloseable {
     boolean _ = metrics.await(); // a state does not wait for metrics longer than for their limit
   }
 
-  /// How a part of a run ended.
+  /// The end of a part of a run.
   ///
   /// @param folder where everything is
   /// @param steps done in all
@@ -199,7 +199,7 @@ public final class Trainer implements AutoCloseable {
     return run;
   }
 
-  /// Where the time of the steps went so far.
+  /// Returns the time of the steps by part so far.
   public StepTimes times() {
     return times;
   }
@@ -352,7 +352,7 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /// This process's rows of the batch in the order in which they are computed.
+  /// Returns the micro-batches of this process, in the order in which they are computed.
   private List<Task.Part> parts(int number) {
     var parts = new ArrayList<Task.Part>();
     for (int i = 0; i < config.training().accumulate(); i++) {

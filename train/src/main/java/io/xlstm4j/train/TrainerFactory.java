@@ -178,7 +178,7 @@ final class TrainerFactory {
     }
   }
 
-  /// What the task needs on the disk is made by the first process, and found by the others.
+  /// Opens the task: files that it needs are made by the first process and found by the others.
   private Task open(RunFolder folder, RunConfig config, @Nullable Path stored) {
     if (world.size() > 1 && config.training().carryState()) {
       throw new InvalidInputException(
@@ -202,7 +202,7 @@ final class TrainerFactory {
     observers.submit(callback -> callback.onPreparing(what));
   }
 
-  /// What all processes must have alike.
+  /// Returns the settings that all processes must share.
   private static Map<String, String> facts(RunConfig config, TrainingState state) {
     var facts = new LinkedHashMap<String, String>(state.fingerprints());
     facts.put("configuration", RunConfigFile.fingerprint(config));

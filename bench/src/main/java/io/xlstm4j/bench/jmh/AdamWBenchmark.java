@@ -55,7 +55,7 @@ public class AdamWBenchmark {
     kernel.move(STEP, parameter, gradient, mean, square);
   }
 
-  /// What clipping needs.
+  /// The norm that clipping needs.
   @Benchmark
   public double sumOfSquares() {
     return kernel.sumOfSquares(gradient);

@@ -79,13 +79,13 @@ public class HeadLossBenchmark {
     losses = floats.bytes((long) rows * Double.BYTES);
   }
 
-  /// Of given logits.
+  /// The loss of given logits.
   @Benchmark
   public void crossEntropy() {
     kernels.crossEntropy().losses(entropy, logits, targets, losses, kernels.workers());
   }
 
-  /// Of the hidden states.
+  /// The loss of hidden states.
   @Benchmark
   public double forward() {
     return new HeadLossKernel(kernels).loss(size, hidden, w, targets, scratch);

@@ -100,7 +100,7 @@ public class LargeBlockBenchmark {
         floats.gaussian(up * d, 0.1));
   }
 
-  /// Of fresh rows.
+  /// The state of new sequences.
   private MlstmState state(NativeFloats floats) {
     long keys = (long) batch * dim / 2;
     return new MlstmState(

@@ -35,7 +35,7 @@ public class LayerBenchmark {
   private static final int TAPS = 4;
   private static final float EPSILON = 1e-5f;
 
-  /// Which layer.
+  /// The layer.
   @Param({"slstm", "mlstm"})
   public String layer = "slstm";
 

@@ -103,7 +103,7 @@ public class MlstmBlockBenchmark {
         floats.gaussian(dim * inner, 0.1));
   }
 
-  /// Of fresh rows.
+  /// The state of new sequences.
   private MlstmBlockKernel.State state(NativeFloats floats) {
     long inner = 2L * dim;
     long head = inner / heads;

@@ -104,7 +104,7 @@ public class SlstmBlockBenchmark {
             floats.gaussian((long) dim * up, 0.1)));
   }
 
-  /// Of fresh rows.
+  /// The state of new sequences.
   private SlstmBlockKernel.State state(NativeFloats floats) {
     long units = (long) batch * dim;
     return new SlstmBlockKernel.State(

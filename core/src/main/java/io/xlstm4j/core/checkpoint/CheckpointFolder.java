@@ -191,7 +191,7 @@ public final class CheckpointFolder {
     deleteTree(old);
   }
 
-  /// If NAME is missing: `.NAME.new` takes its place if complete, else `.NAME.old`. Takes nothing
+  /// Recovers a missing NAME: `.NAME.new` takes its place if complete, else `.NAME.old`. Takes nothing
   /// away, so a reader may do it while a writer is between its two renames.
   private void bringBack(Path dir) throws IOException {
     if (Files.exists(dir)) {

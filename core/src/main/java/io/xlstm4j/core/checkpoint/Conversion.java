@@ -37,7 +37,7 @@ public final class Conversion {
   /// A shard of Hugging Face's library is no larger.
   public static final long DEFAULT_SHARD_BYTES = 5_000_000_000L;
 
-  /// What lies beside the weights and goes with them.
+  /// Files beside the weights that are copied with them.
   static final List<String> COMPANIONS =
       List.of(
           "tokenizer.json",
@@ -50,7 +50,7 @@ public final class Conversion {
   private final ModelFolder from;
   private final Target target;
 
-  /// What the new folder is to be like. Null is as it is now.
+  /// The properties of the new folder. Null keeps the present one.
   ///
   /// @param layout of folder and names
   /// @param weightMode of the Large family only

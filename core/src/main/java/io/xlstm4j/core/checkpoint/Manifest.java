@@ -34,7 +34,7 @@ record Manifest(SortedMap<String, Entry> files) {
     files = Collections.unmodifiableSortedMap(new TreeMap<>(files));
   }
 
-  /// What one file must be.
+  /// The size and hash that a file must have.
   ///
   /// @param size in bytes
   /// @param sha256 64 hexadecimal digits in lower case
@@ -141,7 +141,7 @@ record Manifest(SortedMap<String, Entry> files) {
     return json.toString().getBytes(StandardCharsets.UTF_8);
   }
 
-  /// This manifest with the entries of `newer` instead of its own of the same name.
+  /// Returns this manifest with the entries of `newer` instead of its own of the same name.
   Manifest with(Manifest newer) {
     var merged = new TreeMap<>(files);
     merged.putAll(newer.files);

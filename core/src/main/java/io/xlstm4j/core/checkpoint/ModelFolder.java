@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// Whatever the folder calls its tensors, here they have the names of [ModelTensors#of].
 public final class ModelFolder implements AutoCloseable {
-  /// How names begin in a base model, which Hugging Face's library saves without `backbone.`.
+  /// Prefixes of names in a base model, which Hugging Face's library saves without `backbone.`.
   private static final List<String> BASE_NAMES = List.of("embeddings.", "blocks.", "out_norm.");
 
   private static final String QUERY = "mlstm_layer.query.";
@@ -36,7 +36,7 @@ public final class ModelFolder implements AutoCloseable {
   private final TensorSource stored;
   private final TensorSource tensors;
 
-  /// Who wrote such a folder.
+  /// The library whose layout a folder has.
   public enum Layout {
     /// ours and Hugging Face's: `config.json`
     CONFIG_JSON,
@@ -147,7 +147,7 @@ public final class ModelFolder implements AutoCloseable {
     return layout;
   }
 
-  /// What the folder says about itself.
+  /// Returns the configuration in the folder.
   public CheckpointConfig config() {
     return config;
   }

@@ -41,7 +41,7 @@ public final class ModelTensors {
     return tensors;
   }
 
-  /// How many numbers the model learns; a tied head counts once.
+  /// Returns the number of parameters; a tied head counts once.
   public static long parameterCount(ModelConfig config) {
     long count = 0;
     for (Map.Entry<String, long[]> tensor : of(config).entrySet()) {
@@ -52,7 +52,7 @@ public final class ModelTensors {
     return count;
   }
 
-  /// How many numbers a model remembers of one sequence, however long it is: the memories of its
+  /// Returns the number of floats in the state of one sequence, however long it is: those of its
   /// cells and the tails of its convolutions.
   public static long stateCount(ModelConfig config) {
     return switch (config) {
@@ -134,7 +134,7 @@ public final class ModelTensors {
     }
   }
 
-  /// Whether a tensor is the head of a model that shares it with the embedding.
+  /// Returns whether a tensor is the head of a model that shares it with the embedding.
   static boolean isTiedHead(ModelConfig config, String name) {
     return config.tiesWeights() && name.equals(head());
   }

@@ -20,7 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// What a `tokenizer.json` says about a few of its tokens, read in one pass that keeps no
+/// A few special tokens of a `tokenizer.json`, read in one pass that keeps no
 /// vocabulary.
 ///
 /// @param added ids of added tokens by their text

@@ -30,7 +30,7 @@ final class WeightModes {
     }
   }
 
-  /// Where each tensor of a model in one weight mode is found among those of the other.
+  /// Maps each tensor of a model in one weight mode to those of the other.
   ///
   /// @param config says which mode the tensors at hand are in
   /// @param to the mode wanted

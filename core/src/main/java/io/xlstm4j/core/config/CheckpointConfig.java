@@ -25,7 +25,7 @@ public record CheckpointConfig(
     @Nullable Boolean addBosToken) {
   public static final String FILE_NAME = "config.json";
 
-  /// What the official code of the Large family calls it.
+  /// The file's name in the official code of the Large family.
   public static final String OFFICIAL_FILE_NAME = "config.yaml";
 
   /// The key of [#addBosToken]; tokenizers of Hugging Face's library have one of that name.

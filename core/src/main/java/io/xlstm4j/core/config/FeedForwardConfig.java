@@ -20,7 +20,7 @@ public record FeedForwardConfig(
   public static final FeedForwardConfig DEFAULT =
       new FeedForwardConfig(1.3, Activation.GELU, false, 0.0, true, 64);
 
-  /// What the official package offers.
+  /// The activation functions of the official package.
   public enum Activation {
     GELU("gelu"),
     RELU("relu"),

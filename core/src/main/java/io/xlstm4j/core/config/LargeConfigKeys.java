@@ -20,7 +20,7 @@ public final class LargeConfigKeys {
   private static final String EOS = "eos_token_ids"; // the component
   private static final String EOS_KEY = "eos_token_id"; // the key: a number, a list or null
 
-  /// What only a `config.json` has.
+  /// Keys that only a `config.json` has.
   private static final List<String> UNOFFICIAL_KEYS =
       List.of("bos_token_id", EOS_KEY, "pad_token_id", "tie_word_embeddings", "context_length");
 
@@ -28,7 +28,7 @@ public final class LargeConfigKeys {
   private static final Map<String, String> TWIN_KEYS =
       Map.of("embedding_dim", "hidden_size", "num_blocks", "num_hidden_layers");
 
-  /// What chooses kernels and types of the official code, with a value that any installation of it
+  /// Keys that choose kernels and types of the official code, with a value that any installation of it
   /// understands. The types are those that compute as we do.
   private static final Map<String, String> KERNEL_KEYS =
       Map.of(

@@ -71,7 +71,7 @@ public record LargeModelConfig(
 
   private static final double CELL_EPS = 1e-6;
 
-  /// How the projections of one input are stored.
+  /// The storage of the projections of one input.
   public enum WeightMode {
     /// one matrix each
     SINGLE,

@@ -3,7 +3,7 @@ package io.xlstm4j.core.config;
 import io.xlstm4j.core.Check;
 import java.util.Locale;
 
-/// How the Large family rounds the width of its feed-forward.
+/// The rounding of the feed-forward width in the Large family.
 final class LargeWidth {
   /// Wider than any model, and small enough that no product of two widths overflows a long.
   static final int MAX = 1 << 29;

@@ -1,6 +1,6 @@
 package io.xlstm4j.core.config;
 
-/// What a checkpoint's `config.json` describes: one of the model families.
+/// The configuration of a model, as `config.json` holds it: one of the model families.
 public sealed interface ModelConfig permits PaperModelConfig, LargeModelConfig {
   /// The value of `model_type` in `config.json`.
   String modelType();
@@ -11,12 +11,12 @@ public sealed interface ModelConfig permits PaperModelConfig, LargeModelConfig {
   /// D, the width of the residual stream.
   int embeddingDim();
 
-  /// How many residual blocks.
+  /// Returns the number of residual blocks.
   int numBlocks();
 
   /// Tokens of a row in training and evaluation; sizes nothing in the model.
   int contextLength();
 
-  /// Whether the head shares the embedding matrix.
+  /// Returns whether the head shares the embedding matrix.
   boolean tiesWeights();
 }

@@ -89,7 +89,7 @@ public final class PaperConfigKeys {
     return StrictBinder.toRecord(nested, PaperModelConfig.class, source, section);
   }
 
-  /// What somebody wrote, without the keys that nothing depends on and with `slstm_at: all` spelt
+  /// Returns the given keys without those that nothing depends on and with `slstm_at: all` spelt
   /// out.
   ///
   /// @param flat the defaults

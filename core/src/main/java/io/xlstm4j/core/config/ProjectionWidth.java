@@ -3,7 +3,7 @@ package io.xlstm4j.core.config;
 import io.xlstm4j.core.Check;
 import java.util.Locale;
 
-/// How the official up-projections round their width: `factor x D`, to a multiple.
+/// The rounding of the width of the official up-projections: `factor x D`, to a multiple.
 final class ProjectionWidth {
   private ProjectionWidth() {}
 

@@ -25,7 +25,7 @@ public final class SequenceConfigKeys {
 
   private SequenceConfigKeys() {}
 
-  /// Whether the `config.json` of a folder is that of a sequence model; if it is missing or cannot
+  /// Returns whether the `config.json` of a folder is that of a sequence model; if it is missing or cannot
   /// be read, it is not.
   public static boolean describe(Path folder) {
     Path file = folder.resolve(CheckpointConfig.FILE_NAME);

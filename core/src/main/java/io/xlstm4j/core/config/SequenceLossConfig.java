@@ -4,7 +4,7 @@ import io.xlstm4j.core.Check;
 import java.util.List;
 import java.util.Locale;
 
-/// What a sequence model predicts of each target, and how wrong predictions are weighed.
+/// The loss of a sequence model: what it predicts of each target and how errors are weighted.
 ///
 /// @param kind of the loss
 /// @param levels of the quantiles, rising, each in (0, 1); empty for every other kind
@@ -78,7 +78,7 @@ public record SequenceLossConfig(Kind kind, List<Double> levels, int classes) {
     };
   }
 
-  /// Which of these numbers is the point forecast of a quantile loss: the level nearest to a half.
+  /// Returns the index of the point forecast of a quantile loss: the level nearest to a half.
   public int middle() {
     int middle = 0;
     for (int i = 1; i < levels.size(); i++) {

@@ -21,7 +21,7 @@ public record SequenceModelConfig(
     BlockStackConfig blockStack) {
   public static final String MODEL_TYPE = "xlstm_sequence";
 
-  /// Where the head reads.
+  /// The positions that the head reads.
   public enum Pooling {
     /// at the last valid position of a row
     LAST,

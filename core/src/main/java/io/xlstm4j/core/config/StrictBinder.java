@@ -161,7 +161,7 @@ public final class StrictBinder {
     }
   }
 
-  /// What a message begins with: the source and a colon, or nothing if there is none.
+  /// Returns the beginning of a message: the source and a colon, or nothing if there is none.
   static String prefix(String source) {
     return source.isEmpty() ? "" : source + ": ";
   }

@@ -30,7 +30,7 @@ public enum DType {
     return bytes;
   }
 
-  /// Whether elements are real numbers rather than integers.
+  /// Returns whether elements are real numbers rather than integers.
   public boolean isFloat() {
     return switch (this) {
       case F64, F32, BF16, F16 -> true;

@@ -119,7 +119,7 @@ public final class FiniteNumbers {
     };
   }
 
-  /// Which element of an int is not finite, or -1.
+  /// Returns the element of an int that is not finite, or -1.
   ///
   /// @param index of the int; of a double, only the upper half says what it is
   private static int otherIn(DType type, int bits, long index) {

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// To who does not ask for the bytes, the matrices look like the float32 they stand for.
 public final class QuantizedTensors implements TensorSource {
-  /// What the scales' name adds to the matrix's.
+  /// The suffix that makes the scales' name from the matrix's.
   public static final String SCALES = ".scales";
 
   private static final int[] GROUPS = {32, 64, 128};
@@ -37,7 +37,7 @@ public final class QuantizedTensors implements TensorSource {
   /// @param group columns that share a scale
   public record Int8(MemorySegment data, MemorySegment scales, int group) {}
 
-  /// Whether any tensor is stored in signed bytes.
+  /// Returns whether any tensor is stored in signed bytes.
   public static boolean isQuantized(TensorSource source) {
     return source.tensors().values().stream().anyMatch(info -> info.dtype() == DType.I8);
   }

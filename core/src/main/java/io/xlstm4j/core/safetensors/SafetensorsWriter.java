@@ -167,7 +167,7 @@ public final class SafetensorsWriter {
     return header.array();
   }
 
-  /// What we write, we can read: our reader has limits of its own, as on the length of names.
+  /// Refuses what our own reader would refuse, such as names that are too long.
   private static void requireReadable(byte[] utf8, long dataBytes) {
     try {
       Header.parse("the new header", utf8, dataBytes);

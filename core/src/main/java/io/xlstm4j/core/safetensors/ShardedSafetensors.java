@@ -40,7 +40,7 @@ public final class ShardedSafetensors implements TensorSource {
     this.index = index;
   }
 
-  /// What the index file says.
+  /// The contents of the index file.
   ///
   /// @param weightMap file name by tensor name
   /// @param totalSize bytes of all tensors, or -1 if the index does not say
@@ -69,7 +69,7 @@ public final class ShardedSafetensors implements TensorSource {
     return opened;
   }
 
-  /// Whether a folder has files named as by the official code of the Large family.
+  /// Returns whether a folder has files named as by the official code of the Large family.
   static boolean isNumbered(Path folder) {
     return Files.isDirectory(folder) && !numbers(folder).isEmpty();
   }
@@ -186,7 +186,7 @@ public final class ShardedSafetensors implements TensorSource {
     return map;
   }
 
-  /// Whether `name` can only mean a file in the same folder, on every system.
+  /// Returns whether `name` can only mean a file in the same folder, on every system.
   private static boolean isPlainName(String name) {
     return !name.isEmpty()
         && !name.equals(".")

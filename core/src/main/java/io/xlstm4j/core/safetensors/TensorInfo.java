@@ -4,7 +4,7 @@ import io.xlstm4j.core.Check;
 import io.xlstm4j.core.OneLine;
 import java.util.Arrays;
 
-/// What a header says about one tensor. Every instance is consistent: the offsets span exactly
+/// The header's entry of one tensor. Every instance is consistent: the offsets span exactly
 /// shape times element size.
 ///
 /// @param name the tensor's name

@@ -70,12 +70,12 @@ public interface TensorSource extends AutoCloseable {
   /// @throws IllegalStateException after [#close()]
   long[] longs(String name);
 
-  /// What is known about one tensor.
+  /// Returns the description of one tensor.
   ///
   /// @throws InvalidInputException if there is no such tensor
   TensorInfo info(String name);
 
-  /// Whether two tensors are stored in the same type and bytes.
+  /// Returns whether two tensors are stored in the same type and bytes.
   ///
   /// @throws InvalidInputException if there is no such tensor
   default boolean hasSameData(String name, String other) {

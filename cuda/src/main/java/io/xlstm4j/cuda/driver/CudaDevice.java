@@ -18,7 +18,7 @@ public record CudaDevice(
     int multiprocessors,
     int sharedBytesPerBlock) {
 
-  /// Whether blocks of a cluster can reach each other's shared memory.
+  /// Returns whether blocks of a cluster can reach each other's shared memory.
   public boolean hasClusters() {
     return major >= 9;
   }

@@ -74,7 +74,7 @@ record ClusterLayout(
         Math.min(all.backwardSteps(), (sharedLimit - all.backwardSharedBytes()) / perStep & ~1));
   }
 
-  /// Whether all of the recurrent kernel lies in shared memory, both ways.
+  /// Returns whether all of the recurrent kernel lies in shared memory, both ways.
   boolean isAllShared() {
     return forwardSharedSteps == forwardSteps() && backwardSharedSteps == backwardSteps();
   }

@@ -5,7 +5,7 @@ import io.xlstm4j.cuda.cell.Spans;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import org.jspecify.annotations.Nullable;
 
-/// What the cell reads. T is the plan's element type.
+/// The inputs of the cell. T is the plan's element type.
 ///
 /// @param wx the part of the gates that comes from the input, T `(B, S, 4, NH, DH)`, gates in the
 ///   order i, f, z, o

@@ -2,7 +2,7 @@ package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
 
-/// Which states of a run are kept. The last one and the best model always are.
+/// The states of a run that are kept. The last one and the best model always are.
 ///
 /// @param every steps between states to resume from
 /// @param keepLast how many of the latest, `training/` not counted, stay in `checkpoints/`
@@ -16,7 +16,7 @@ public record CheckpointsConfig(int every, int keepLast, int keepBest, int keepE
     Check.notNegative("keepEvery", keepEvery);
   }
 
-  /// Whether anything stays but the last state.
+  /// Returns whether anything stays but the last state.
   public boolean keepsAny() {
     return keepLast > 0 || keepBest > 0 || keepEvery > 0;
   }

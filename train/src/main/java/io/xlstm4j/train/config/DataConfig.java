@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// What a language model reads.
+/// The data of a language model.
 ///
 /// @param corpus what [io.xlstm4j.text.Corpora#open] takes, a folder that `xlstm prepare` made, or
 ///   a formal language such as `parity:3-40`
@@ -33,7 +33,7 @@ public record DataConfig(
     int validationSamples) {
   public static final String TRAINED = "bpe";
 
-  /// How documents come into rows.
+  /// The packing of documents into sequences.
   public enum Packing {
     /// one after the other, cut at the end of a row: every token is a target once in an epoch
     STREAM,

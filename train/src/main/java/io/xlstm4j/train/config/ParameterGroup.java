@@ -29,7 +29,7 @@ public record ParameterGroup(
     }
   }
 
-  /// Whether a parameter belongs to it.
+  /// Returns whether a parameter belongs to it.
   public boolean matches(String parameterName) {
     return Pattern.compile(match).matcher(parameterName).find();
   }

@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// What may differ when a run goes on: how long and how it is watched, not what is trained on what.
+/// The keys that may differ on `--resume`: length and logging of a run, not its model or data.
 public final class ResumeRules {
   private static final Set<String> FREE =
       Set.of(

@@ -44,7 +44,7 @@ public record RunConfig(
     @Nullable String from,
     String device,
     Backend backend) {
-  /// What a run of the paper family starts from.
+  /// The default model of the paper family.
   private static final PaperModelConfig PAPER =
       PaperModelConfig.of(1, BlockStackConfig.of(4, 192, List.of(1)));
 
@@ -75,13 +75,13 @@ public record RunConfig(
           "cpu",
           Backend.FUSED);
 
-  /// What a run of the Large family starts from.
+  /// The default model of the Large family.
   private static final LargeModelConfig LARGE = LargeModelConfig.of(1, 192, 4, 4);
 
   /// The blocks that a run on series starts from.
   private static final BlockStackConfig SERIES = BlockStackConfig.of(2, 64, List.of(1));
 
-  /// What only a run of a language model has.
+  /// The sections that only a run of a language model has.
   static final List<String> LANGUAGE_SECTIONS = List.of("data", "samples");
 
   private static final String MODEL_TYPE = "model_type";

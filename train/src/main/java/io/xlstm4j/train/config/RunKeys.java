@@ -185,7 +185,7 @@ final class RunKeys {
     return List.copyOf(SYNONYMS.keySet());
   }
 
-  /// What to write instead of an unknown key.
+  /// Returns the key to write instead of an unknown one.
   ///
   /// @param path the key as it was written, with dots
   /// @param tree every key of a run of that kind
@@ -313,7 +313,7 @@ final class RunKeys {
     return OneLine.of(value.isTextual() ? value.asText() : value.toString());
   }
 
-  /// What is said of an unknown key.
+  /// Returns the message for an unknown key.
   ///
   /// @param tree every key of such a run; changed
   static InvalidInputException unknown(UnknownKeyException e, ObjectNode tree, String source) {
@@ -345,7 +345,7 @@ final class RunKeys {
     return keys;
   }
 
-  /// Whether a key at the top holds others.
+  /// Returns whether a key at the top holds others.
   static boolean isSection(String key) {
     return SECTIONS.contains(key);
   }

@@ -21,7 +21,7 @@ public record SamplesConfig(
     Check.inLeftOpenRange("topP", topP, 0, 1);
   }
 
-  /// How tokens are drawn, from a seed.
+  /// Returns the sampler's configuration for a seed.
   public SamplerConfig sampler(long seed) {
     return new SamplerConfig(temperature, 0, topP, 0, 1, seed);
   }

@@ -12,7 +12,7 @@ import java.util.Locale;
 /// @param cooldownFraction where the cool-down ends, as a fraction of the peak
 public record ScheduleConfig(
     Kind kind, int warmupSteps, double finalFraction, int cooldownSteps, double cooldownFraction) {
-  /// How the rate goes between warm-up and cool-down.
+  /// The learning rate between warm-up and cool-down.
   public enum Kind {
     /// stays at the peak
     CONSTANT,

@@ -18,7 +18,7 @@ import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// What a sequence model reads and predicts: columns of a CSV file, cut into windows.
+/// The data of a sequence model: columns of a CSV file, cut into windows.
 ///
 /// @param file CSV with a header
 /// @param targetColumns what is predicted
@@ -58,7 +58,7 @@ public record SeriesConfig(
     Missing missing,
     DecimalMark decimalMark,
     double validationFraction) {
-  /// How values are brought to mean 0 and deviation 1.
+  /// The scaling of values to mean 0 and standard deviation 1.
   public enum Scaling {
     /// not at all
     NONE,
@@ -73,7 +73,7 @@ public record SeriesConfig(
     }
   }
 
-  /// What a missing value is.
+  /// The treatment of missing values.
   public enum Missing {
     /// a reason to refuse the file
     ERROR,
@@ -86,7 +86,7 @@ public record SeriesConfig(
     }
   }
 
-  /// What a row is that a regular step leaves out.
+  /// The treatment of gaps in a regular time step.
   public enum Gaps {
     /// not there; its neighbours are read one after the other, and a note says so
     REPORT,
@@ -101,7 +101,7 @@ public record SeriesConfig(
     }
   }
 
-  /// What stands before the fraction of a number.
+  /// The decimal mark of numbers.
   public enum DecimalMark {
     POINT,
     COMMA;
@@ -187,7 +187,7 @@ public record SeriesConfig(
     return timeFormat.isEmpty() ? null : timePattern(timeFormat);
   }
 
-  /// In a strict pattern `y`, a year of an era, needs the era; what is meant is `u`.
+  /// Returns the formatter of a pattern; `y`, a year of an era, is read as `u`, since the era is not given.
   private static DateTimeFormatter timePattern(String pattern) {
     var years = new StringBuilder();
     boolean quoted = false;
@@ -276,7 +276,7 @@ public record SeriesConfig(
     return lossConfig(loss, quantiles, classes);
   }
 
-  /// Whether targets are classes.
+  /// Returns whether targets are classes.
   public boolean classifies() {
     return loss == SequenceLossConfig.Kind.CROSS_ENTROPY;
   }

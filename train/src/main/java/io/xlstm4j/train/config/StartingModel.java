@@ -38,7 +38,7 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
   /// Keys of a model that no weight has its shape or meaning from.
   private static final List<String> FREE = List.of("context_length", "dropout");
 
-  /// What follows from the tokenizer.
+  /// The keys that follow from the tokenizer.
   private static final List<String> OF_VOCABULARY =
       List.of(VOCAB_SIZE, "bos_token_id", "eos_token_id", "pad_token_id");
 

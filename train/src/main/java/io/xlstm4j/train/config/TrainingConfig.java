@@ -3,7 +3,7 @@ package io.xlstm4j.train.config;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.torch.Precision;
 
-/// How long a run is and what a step reads. The first limit that is reached ends it.
+/// Length of a run and batch of a step. The first limit that is reached ends it.
 ///
 /// @param steps optimizer steps in all; 0 for no such limit
 /// @param tokens tokens (or positions of a series) to train on; 0 for no such limit

@@ -2,7 +2,7 @@ package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
 
-/// When a run measures itself.
+/// The validation of a run: how often and on how much data.
 ///
 /// @param every steps between validations
 /// @param tokens tokens (or positions) a validation during the run reads; 0 for all

@@ -2,7 +2,7 @@ package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
 
-/// What a run writes for those who watch it, beside `metrics.csv`, `metrics.jsonl`, `loss.png` and
+/// The logging of a run, beside `metrics.csv`, `metrics.jsonl`, `loss.png` and
 /// `report.html`.
 ///
 /// @param every steps between lines of metrics

@@ -1,4 +1,4 @@
-/// What a run is told: one record per section of `run.yaml`, and what may change on a resume.
+/// The configuration of a run: validated, immutable records, one per section of `run.yaml`, and the keys that `--resume` may change.
 @NullMarked
 package io.xlstm4j.train.config;
 

@@ -114,7 +114,7 @@ public final class AdamW implements AutoCloseable {
     }
   }
 
-  /// How many times the parameters were moved; the bias correction counts these.
+  /// Returns the number of updates; the bias correction counts these.
   public long updates() {
     return updates;
   }

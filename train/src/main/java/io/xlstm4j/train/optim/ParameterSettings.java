@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
 
-/// How the optimizer treats one parameter.
+/// The optimizer's settings of one parameter.
 ///
 /// @param learningRateFactor times the schedule's rate; 0 for a frozen one
 /// @param weightDecay decoupled, 0 for none

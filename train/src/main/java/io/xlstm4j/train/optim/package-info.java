@@ -1,4 +1,4 @@
-/// What moves the weights: AdamW with groups, the learning rate over a run, averaged weights.
+/// The optimizer: AdamW with parameter groups, the learning-rate schedule, EMA weights.
 @NullMarked
 package io.xlstm4j.train.optim;
 

@@ -133,7 +133,7 @@ final class BucketReducer implements GradientReducer {
     sent = 0;
   }
 
-  /// How many buckets were ever sent before the end of a backward pass.
+  /// Returns the number of buckets sent before the end of a backward pass.
   int sentEarly() {
     return sentEarly;
   }

@@ -1,6 +1,6 @@
 package io.xlstm4j.train.parallel;
 
-/// What is said of a rank that is gone, by the hub or by each rank that lost the hub.
+/// Messages about a rank that is gone, from the coordinator or from a rank that lost it.
 final class Causes {
   private Causes() {}
 

@@ -18,7 +18,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
-/// Where all ranks are connected, rank 0 too: it holds the meetings and watches over the ranks.
+/// The coordinator that all ranks, rank 0 too, connect to: it runs collective operations and monitors the ranks.
 /// Lives in the process of rank 0.
 ///
 /// It alone says why a run failed, so every rank gives the same reason.
@@ -85,7 +85,7 @@ final class Hub implements AutoCloseable {
     Threads.start("xlstm-hub", this::admit);
   }
 
-  /// Where rank 0 itself finds the hub.
+  /// Returns the address at which rank 0 connects.
   InetSocketAddress address() {
     InetAddress bound = door.getInetAddress();
     return new InetSocketAddress(

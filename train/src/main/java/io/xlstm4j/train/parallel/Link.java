@@ -57,12 +57,12 @@ final class Link implements AutoCloseable {
     socket.setSoTimeout(milliseconds);
   }
 
-  /// Of this end.
+  /// Returns the address of this end.
   InetAddress localAddress() {
     return socket.getLocalAddress();
   }
 
-  /// Of the other end.
+  /// Returns the address of the other end.
   InetAddress remoteAddress() {
     return socket.getInetAddress();
   }

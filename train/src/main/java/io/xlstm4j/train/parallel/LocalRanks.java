@@ -35,7 +35,7 @@ public final class LocalRanks {
   /// A rank that is asked to stop writes a checkpoint first.
   private static final long PATIENCE_MINUTES = 10;
 
-  /// How long a line of a rank is held back, for rank 0 to say it first.
+  /// The time that a rank's line is held back, so that rank 0 prints it first.
   private static final long HOLD_MILLISECONDS = 1_000;
 
   private final Plan plan;
@@ -45,7 +45,7 @@ public final class LocalRanks {
   private final Set<String> said = new HashSet<>();
   private boolean stopping;
 
-  /// Which ranks to start here.
+  /// The ranks to start on this machine.
   ///
   /// @param processes on this machine, as many on every other
   /// @param nodes how many machines
@@ -78,7 +78,7 @@ public final class LocalRanks {
       return new Plan(processes, 1, 0, null, Rendezvous.DEFAULT_TIMEOUT);
     }
 
-    /// Where each rank of this machine goes. Finds a free port if none is given.
+    /// Returns the rendezvous of each rank of this machine. Finds a free port if none is given.
     public List<Rendezvous> ranks() {
       String address = rendezvous == null ? "127.0.0.1:" + freePort() : rendezvous;
       int colon = address.lastIndexOf(':');
@@ -120,7 +120,7 @@ public final class LocalRanks {
     command.addAll(arguments);
   }
 
-  /// What each process runs.
+  /// Returns the command that each process runs.
   public List<String> command() {
     return List.copyOf(command);
   }
@@ -326,7 +326,7 @@ public final class LocalRanks {
     return System.getenv(LAUNCHER) != null;
   }
 
-  /// In a process that [#run] started: does something once the starting process is gone, however it
+  /// Watches the starting process; in a process that [#run] started: does something once the starting process is gone, however it
   /// ended. Elsewhere does nothing.
   ///
   /// @param action ends this process

@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/// What goes between the ranks and the hub; each begins with a byte that says which it is.
+/// The messages between the ranks and the coordinator; each begins with a byte that says which it is.
 sealed interface Message {
   /// Longer contents are refused, so that a stranger's bytes are not taken for a length.
   int MOST_BYTES = 64 << 20;
@@ -26,10 +26,10 @@ sealed interface Message {
   /// @param arrived how many meetings the sender has come to
   record Beat(long arrived) implements Message {}
 
-  /// What a rank brings to a meeting.
+  /// The contribution of one rank to a collective operation.
   record Part(String meeting, byte[] content) implements Message {}
 
-  /// What all ranks brought, in the order of ranks.
+  /// The contributions of all ranks, in the order of ranks.
   record Whole(List<byte[]> contents) implements Message {}
 
   /// No rank can go on.

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// Where the ranks meet, and which of them this process is.
+/// The address of the coordinator, and the rank of this process.
 ///
 /// @param host of rank 0, as every rank can reach it
 /// @param port that rank 0 listens at
@@ -42,7 +42,7 @@ public record Rendezvous(
     }
   }
 
-  /// Whether an environment says anything of ranks, as those of torchrun and of [LocalRanks] do.
+  /// Returns whether an environment says anything of ranks, as those of torchrun and of [LocalRanks] do.
   public static boolean isIn(Map<String, String> environment) {
     return environment.containsKey(RANK) || environment.containsKey(SIZE);
   }
@@ -68,7 +68,7 @@ public record Rendezvous(
         Duration.ofSeconds(number(environment, TIMEOUT, (int) DEFAULT_TIMEOUT.toSeconds())));
   }
 
-  /// What [#of] reads.
+  /// Returns the environment variables that [#of] reads.
   public Map<String, String> environment() {
     var variables = new LinkedHashMap<String, String>();
     variables.put(HOST, host);

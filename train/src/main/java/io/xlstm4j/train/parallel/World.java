@@ -24,16 +24,16 @@ public interface World extends AutoCloseable {
     return rendezvous.size() == 1 ? new SingleWorld() : GroupWorld.join(rendezvous);
   }
 
-  /// Of this process, in `[0, size())`.
+  /// Returns the rank of this process, in `[0, size())`.
   int rank();
 
-  /// Of this process among those on its machine: which GPU is its own.
+  /// Returns the rank of this process among those of its machine: the index of its GPU.
   int localRank();
 
-  /// How many ranks there are.
+  /// Returns the number of ranks.
   int size();
 
-  /// Whether this rank is the one that writes and prints.
+  /// Returns whether this rank is the one that writes and prints.
   default boolean isFirst() {
     return rank() == 0;
   }
@@ -55,15 +55,15 @@ public interface World extends AutoCloseable {
     return sums(value)[0];
   }
 
-  /// Whether any rank says yes.
+  /// Returns whether any rank says yes.
   boolean any(boolean value);
 
-  /// What rank 0 gives.
+  /// Returns the value of rank 0.
   ///
   /// @param bytes read on rank 0 alone; fewer than 64 MiB
   byte[] broadcast(byte[] bytes);
 
-  /// What rank 0 gives.
+  /// Returns the value of rank 0.
   long broadcast(long value);
 
   /// Waits for all ranks.
@@ -75,7 +75,7 @@ public interface World extends AutoCloseable {
   /// @throws RankFailedException on every rank if one differs, naming the fact, values and ranks
   void agree(Map<String, String> facts);
 
-  /// What sums the gradients of a model over all ranks. To be made on all ranks alike.
+  /// Creates the reducer that sums the gradients of a model over all ranks. All ranks must call it.
   GradientReducer reducer(Parameters parameters);
 
   /// Tells the other ranks that this one cannot go on; they end with that cause.

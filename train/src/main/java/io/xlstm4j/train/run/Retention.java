@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// Which kept states stay: the last n, the best n by validation loss, and every k-th step.
+/// Decides which states are kept: the last n, the best n by validation loss, and every k-th step.
 final class Retention {
   private Retention() {}
 

@@ -98,7 +98,7 @@ public record RunFolder(Path path) {
     }
   }
 
-  /// Whether there is a state to go on from; a run that died before its first has none.
+  /// Returns whether there is a state to go on from; a run that died before its first has none.
   public boolean hasState() {
     return Files.exists(training().resolve(STATE));
   }
@@ -213,7 +213,7 @@ public record RunFolder(Path path) {
     }
   }
 
-  /// What the run was told: by its last state, or before the first one, at its beginning.
+  /// Reads the configuration of the run: that of its last state, else the one it began with.
   public RunConfig readRunConfig() {
     Path file = (hasState() ? training() : path).resolve(RUN);
     return RunConfig.reread(RunConfigFile.read(file), file.toString());
@@ -228,7 +228,7 @@ public record RunFolder(Path path) {
     return SafetensorsFile.open(training().resolve(AVERAGE));
   }
 
-  /// What the steps carry on; null if they carry nothing.
+  /// Opens the carried recurrent states; null if the run carries none.
   public @Nullable TensorSource openCarried() {
     Path file = training().resolve(CARRIED);
     return Files.exists(file) ? SafetensorsFile.open(file) : null;

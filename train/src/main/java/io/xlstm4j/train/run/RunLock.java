@@ -48,7 +48,7 @@ public final class RunLock implements AutoCloseable {
     this.channel = channel;
   }
 
-  /// Who trains.
+  /// The process that trains.
   ///
   /// @param pid of the process
   /// @param host its machine
@@ -62,7 +62,7 @@ public final class RunLock implements AutoCloseable {
           process.info().startInstant().map(Instant::toString).orElse(null));
     }
 
-    /// Whether the process lives; true also if it is one of another machine.
+    /// Returns whether the process lives; true also if it is one of another machine.
     boolean mayLive() {
       if (!host.equals(MachineFacts.hostName())) {
         return true;

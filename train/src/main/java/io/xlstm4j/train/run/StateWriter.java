@@ -216,7 +216,7 @@ public final class StateWriter implements AutoCloseable {
     }
   }
 
-  /// Whether the last one is done or failed, so that a call would not wait.
+  /// Returns whether the last one is done or failed, so that a call would not wait.
   boolean idle() {
     return last == null || last.isDone();
   }

@@ -6,7 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
-/// Where a run stands, beside weights and moments: `training/state.json`.
+/// The progress of a run, beside weights and moments: `training/state.json`.
 ///
 /// The order of batches and all randomness follow from seed and step, so no generator is saved.
 ///
@@ -36,7 +36,7 @@ public record TrainingState(
     int validationsWithoutGain,
     int processes,
     SequencedMap<String, String> fingerprints) {
-  /// Of the files that this version writes, and the only one that it reads.
+  /// The format of the files that this version writes, and the only one that it reads.
   public static final int FORMAT = 2;
 
   public TrainingState {
@@ -107,7 +107,7 @@ public record TrainingState(
         fingerprints);
   }
 
-  /// Whether no finite loss was as low before.
+  /// Returns whether no finite loss was as low before.
   public boolean isBest(double loss) {
     return Double.isFinite(loss) && (bestLoss == null || loss < bestLoss);
   }

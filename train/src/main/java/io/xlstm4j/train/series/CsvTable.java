@@ -19,7 +19,7 @@ import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// Some columns of a CSV file with a header, row after row.
+/// Selected columns of a CSV file with a header, row after row.
 ///
 /// The separator is the one of `,` `;` tab and `|` with which the header has the wanted columns. A
 /// first line `sep=;`, lines that begin with `#`, and empty rows at the end are no rows.

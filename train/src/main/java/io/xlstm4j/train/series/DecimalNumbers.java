@@ -86,7 +86,7 @@ final class DecimalNumbers {
     return "a class in [0, " + config.classes() + ")";
   }
 
-  /// Whether a digit before the exponent is not 0.
+  /// Returns whether a digit before the exponent is not 0.
   private static boolean hasDigit(String text) {
     for (int i = 0; i < text.length() && "eE".indexOf(text.charAt(i)) < 0; i++) {
       if (text.charAt(i) >= '1' && text.charAt(i) <= '9') {

@@ -5,9 +5,9 @@ import io.xlstm4j.core.config.SequenceLossConfig.Kind;
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 
-/// How far forecasts are from what came, in the unit of the columns.
+/// Errors of forecasts, in the unit of the columns.
 public final class ForecastErrors {
-  /// How many sums there are.
+  /// The number of sums.
   public static final int SUMS = 6;
 
   private static final int COUNT = 0;
@@ -38,7 +38,7 @@ public final class ForecastErrors {
     }
   }
 
-  /// What a model predicts of a target of a window, in the column's unit.
+  /// Returns the predictions of a target of a window, in the column's unit.
   double[] values(SeriesWindows windows, SeriesWindows.Place place, int output, float[] said) {
     double[] values = new double[loss.width()];
     int at = said.length - (windows.outputs() - output) * values.length;
@@ -84,7 +84,7 @@ public final class ForecastErrors {
     return target / unit - value / unit;
   }
 
-  /// What [#measures] makes means of; may be added up over processes.
+  /// Returns the sums behind [#measures]; they may be added up over processes.
   double[] sums() {
     return sums.clone();
   }

@@ -44,7 +44,7 @@ public final class Forecaster implements AutoCloseable {
   public record Forecast(
       String id, @Nullable String time, int step, String column, double[] values) {}
 
-  /// What follows in the series of a file.
+  /// Forecasts the series of a file.
   ///
   /// @param hasTimes whether every forecast has a time
   /// @param notes what a person should know about the file, a line each
@@ -59,7 +59,7 @@ public final class Forecaster implements AutoCloseable {
     return scales.config();
   }
 
-  /// What the values of a forecast are called.
+  /// Returns the names of a forecast's values.
   public List<String> names() {
     SequenceLossConfig loss = model.config().loss();
     return switch (loss.kind()) {
@@ -75,7 +75,7 @@ public final class Forecaster implements AutoCloseable {
     };
   }
 
-  /// What follows after the last row of each series; of a series with fewer rows than the context,
+  /// Forecasts after the last row of each series; of a series with fewer rows than the context,
   /// after those that there are.
   ///
   /// @throws InvalidInputException as [CsvSeries#read]
@@ -116,7 +116,7 @@ public final class Forecaster implements AutoCloseable {
     return new Forecasts(forecasts, hasTimes, notes);
   }
 
-  /// How wrong forecasts are.
+  /// Errors of forecasts.
   ///
   /// @param lossName what the model minimises
   /// @param loss of scaled values, mean over the targets
@@ -163,7 +163,7 @@ public final class Forecaster implements AutoCloseable {
         here, CsvSeries.read(file, here.config(), scales.dateOrder()).series(), part);
   }
 
-  /// How good forecasts are beside those of the same season before.
+  /// Errors of forecasts beside those of the seasonal naive forecast.
   ///
   /// @param windows of the validation part
   /// @param targets that both are measured on

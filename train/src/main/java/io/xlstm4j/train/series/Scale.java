@@ -8,7 +8,7 @@ public record Scale(double mean, double deviation) {
   /// Leaves values as they are.
   public static final Scale NONE = new Scale(0, 1);
 
-  /// Of no value at all: everything it gives is NaN.
+  /// The scale of no value at all: everything it gives is NaN.
   static final Scale UNKNOWN = new Scale(Double.NaN, 1);
 
   /// Differences of a few units in the last place are those of rounding.
@@ -71,12 +71,12 @@ public record Scale(double mean, double deviation) {
     return Math.scalb(1.0, exponent);
   }
 
-  /// Whether any value is known.
+  /// Returns whether any value is known.
   public boolean isKnown() {
     return !Double.isNaN(mean);
   }
 
-  /// Whether the column has one value only.
+  /// Returns whether the column has one value only.
   public boolean isConstant() {
     return deviation == 0;
   }
@@ -94,7 +94,7 @@ public record Scale(double mean, double deviation) {
     return isConstant() ? mean : scaled * deviation + mean;
   }
 
-  /// What differences from a constant are divided by: the constant's own size.
+  /// Returns the divisor of differences from a constant: the constant's own size.
   double unit() {
     if (deviation > 0) {
       return deviation;

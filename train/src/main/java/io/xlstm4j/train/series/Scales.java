@@ -14,7 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/// How the data of a model is scaled: what a checkpoint keeps beside the weights, in `series.json`.
+/// The scaling of a model's data: what a checkpoint keeps beside the weights, in `series.json`.
 ///
 /// @param config of the data
 /// @param byId scale by column, by series; empty unless each series has its own. A column without a

@@ -2,7 +2,7 @@ package io.xlstm4j.train.series;
 
 /// Sequences of numbers with what is to be predicted of them, by number.
 public interface SequenceDataset {
-  /// How many sequences.
+  /// Returns the number of sequences.
   long size();
 
   /// @param index in [0, size)

@@ -46,7 +46,7 @@ public record SeriesData(
     return new SeriesData(scales, training, validation, sha256(file), notes);
   }
 
-  /// Whether no scaled value can be too large for float32: a deviation is at least 1e-15 of the
+  /// Returns whether no scaled value can be too large for float32: a deviation is at least 1e-15 of the
   /// values it comes from.
   private static boolean isModest(List<Series> all) {
     double largest = 0;

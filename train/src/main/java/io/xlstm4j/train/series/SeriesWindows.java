@@ -158,7 +158,7 @@ public final class SeriesWindows implements SequenceDataset {
     return config.outputs();
   }
 
-  /// Where a window lies.
+  /// The place of a window.
   ///
   /// @param from the first row that is read
   public record Place(Series series, int from) {}
@@ -231,7 +231,7 @@ public final class SeriesWindows implements SequenceDataset {
     return scales.of(place.series(), column(output), place.from(), place.from() + config.context());
   }
 
-  /// What is to be predicted after the window, in the column's unit.
+  /// Returns the target after the window, in the column's unit.
   public double target(Place place, int output) {
     return target(place, config.context() - 1, output);
   }
@@ -244,7 +244,7 @@ public final class SeriesWindows implements SequenceDataset {
     return config.targetColumns().get(output % config.targetColumns().size());
   }
 
-  /// What the model reads of rows `[from, to)`: `(to - from, F)`.
+  /// Returns the model's inputs for rows `[from, to)`: `(to - from, F)`.
   static float[] features(Scales scales, Series series, int from, int to) {
     SeriesConfig config = scales.config();
     List<String> columns = config.inputColumns();

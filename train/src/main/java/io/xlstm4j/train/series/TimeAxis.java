@@ -24,7 +24,7 @@ public final class TimeAxis {
   private final List<Moment> moments;
   private final @Nullable Step step;
 
-  /// What a step is counted in.
+  /// The unit of a time step.
   private enum Unit {
     MONTHS,
     NUMBER,
@@ -63,7 +63,7 @@ public final class TimeAxis {
         : new TimeAxis(this, new Step(other.step.unit, other.step.size, new int[1]));
   }
 
-  /// Whether rows are a regular step apart, but for gaps.
+  /// Returns whether rows are a regular step apart, but for gaps.
   boolean isRegular() {
     return step != null;
   }
@@ -192,7 +192,7 @@ public final class TimeAxis {
     return day != DayOfWeek.SATURDAY && day != DayOfWeek.SUNDAY;
   }
 
-  /// Of a Monday to Friday, counted without the weekends.
+  /// Returns the number of a day from Monday to Friday, counted without weekends.
   private static long businessDay(LocalDate date) {
     long day = date.toEpochDay() + 3; // days since a Monday
     return Math.floorDiv(day, 7) * 5 + Math.floorMod(day, 7);

@@ -265,7 +265,7 @@ final class TimeColumn {
     return seconds(local, offset);
   }
 
-  /// How many rows are later, or earlier, than the one above them.
+  /// Returns the number of rows later, or earlier, than the one above them.
   private static int steps(List<LocalDateTime> times, boolean later) {
     int count = 0;
     for (int i = 1; i < times.size(); i++) {
@@ -312,7 +312,7 @@ final class TimeColumn {
     return List.of(moments);
   }
 
-  /// How far a row lies before the one that it should follow.
+  /// Returns how far a row lies before the one that it should follow.
   private static Duration back(List<LocalDateTime> locals, int row, boolean descends) {
     LocalDateTime before = locals.get(row - 1);
     return descends
@@ -346,7 +346,7 @@ final class TimeColumn {
     }
   }
 
-  /// What a message about two rows of the same time says beside it.
+  /// Returns the hint in a message about two rows of the same time.
   String doubtAboutClock() {
     return clock && !instants && zone() == null
         ? "; if the clocks were put back there, set series.time_zone, for example Europe/Berlin"
@@ -366,7 +366,7 @@ final class TimeColumn {
     return order;
   }
 
-  /// Whether a time of day is written anywhere.
+  /// Returns whether a time of day is written anywhere.
   boolean hasClock() {
     return clock;
   }

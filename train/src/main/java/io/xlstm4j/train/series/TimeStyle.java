@@ -3,7 +3,7 @@ package io.xlstm4j.train.series;
 import io.xlstm4j.train.series.WrittenTime.Form;
 import java.util.regex.Pattern;
 
-/// How the dates and times of day of a file are written: what a time that is added to it looks
+/// The form in which a file writes dates and times of day: what a time that is added to it looks
 /// like.
 final class TimeStyle {
   private static final Pattern UNPADDED =

@@ -14,7 +14,7 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 
-/// How wrong a model is on windows of series.
+/// Errors of a model on windows of series.
 ///
 /// @param loss that is minimised, of scaled values, mean over the targets that are there
 /// @param targets how many those are

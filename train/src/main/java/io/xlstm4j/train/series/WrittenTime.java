@@ -80,17 +80,17 @@ record WrittenTime(
   private static final long SECOND = 1_000_000_000L;
   private static final long DAY = 86_400 * SECOND;
 
-  /// Whether a time of day is written.
+  /// Returns whether a time of day is written.
   boolean hasTimeOfDay() {
     return nanos >= 0;
   }
 
-  /// Whether it is an instant: with an offset or a zone.
+  /// Returns whether it is an instant: with an offset or a zone.
   boolean isInstant() {
     return offset != null || zone != null;
   }
 
-  /// What it is, in words; of a column all must be the same.
+  /// Returns the form in words; all times of a column must have the same.
   String kind() {
     return form.words + (isInstant() ? " with an offset from UTC" : "");
   }

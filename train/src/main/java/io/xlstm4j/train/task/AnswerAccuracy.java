@@ -7,7 +7,7 @@ import io.xlstm4j.torch.XlstmLanguageModel;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 
-/// How often the likeliest token at a target is the right one, over questions that are a row each.
+/// The share of targets whose likeliest token is right, over questions of one sequence each.
 final class AnswerAccuracy {
   private AnswerAccuracy() {}
 

@@ -55,7 +55,7 @@ final class LanguageData implements AutoCloseable {
     this.isWordNet = opening.config.corpus().equals(Corpora.WORDNET);
   }
 
-  /// What a run measures itself on.
+  /// The validation data of a run.
   sealed interface Validation {
     String fingerprint();
 
@@ -124,7 +124,7 @@ final class LanguageData implements AutoCloseable {
     return validation;
   }
 
-  /// What samples begin with if nobody chose it.
+  /// Returns the default prompts of samples.
   List<String> prompts() {
     return validation instanceof Text text && !isWordNet
         ? SamplePrompts.of(text.tokens(), tokenizer)

@@ -9,40 +9,40 @@ import java.util.SequencedMap;
 import java.util.function.BooleanSupplier;
 import org.bytedeco.pytorch.Tensor;
 
-/// What a run learns: a model, its data, and the loss between them. The trainer knows nothing else
+/// A training task: a model, its data, and the loss between them. The trainer knows nothing else
 /// of either.
 ///
 /// Everything it does is a function of the weights and the number of the batch, so that a resumed
 /// run goes on as if it had never stopped.
 public interface Task extends AutoCloseable {
-  /// What is learnt from, for people: the corpus's name.
+  /// Returns the name of the data for display: the corpus's name.
   String name();
 
   /// The model in a line, for people.
   String describe();
 
-  /// What a person should know about the data, a line each.
+  /// Returns notes on the data for the user, a line each.
   default List<String> notes() {
     return List.of();
   }
 
   Parameters parameters();
 
-  /// How many ids a language model predicts among; 1 for other models.
+  /// Returns the vocabulary size of a language model; 1 for other models.
   default int vocabulary() {
     return 1;
   }
 
-  /// Whether weight decay applies to a parameter.
+  /// Returns whether weight decay applies to a parameter.
   boolean decays(String parameter);
 
   /// Whether dropout is on. Off at first.
   void training(boolean on);
 
-  /// What people count the data in.
+  /// Returns the unit in which the data is counted for display.
   Unit unit();
 
-  /// What people count data in.
+  /// The unit in which data is counted for display.
   ///
   /// @param name in the plural
   /// @param tokens tokens, or positions of a series, that one has
@@ -71,12 +71,12 @@ public interface Task extends AutoCloseable {
   /// @param number of the batch, from 0, without end
   Part part(long number, int from, int to);
 
-  /// Some rows of a batch.
+  /// A micro-batch: some sequences of a batch.
   interface Part {
     /// Predictions that the loss sums over; 0 is possible.
     long targets();
 
-    /// Where the rows come from, for a message about them.
+    /// Returns the origin of the sequences, for messages.
     String origin();
 
     /// The loss summed over the targets, on the tape: `()`, owned by the caller's scope. To be
@@ -93,7 +93,7 @@ public interface Task extends AutoCloseable {
   /// The same of the model stored in a folder, which also proves that it can be read.
   Tally validateStored(Path folder, long maxTokens, Share share);
 
-  /// What one process of several does.
+  /// Restricts the task to one process of several.
   ///
   /// @param index from 0
   /// @param of how many
@@ -141,17 +141,17 @@ public interface Task extends AutoCloseable {
   /// open.
   List<TensorData> weights();
 
-  /// What else a checkpoint folder of the model holds: contents by file name.
+  /// Returns the other files of a checkpoint folder: contents by file name.
   SequencedMap<String, byte[]> modelFiles();
 
-  /// What a step leaves for the next beside the weights, such as the state of carried rows; valid
+  /// Returns the tensors that a step passes to the next beside the weights, such as carried states; valid
   /// as long as the caller's scope is open. Empty if there is nothing of the kind.
   List<TensorData> carried();
 
   /// Takes it back.
   void restoreCarried(TensorSource source);
 
-  /// What must be the same when a run goes on, and in all processes of one run: fingerprints by
+  /// Returns fingerprints that must be the same on a resume and in all processes of one run, by
   /// name.
   SequencedMap<String, String> fingerprints();
 

@@ -4,7 +4,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.SequencedMap;
 
-/// How good a model is on data that it was not trained on.
+/// The result of a validation: the model's loss on data that it was not trained on.
 ///
 /// @param loss what is minimised, mean over the targets
 /// @param measures other figures by name, such as `bits_per_byte` or `accuracy`

@@ -1,4 +1,4 @@
-/// What a run learns: a model, its data, and the loss between them.
+/// Training tasks: a model, its data, and the loss between them.
 @NullMarked
 package io.xlstm4j.train.task;
 

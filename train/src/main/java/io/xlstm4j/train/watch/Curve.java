@@ -72,7 +72,7 @@ public final class Curve {
     perBucket *= 2;
   }
 
-  /// How many buckets there are, at most 1024.
+  /// Returns the number of buckets, at most 1024.
   public int size() {
     return used;
   }
@@ -97,7 +97,7 @@ public final class Curve {
     return highs[bucket];
   }
 
-  /// How many finite values there were.
+  /// Returns the number of finite values.
   public long count() {
     return count;
   }
@@ -122,7 +122,7 @@ public final class Curve {
     return leastStep;
   }
 
-  /// How many values were NaN or infinite.
+  /// Returns the number of values that were NaN or infinite.
   public long nonFinite() {
     return nonFinite;
   }

@@ -2,7 +2,7 @@ package io.xlstm4j.train.watch;
 
 import java.util.Arrays;
 
-/// How values are distributed, in buckets.
+/// A histogram of values.
 ///
 /// @param min least value
 /// @param max greatest value

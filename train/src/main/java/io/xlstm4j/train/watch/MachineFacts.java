@@ -30,7 +30,7 @@ public record MachineFacts(
     String device) {
   private static final long MIB = 1 << 20;
 
-  /// Of the machine at hand.
+  /// Returns the description of this machine.
   public static MachineFacts here(String device) {
     long memory =
         ManagementFactory.getOperatingSystemMXBean() instanceof OperatingSystemMXBean system

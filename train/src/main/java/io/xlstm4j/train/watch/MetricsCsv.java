@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// Values that come later for the same step go into its line. Whole numbers are exact, others have
 /// the precision of a float32; NaN, Infinity and -Infinity are written so.
 public final class MetricsCsv implements MetricsSink {
-  /// What the columns were called before there were groups.
+  /// Former names of the columns.
   private static final Map<String, String> FORMER =
       Map.of(
           "tokens", MetricNames.TRAIN_TOKENS,

@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.SequencedMap;
 import org.jspecify.annotations.Nullable;
 
-/// What the files of a run folder say. Only `run.yaml` must be there.
+/// The contents of a run folder's files. Only `run.yaml` must be there.
 ///
 /// @param folder of the run
 /// @param config every key of `run.yaml`, dotted, in its order
@@ -33,7 +33,7 @@ public record RunReading(
   private static final String CONFIG = "run.yaml";
   private static final YAMLMapper YAML = new YAMLMapper();
 
-  /// Whether a folder is that of a run.
+  /// Returns whether a folder is that of a run.
   public static boolean isRun(Path folder) {
     return Files.isRegularFile(folder.resolve(CONFIG));
   }
@@ -113,7 +113,7 @@ public record RunReading(
     return steps.matches("\\d{1,18}") ? Long.parseLong(steps) : -1;
   }
 
-  /// How the run is doing: as `status.json` says, else `finished` if all steps are done, else
+  /// Returns the state of the run: as `status.json` says, else `finished` if all steps are done, else
   /// `unfinished`.
   public String state() {
     if (status != null) {

@@ -46,7 +46,7 @@ public record RunStatus(
   /// The file's name in a run folder.
   public static final String FILE_NAME = "status.json";
 
-  /// How a run is doing.
+  /// The state of a run.
   public enum State {
     RUNNING,
     FINISHED,
@@ -61,7 +61,7 @@ public record RunStatus(
     }
   }
 
-  /// Of a run of this process that begins now.
+  /// Returns the status of a run that this process begins now.
   ///
   /// @param device what the tensors are on
   public static RunStatus begun(long parameters, String corpus, String device) {

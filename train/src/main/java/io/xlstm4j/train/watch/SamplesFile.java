@@ -74,7 +74,7 @@ public final class SamplesFile implements MetricsSink {
     return new SamplesFile(GrowingFile.open(path), head, last);
   }
 
-  /// What a model wrote after a prompt, as Markdown of one paragraph.
+  /// Returns a generated text after its prompt, as Markdown of one paragraph.
   public static String markdown(String prompt, String text) {
     return "**" + prompt + "**" + text.replaceAll("\\s*\\R\\s*", " ");
   }

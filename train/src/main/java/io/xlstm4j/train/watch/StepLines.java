@@ -17,7 +17,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /// Reads text files whose lines belong to steps, without holding them in memory.
 final class StepLines {
-  /// What [StepOf] says of a line that is always kept.
+  /// The value of [StepOf] for a line that is always kept.
   static final long ALWAYS = -1;
 
   private static final int BUFFER = 1 << 16;
