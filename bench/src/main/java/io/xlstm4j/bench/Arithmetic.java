@@ -9,9 +9,9 @@ import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import org.jspecify.annotations.Nullable;
 
-/// The arithmetic of a model, whatever form computes it: the multiply-adds of its matrix
-/// products, its convolutions, and its cells in their recurrent form. What is done once per element
-/// (norms, activations, gates, softmax, optimizer) is not counted.
+/// The arithmetic of a model, whatever form computes it: the multiply-adds of its matrix products,
+/// its convolutions, and its cells in their recurrent form. What is done once per element (norms,
+/// activations, gates, softmax, optimizer) is not counted.
 final class Arithmetic {
   /// Two operations in a multiply-add; one pass forward and two of its size backward.
   private static final int TRAINING_FLOP_PER_MULTIPLY_ADD = 2 * 3;

@@ -17,8 +17,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 
-/// The speed at which this machine reads memory, which bounds decoding: the sum of a mapped file of 1 GiB,
-/// where weights lie too, by vectors, on one thread and on all.
+/// The speed at which this machine reads memory, which bounds decoding: the sum of a mapped file of
+/// 1 GiB, where weights lie too, by vectors, on one thread and on all.
 final class Bandwidth implements Benchmark {
   private static final int PIECE = 1 << 20; // bytes of a task
   private static final int GIB = 1 << 30;

@@ -14,7 +14,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 
-/// The memory that a process held after it had generated, and the program that [ServingMemory] starts.
+/// The memory that a process held after it had generated, and the program that [ServingMemory]
+/// starts.
 ///
 /// @param peakKb VmHWM of `/proc/self/status`: the largest resident memory of the process so far,
 ///   all of it, shared libraries and mapped files included

@@ -21,7 +21,8 @@ public record Peers(Path python, List<String> options, Consumer<String> notes) {
   /// The beginning of a line that the script means for this program.
   private static final String NOTE = "peers: ";
 
-  /// The variables that the launcher sets for our own process: a Python started by hand would not have it.
+  /// The variables that the launcher sets for our own process: a Python started by hand would not
+  /// have it.
   private static final List<String> OUR_ENVIRONMENT =
       List.of(
           "MALLOC_ARENA_MAX",

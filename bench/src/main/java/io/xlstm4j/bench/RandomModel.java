@@ -2,7 +2,7 @@ package io.xlstm4j.bench;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
-import io.xlstm4j.core.checkpoint.Conversion;
+import io.xlstm4j.core.checkpoint.CheckpointConverter;
 import io.xlstm4j.core.checkpoint.Int8Quantizer;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelTensors;
@@ -107,8 +107,8 @@ record RandomModel(Path temporary, LargeModelConfig config, Type type) implement
       if (type == Type.INT8) {
         Int8Quantizer.write(source, folder(), GROUP);
       } else {
-        Conversion.write(
-            source, folder(), new Conversion.Target(null, null, null, DType.BF16, Long.MAX_VALUE));
+        CheckpointConverter.write(
+            source, folder(), new CheckpointConverter.Target(null, null, null, DType.BF16, Long.MAX_VALUE));
       }
     }
     remove(plain);

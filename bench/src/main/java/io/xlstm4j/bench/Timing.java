@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
-/// Times a piece of work: first run untimed, so that the virtual machine compiles it, then
-/// run and timed one by one.
+/// Times a piece of work: first run untimed, so that the virtual machine compiles it, then run and
+/// timed one by one.
 ///
 /// @param reps timed runs, at least
 /// @param warmupSeconds how long it runs untimed, at least; at least twice unless this is 0

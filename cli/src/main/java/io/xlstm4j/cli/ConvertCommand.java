@@ -1,7 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.core.checkpoint.Conversion;
+import io.xlstm4j.core.checkpoint.CheckpointConverter;
 import io.xlstm4j.core.checkpoint.Int8Quantizer;
 import io.xlstm4j.core.checkpoint.ModelFolder;
 import io.xlstm4j.core.checkpoint.ModelFolder.Layout;
@@ -113,14 +113,14 @@ final class ConvertCommand implements Callable<Integer> {
       return written(out);
     }
     var target =
-        new Conversion.Target(
+        new CheckpointConverter.Target(
             layout == null ? null : layout(layout),
             weights == null ? null : named("--weights", WeightMode.values(), weights),
             kernels == null ? null : named("--slstm-kernels", Backend.values(), kernels),
             dtype == null ? null : type(dtype),
             bytes(maxShardSize));
     try (var folder = ModelFolder.open(from)) {
-      Conversion.write(folder, to, target);
+      CheckpointConverter.write(folder, to, target);
       if (target.layout() == Layout.OFFICIAL && folder.config().tokenizer() != null) {
         out.println(
             "config.yaml has no place for the built-in tokenizer " + folder.config().tokenizer());

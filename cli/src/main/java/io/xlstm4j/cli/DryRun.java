@@ -71,7 +71,7 @@ final class DryRun {
         unit.count(run.task().tokensPerStep()),
         unit.name(),
         config.training().batchSize(),
-        config.training().accumulate());
+        config.training().gradientAccumulationSteps());
     line(
         out,
         "length",
@@ -109,7 +109,7 @@ final class DryRun {
       line(
           out,
           "note",
-          "this machine has %,.0f MiB; a smaller training.batch_size, a larger training.accumulate or a shorter model.context_length needs less",
+          "this machine has %,.0f MiB; a smaller training.batch_size, a larger training.gradient_accumulation_steps or a shorter model.context_length needs less",
           machine.getTotalMemorySize() / MIB);
     }
   }

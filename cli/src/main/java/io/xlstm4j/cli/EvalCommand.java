@@ -69,7 +69,7 @@ final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--carry-state",
       description = "carry the state over document ends instead of starting each afresh")
-  private boolean carryState;
+  private boolean truncatedBptt;
 
   @Option(
       names = "--device",
@@ -114,7 +114,7 @@ final class EvalCommand implements Callable<Integer> {
                   LANES,
                   loaded.model().config().contextLength(),
                   maxTokens,
-                  !carryState);
+                  !truncatedBptt);
           print(result, tokens, corpus.name() + ": " + chosen.said());
         }
       } finally {
@@ -127,8 +127,8 @@ final class EvalCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /// Returns the default part of the data: a file of one's own is measured whole, unless a
-  /// part of it trained this model.
+  /// Returns the default part of the data: a file of one's own is measured whole, unless a part of
+  /// it trained this model.
   private Part usualPart(Corpus corpus) {
     return corpus.dividedHere() && !trainedOn() ? Part.ALL : Part.VALIDATION;
   }
@@ -159,7 +159,7 @@ final class EvalCommand implements Callable<Integer> {
   }
 
   private void evaluateSeries() {
-    if (maxTokens > 0 || carryState) {
+    if (maxTokens > 0 || truncatedBptt) {
       throw new ParameterException(
           spec.commandLine(),
           "--max-tokens and --carry-state are for language models, but %s is a model of series"

@@ -7,8 +7,8 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/// Loads what `generate` will need on idle processors while the arguments are parsed. It only
-/// saves time: what goes wrong here goes wrong again, and is told, where it is done in earnest.
+/// Loads what `generate` will need on idle processors while the arguments are parsed. It only saves
+/// time: what goes wrong here goes wrong again, and is told, where it is done in earnest.
 final class Preparation {
   private Preparation() {}
 

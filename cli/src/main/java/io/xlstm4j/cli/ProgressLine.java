@@ -1,14 +1,14 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.train.watch.Figures;
+import io.xlstm4j.train.logging.NumberFormats;
 import java.io.PrintWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 
-/// A progress line. In a terminal one line at the foot that is written over and over, as wide as the
-/// terminal is at that moment; elsewhere, as under a pipe, a plain line now and then.
+/// A progress line. In a terminal one line at the foot that is written over and over, as wide as
+/// the terminal is at that moment; elsewhere, as under a pipe, a plain line now and then.
 final class ProgressLine {
   private static final int WIDEST_BAR = 24;
   private static final int NARROWEST_BAR = 8;
@@ -102,6 +102,6 @@ final class ProgressLine {
 
   /// `4:05`, or `1:02:03` from an hour on.
   static String duration(double seconds) {
-    return Figures.duration(seconds);
+    return NumberFormats.duration(seconds);
   }
 }

@@ -2,9 +2,9 @@ package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
-import io.xlstm4j.train.watch.RunReading;
-import io.xlstm4j.train.watch.RunReport;
-import io.xlstm4j.train.watch.RunTable;
+import io.xlstm4j.train.logging.RunReading;
+import io.xlstm4j.train.logging.RunReport;
+import io.xlstm4j.train.logging.RunTable;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;

@@ -15,7 +15,7 @@ import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
 import io.xlstm4j.train.config.StartingModel;
 import io.xlstm4j.train.parallel.LocalRanks;
-import io.xlstm4j.train.parallel.World;
+import io.xlstm4j.train.parallel.ProcessGroup;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.RunLock;
 import java.io.PrintWriter;
@@ -104,7 +104,7 @@ final class TrainCommand implements Callable<Integer> {
   private boolean profile;
 
   @ArgGroup(exclusive = false, heading = "%nSeveral processes:%n")
-  private RanksOptions ranks = new RanksOptions();
+  private DistributedOptions ranks = new DistributedOptions();
 
   @Parameters(paramLabel = "key=value", arity = "0..*", description = "configuration keys")
   private List<String> overrides = List.of();
@@ -146,7 +146,7 @@ final class TrainCommand implements Callable<Integer> {
     boolean interactive = Terminal.isInteractive();
     try (var interrupt =
             new Interrupt(spec.commandLine().getErr(), interactive, LocalRanks.isRank());
-        World world = World.of(System.getenv())) {
+        ProcessGroup world = ProcessGroup.of(System.getenv())) {
       if (world.isFirst()) {
         followers.forEach(console::println);
       }
@@ -260,7 +260,8 @@ final class TrainCommand implements Callable<Integer> {
     return new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
   }
 
-  private Trainer trainer(ObjectNode said, String source, World world, TrainingReport report) {
+  private Trainer trainer(
+      ObjectNode said, String source, ProcessGroup world, TrainingReport report) {
     if (resume && out != null) {
       checkChanges(said, RunFolder.of(out));
       if (fromStep != null && world.isFirst()) {
@@ -281,7 +282,7 @@ final class TrainCommand implements Callable<Integer> {
     return run.series() == null ? run.data().corpus() : run.series().file();
   }
 
-  private int run(Trainer trainer, World world, PrintWriter console, Interrupt interrupt) {
+  private int run(Trainer trainer, ProcessGroup world, PrintWriter console, Interrupt interrupt) {
     Profile recording = profile && world.isFirst() ? Profile.begin() : null;
     interrupt.begin(() -> {}, () -> {});
     trainer.run(interrupt::requested);

@@ -5,7 +5,7 @@ import io.xlstm4j.train.Run;
 import io.xlstm4j.train.Trainer;
 import io.xlstm4j.train.config.SeriesConfig;
 import io.xlstm4j.train.task.Task;
-import io.xlstm4j.train.task.TaskFacts;
+import io.xlstm4j.train.task.TaskInfo;
 import io.xlstm4j.train.task.Validation;
 import java.io.PrintWriter;
 import java.util.List;
@@ -42,7 +42,7 @@ final class TrainingReport implements Callback {
 
   @Override
   public void onStart(Run run) {
-    TaskFacts task = run.facts();
+    TaskInfo task = run.facts();
     Task.Unit unit = task.unit();
     print(format("%,d parameters: %s", task.parameters(), task.describe()));
     String length =

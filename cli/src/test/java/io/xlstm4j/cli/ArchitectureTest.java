@@ -132,7 +132,7 @@ class ArchitectureTest {
             .and()
             .doNotHaveFullyQualifiedName(ROOT + ".torch.Tensors")
             .and()
-            .doNotHaveFullyQualifiedName(ROOT + ".torch.TensorMemory");
+            .doNotHaveFullyQualifiedName(ROOT + ".torch.TensorSegments");
     others
         .and()
         .doNotHaveFullyQualifiedName(ROOT + ".torch.Init") // moved by whoever asks for them

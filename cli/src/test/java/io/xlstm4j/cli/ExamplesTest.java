@@ -134,13 +134,13 @@ class ExamplesTest {
                 "2",
                 "training.epochs=0",
                 "training.batch_size=4",
-                "training.accumulate=2",
+                "training.gradient_accumulation_steps=2",
                 "model.num_blocks=2",
                 "model.embedding_dim=32",
                 "validation.tokens=256",
-                "watch.every=1"));
+                "logging.every=1"));
     if (example.equals("parity.yaml")) {
-      tiny.add("data.validation_samples=8");
+      tiny.add("data.num_validation_examples=8");
     }
     var run = train(example, tiny);
     assertIsSound(run);

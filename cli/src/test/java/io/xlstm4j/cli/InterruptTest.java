@@ -51,7 +51,9 @@ class InterruptTest {
     var keys =
         new ArrayList<>(
             List.of(
-                "data.tokenizer=bytes", "training.batch_size=4000", "training.accumulate=4000"));
+                "data.tokenizer=bytes",
+                "training.batch_size=4000",
+                "training.gradient_accumulation_steps=4000"));
     keys.addAll(List.of(more));
     return start("tiny.txt", keys.toArray(String[]::new));
   }

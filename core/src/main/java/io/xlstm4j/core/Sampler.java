@@ -87,7 +87,8 @@ public final class Sampler {
     }
   }
 
-  /// Applies penalties in double, so that no penalty or temperature overflows a finite logit or makes new ties.
+  /// Applies penalties in double, so that no penalty or temperature overflows a finite logit or
+  /// makes new ties.
   private void penalize(float[] logits, int vocabLimit, IntBuffer history, Workspace workspace) {
     double[] scores = workspace.scores;
     for (int id = 0; id < vocabLimit; id++) {

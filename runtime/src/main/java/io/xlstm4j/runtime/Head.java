@@ -8,7 +8,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// The head of a model, from the residual stream to logits: the last norm, the output matrix, the soft cap.
+/// The head of a model, from the residual stream to logits: the last norm, the output matrix, the
+/// soft cap.
 final class Head {
   /// Tokens whose logits are computed at a time; each takes V floats.
   private static final int MOST = 64;

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/// The layout of a sequence's state in its memory. Blocks add their parts while a model is
-/// built; names and shapes are those of the libtorch host.
+/// The layout of a sequence's state in its memory. Blocks add their parts while a model is built;
+/// names and shapes are those of the libtorch host.
 final class StateLayout {
   private final List<Part> parts = new ArrayList<>();
   private int floats;

@@ -83,7 +83,8 @@ final class Workspace {
     return sequence;
   }
 
-  /// Returns whether cells go token by token: batches of several rows, and runs too short to be worth more.
+  /// Returns whether cells go token by token: batches of several rows, and runs too short to be
+  /// worth more.
   boolean isByToken() {
     return !sequence || tokens <= SHORT;
   }

@@ -62,7 +62,7 @@ final class AtomicFile {
         sync(folder);
       }
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot write " + target + ": " + Reason.of(e), e);
+      throw new UncheckedIOException("cannot write " + target + ": " + ErrorReason.of(e), e);
     } finally {
       deleteQuietly(unfinished);
     }

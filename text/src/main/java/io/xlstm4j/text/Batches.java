@@ -14,7 +14,7 @@ public final class Batches implements BatchSource {
   /// @param length S, tokens in a window
   /// @param seed of the order
   public Batches(Tokens tokens, int rows, int length, long seed) {
-    RowRange.checkShape(rows, length);
+    SequenceRange.checkShape(rows, length);
     this.tokens = tokens;
     this.length = length;
     this.order = new BatchOrder(seed, Math.ceilDiv(tokens.size() - 1, (long) length), rows);
@@ -37,7 +37,7 @@ public final class Batches implements BatchSource {
 
   @Override
   public Batch rows(long number, int from, int to) {
-    RowRange.check(number, from, to, rows());
+    SequenceRange.check(number, from, to, rows());
     Batch batch = Batch.padding(to - from, length, tokens.endOfText());
     for (int row = from; row < to; row++) {
       long start = order.window(number, row) * length;

@@ -99,7 +99,7 @@ public final class Corpora {
                   Comparator.comparing(file -> root.relativize(file).toString().replace('\\', '/')))
               .toList();
     } catch (IOException e) {
-      throw new InvalidTextException("corpus " + spec + ": " + root + ": " + Reason.of(e), e);
+      throw new InvalidTextException("corpus " + spec + ": " + root + ": " + ErrorReason.of(e), e);
     } catch (UncheckedIOException e) {
       throw new InvalidTextException("corpus " + spec + ": " + e.getMessage(), e);
     } catch (PatternSyntaxException e) {

@@ -28,8 +28,8 @@ public interface Corpus {
     return false;
   }
 
-  /// Describes how the two parts were divided, where that is not the usual way; else
-  /// null. May read all the files.
+  /// Describes how the two parts were divided, where that is not the usual way; else null. May read
+  /// all the files.
   default @Nullable String division() {
     return null;
   }

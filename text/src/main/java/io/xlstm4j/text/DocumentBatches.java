@@ -23,7 +23,7 @@ public final class DocumentBatches implements BatchSource {
   /// @param length S, tokens in a window
   /// @param seed of the order
   public DocumentBatches(Tokens tokens, int rows, int length, long seed) {
-    RowRange.checkShape(rows, length);
+    SequenceRange.checkShape(rows, length);
     this.tokens = tokens;
     this.length = length;
     this.packing = new DocumentPacking(tokens, length);
@@ -57,7 +57,7 @@ public final class DocumentBatches implements BatchSource {
 
   @Override
   public Batch rows(long number, int from, int to) {
-    RowRange.check(number, from, to, rows());
+    SequenceRange.check(number, from, to, rows());
     Batch batch = Batch.padding(to - from, length, tokens.endOfText());
     for (int row = from; row < to; row++) {
       packing.fill(batch, row - from, order.window(number, row));

@@ -71,7 +71,7 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
   }
 
   static InvalidTextException unreadable(Path path, IOException e) {
-    return new InvalidTextException(path + ": cannot read the file: " + Reason.of(e), e);
+    return new InvalidTextException(path + ": cannot read the file: " + ErrorReason.of(e), e);
   }
 
   @Override
@@ -97,7 +97,8 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     return document;
   }
 
-  /// Returns whether the document given out last is a later piece of one that is longer than [#MAX_BYTES].
+  /// Returns whether the document given out last is a later piece of one that is longer than
+  /// [#MAX_BYTES].
   boolean continues() {
     return continues;
   }
@@ -243,7 +244,8 @@ final class DocumentReader implements Iterator<String>, AutoCloseable {
     return true;
   }
 
-  /// Returns the number of the next `length` chars that fit into one document; never half a character.
+  /// Returns the number of the next `length` chars that fit into one document; never half a
+  /// character.
   private int fitting(int length) {
     if (length <= MAX_BYTES / 3) {
       return length;

@@ -39,7 +39,7 @@ final class Fingerprint {
         digest.update(buffer.flip());
       }
     } catch (IOException e) {
-      throw new InvalidTextException(path + ": cannot read the file: " + Reason.of(e), e);
+      throw new InvalidTextException(path + ": cannot read the file: " + ErrorReason.of(e), e);
     }
     return HexFormat.of().formatHex(digest.digest());
   }

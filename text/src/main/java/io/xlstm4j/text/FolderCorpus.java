@@ -82,7 +82,7 @@ final class FolderCorpus implements Corpus {
           .filter(Objects::nonNull)
           .toList();
     } catch (IOException e) {
-      throw new InvalidTextException("corpus " + folder + ": " + Reason.of(e), e);
+      throw new InvalidTextException("corpus " + folder + ": " + ErrorReason.of(e), e);
     }
   }
 

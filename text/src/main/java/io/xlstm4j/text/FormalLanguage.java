@@ -25,11 +25,11 @@ public record FormalLanguage(Task task, int minLength, int maxLength, int vocabS
     PARITY(3, 2, 3),
     /// Returns whether the first and the last symbol differ: |x_last - x_first| + 1.
     EVEN_PAIRS(3, 2, 3),
-    /// Returns the place on a circle of V - 4 places after steps of 0 (token 1), +1 (2) and -1 (3): (Σ
-    /// mod (V - 4)) + 4.
+    /// Returns the place on a circle of V - 4 places after steps of 0 (token 1), +1 (2) and -1 (3):
+    /// (Σ mod (V - 4)) + 4.
     CYCLE_NAVIGATION(10, 2, 6),
-    /// Returns the value of a term of numbers (tokens from 5, for 0 and on) with + - * (1, 2, 3) and = (4) is
-    /// modulo V - 5, plus 5; `*` binds tighter.
+    /// Returns the value of a term of numbers (tokens from 5, for 0 and on) with + - * (1, 2, 3)
+    /// and = (4) is modulo V - 5, plus 5; `*` binds tighter.
     MODULAR_ARITHMETIC(10, 3, 7);
 
     private final int defaultVocab;
@@ -78,7 +78,8 @@ public record FormalLanguage(Task task, int minLength, int maxLength, int vocabS
     }
   }
 
-  /// Returns whether a description of a corpus means one of these: its part before a colon is a task.
+  /// Returns whether a description of a corpus means one of these: its part before a colon is a
+  /// task.
   public static boolean names(String spec) {
     int colon = spec.indexOf(':');
     return colon > 0

@@ -29,7 +29,7 @@ public final class FormalLanguageBatches implements BatchSource {
   /// @throws InvalidTextException if `length` is too short
   public FormalLanguageBatches(
       FormalLanguage language, Split split, int rows, int length, long seed, long samples) {
-    RowRange.checkShape(rows, length);
+    SequenceRange.checkShape(rows, length);
     if (samples < 1) {
       throw new IllegalArgumentException("samples (" + samples + ") must be positive");
     }
@@ -59,7 +59,7 @@ public final class FormalLanguageBatches implements BatchSource {
 
   @Override
   public Batch rows(long number, int from, int to) {
-    RowRange.check(number, from, to, rows);
+    SequenceRange.check(number, from, to, rows);
     int size = Math.multiplyExact(to - from, length);
     int[] inputs = new int[size];
     int[] targets = new int[size];

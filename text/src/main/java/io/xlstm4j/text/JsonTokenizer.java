@@ -77,7 +77,7 @@ final class JsonTokenizer implements Tokenizer {
       }
       content = Files.readAllBytes(file);
     } catch (IOException e) {
-      throw new InvalidTextException(file + ": cannot read the tokenizer: " + Reason.of(e), e);
+      throw new InvalidTextException(file + ": cannot read the tokenizer: " + ErrorReason.of(e), e);
     }
     JsonNode root;
     try {
@@ -87,7 +87,7 @@ final class JsonTokenizer implements Tokenizer {
       String reason = first.replaceFirst(" \\(start marker at .*]\\)", "");
       throw new InvalidTextException(file + ": not JSON: " + reason, e);
     } catch (IOException e) {
-      throw new InvalidTextException(file + ": not JSON: " + Reason.of(e), e);
+      throw new InvalidTextException(file + ": not JSON: " + ErrorReason.of(e), e);
     }
     JsonNode vocab = root.path("model").path("vocab");
     if (!(root instanceof ObjectNode object) || !vocab.isContainerNode()) {
@@ -398,7 +398,8 @@ final class JsonTokenizer implements Tokenizer {
     return plain;
   }
 
-  /// Hides special tokens from models that take a piece of text for a token as it is; BPE does so only if it ignores merges.
+  /// Hides special tokens from models that take a piece of text for a token as it is; BPE does so
+  /// only if it ignores merges.
   private static void hideSpecials(ObjectNode model, Set<String> specials) {
     JsonNode vocab = model.path("vocab");
     if (vocab.isArray()) {

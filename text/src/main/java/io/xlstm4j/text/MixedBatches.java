@@ -51,7 +51,7 @@ public final class MixedBatches implements BatchSource {
     this.length = parts.getFirst().source().length();
     this.seed = seed;
     this.bounds = new double[parts.size()];
-    RowRange.checkShape(rows, length);
+    SequenceRange.checkShape(rows, length);
     check();
     double all = parts.stream().mapToDouble(Part::weight).sum();
     double sum = 0;
@@ -111,7 +111,7 @@ public final class MixedBatches implements BatchSource {
 
   /// Index of the source that a row of a batch comes from.
   public int part(long number, int row) {
-    RowRange.check(number, row, row + 1, rows);
+    SequenceRange.check(number, row, row + 1, rows);
     return place(number, row).part;
   }
 
@@ -171,7 +171,7 @@ public final class MixedBatches implements BatchSource {
 
   @Override
   public Batch rows(long number, int from, int to) {
-    RowRange.check(number, from, to, rows);
+    SequenceRange.check(number, from, to, rows);
     Batch batch = Batch.padding(to - from, length, 0);
     for (int row = from; row < to; row++) {
       Place place = place(number, row);

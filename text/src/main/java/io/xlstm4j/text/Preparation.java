@@ -110,7 +110,7 @@ public record Preparation(Corpus corpus, String tokenizer, int vocabSize, long s
       }
       return continued ? Outcome.CONTINUED : Outcome.PREPARED;
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot write " + work + ": " + Reason.of(e), e);
+      throw new UncheckedIOException("cannot write " + work + ": " + ErrorReason.of(e), e);
     }
   }
 

@@ -89,7 +89,7 @@ record PreparedManifest(
       throw new InvalidTextException(
           invalid(file, e.getOriginalMessage().lines().findFirst().orElse("not JSON")), e);
     } catch (IOException e) {
-      throw new InvalidTextException(invalid(file, Reason.of(e)), e);
+      throw new InvalidTextException(invalid(file, ErrorReason.of(e)), e);
     }
     if (manifest == null) {
       throw new InvalidTextException(invalid(file, "it is null"));

@@ -143,7 +143,7 @@ public final class PreparedTokens implements AutoCloseable {
     } catch (TokenHeader.NotOurs e) {
       throw new InvalidTextException(path + ": not a token file" + REMEDY, e);
     } catch (IOException e) {
-      throw new InvalidTextException(path + ": cannot read the shard: " + Reason.of(e), e);
+      throw new InvalidTextException(path + ": cannot read the shard: " + ErrorReason.of(e), e);
     }
     TokenHeader header = shard.header();
     if (header.shard() != number

@@ -10,14 +10,14 @@ import java.util.NoSuchElementException;
 /// batch. Every token but the very first is a target exactly once; the shorter lanes end in
 /// padding.
 public final class SequentialBatches implements Iterator<Batch> {
-  private final Lanes lanes;
+  private final ContiguousStreams lanes;
   private long next;
 
   /// @param tokens stays open as long as batches are asked for; the caller closes it
   /// @param rows B, lanes
   /// @param length S, tokens of a lane in one batch
   public SequentialBatches(Tokens tokens, int rows, int length) {
-    this.lanes = new Lanes(tokens, rows, length);
+    this.lanes = new ContiguousStreams(tokens, rows, length);
   }
 
   /// Returns the number of batches in all.

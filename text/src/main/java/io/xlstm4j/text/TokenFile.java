@@ -149,7 +149,8 @@ public final class TokenFile implements Tokens {
               + "; remove it and it will be made again",
           e);
     } catch (IOException e) {
-      throw new InvalidTextException(path + ": cannot read the token file: " + Reason.of(e), e);
+      throw new InvalidTextException(
+          path + ": cannot read the token file: " + ErrorReason.of(e), e);
     }
   }
 

@@ -7,10 +7,10 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.zip.CRC32C;
 
-/// The header of a token file, 128 bytes, little-endian: 8 magic, u32 version,
-/// u32 bytes per id, u64 tokens, u64 documents, u64 bytes of text, u32 end-of-text id, u32
-/// vocabulary size, 32 fingerprint, u32 CRC-32C of the ids, 32 fingerprint of the tokenizer, u32
-/// number of the shard, u32 whether it is the last, u32 CRC-32C of the header before it.
+/// The header of a token file, 128 bytes, little-endian: 8 magic, u32 version, u32 bytes per id,
+/// u64 tokens, u64 documents, u64 bytes of text, u32 end-of-text id, u32 vocabulary size, 32
+/// fingerprint, u32 CRC-32C of the ids, 32 fingerprint of the tokenizer, u32 number of the shard,
+/// u32 whether it is the last, u32 CRC-32C of the header before it.
 ///
 /// @param width bytes of an id: two if the vocabulary allows, else four
 /// @param tokens ids in this file

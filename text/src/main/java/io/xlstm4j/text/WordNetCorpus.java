@@ -68,7 +68,7 @@ final class WordNetCorpus implements Corpus {
         }
         return true;
       } catch (IOException e) {
-        throw new UncheckedIOException("cannot read WordNet: " + Reason.of(e), e);
+        throw new UncheckedIOException("cannot read WordNet: " + ErrorReason.of(e), e);
       }
     }
 

@@ -94,13 +94,13 @@ class BatchRowsTest {
             Samples.tokenFile(Files.createDirectory(folder.resolve("others")), "abcdefgh", "ik")) {
       var all =
           List.of(
-              new LaneBatches(tokens, 2, 3).fingerprint(),
-              new LaneBatches(tokens, 3, 2).fingerprint(),
-              new LaneBatches(tokens, 2, 4).fingerprint(),
-              new LaneBatches(others, 2, 3).fingerprint());
+              new ContiguousBatches(tokens, 2, 3).fingerprint(),
+              new ContiguousBatches(tokens, 3, 2).fingerprint(),
+              new ContiguousBatches(tokens, 2, 4).fingerprint(),
+              new ContiguousBatches(others, 2, 3).fingerprint());
       assertThat(Set.copyOf(all)).hasSameSizeAs(all).doesNotContain("");
-      assertThat(new LaneBatches(tokens, 2, 3).fingerprint()).isEqualTo(all.getFirst());
-      assertThat(new LaneBatches(tokens, 2, 3).tokenizerFingerprint())
+      assertThat(new ContiguousBatches(tokens, 2, 3).fingerprint()).isEqualTo(all.getFirst());
+      assertThat(new ContiguousBatches(tokens, 2, 3).tokenizerFingerprint())
           .isEqualTo(tokens.tokenizerFingerprint());
       var part = new MixedBatches.Part("one", new Batches(tokens, 1, 3, 0), 1);
       assertThat(new MixedBatches(List.of(part), 1, 0).tokenizerFingerprint())

@@ -109,7 +109,7 @@ class MixedBatchesTest {
       assertRefused(
           "mix: the rows of second go on from batch to batch",
           first,
-          new MixedBatches.Part("second", new LaneBatches(bytes, 1, 4), 1));
+          new MixedBatches.Part("second", new ContiguousBatches(bytes, 1, 4), 1));
       assertRefused("mix: first is given twice", first, first);
       assertRefused(
           "mix: the weight of second (1.0E-5) is 1.0e-05 of all; it must be at least 1.0E-4",

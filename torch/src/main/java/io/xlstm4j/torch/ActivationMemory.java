@@ -21,8 +21,9 @@ import io.xlstm4j.kernels.block.SlstmBlockKernel;
 /// @param fused whether our kernels compute the blocks, on the CPU in float32; else libtorch does
 /// @param checkpointed whether only the input of a block is kept, where libtorch computes it
 public record ActivationMemory(int sequences, int length, boolean fused, boolean checkpointed) {
-  /// The memory that libtorch's graph of small operations keeps for a block, as a multiple of the fused block's.
-  /// Measured with two blocks of width 64: 3 for mLSTM blocks, less for sLSTM blocks.
+  /// The memory that libtorch's graph of small operations keeps for a block, as a multiple of the
+  /// fused block's. Measured with two blocks of width 64: 3 for mLSTM blocks, less for sLSTM
+  /// blocks.
   private static final double GRAPH = 3;
 
   private static final float EPSILON = 1e-5f; // any: it changes no size
@@ -67,7 +68,8 @@ public record ActivationMemory(int sequences, int length, boolean fused, boolean
     return blocks * kept(block, width) + peak(block);
   }
 
-  /// Returns the bytes that a block keeps until its backward pass: its output and saved activations.
+  /// Returns the bytes that a block keeps until its backward pass: its output and saved
+  /// activations.
   private long kept(Block block, int width) {
     long output = positions() * width * Float.BYTES;
     if (fused) {

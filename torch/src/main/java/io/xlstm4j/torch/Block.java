@@ -15,7 +15,7 @@ sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
       BlockConfig config,
       BlockStackConfig stack,
       int index,
-      Execution execution) {
+      ExecutionMode execution) {
     return switch (config) { // no default: a new kind must not compile until it is handled here
       case MlstmBlockConfig mlstm -> new MlstmBlock(at, mlstm, stack, execution);
       case SlstmBlockConfig slstm -> new SlstmBlock(at, slstm, stack, index, execution);
@@ -26,8 +26,8 @@ sealed interface Block permits MlstmBlock, SlstmBlock, LargeBlock {
   /// @param last this block's state; read, never written
   Output forward(Tensor x, BlockState last, SequenceLayout layout);
 
-  /// Returns whether one kernel runs the whole block, which keeps little and computes the rest again by
-  /// itself in the backward pass.
+  /// Returns whether one kernel runs the whole block, which keeps little and computes the rest
+  /// again by itself in the backward pass.
   default boolean isOneOperation(Tensor x) {
     return false;
   }

@@ -15,15 +15,15 @@ public final class BlockStack {
   private final List<Block> blocks;
   private final UnaryOperator<Tensor> postBlocksNorm;
   private final Parameters parameters;
-  private final Execution execution;
+  private final ExecutionMode execution;
   private final int embeddingDim;
 
   /// Builds the stack with freshly initialised parameters under the prefix.
   public BlockStack(Parameters.Prefix at, BlockStackConfig config) {
-    this(at, config, new Execution());
+    this(at, config, new ExecutionMode());
   }
 
-  BlockStack(Parameters.Prefix at, BlockStackConfig config, Execution execution) {
+  BlockStack(Parameters.Prefix at, BlockStackConfig config, ExecutionMode execution) {
     this.parameters = at.store();
     this.execution = execution;
     this.embeddingDim = config.embeddingDim();
@@ -42,7 +42,7 @@ public final class BlockStack {
   }
 
   /// A stack of the Large family (spec 3.4).
-  BlockStack(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+  BlockStack(Parameters.Prefix at, LargeModelConfig config, ExecutionMode execution) {
     this.parameters = at.store();
     this.execution = execution;
     this.embeddingDim = config.embeddingDim();
@@ -103,9 +103,9 @@ public final class BlockStack {
     execution.precision(precision);
   }
 
-  /// Returns whether a block keeps only what entered it for the backward pass and is computed again there:
-  /// less memory for more time, the same numbers. Off at first. Blocks that one fused kernel runs
-  /// do without: it computes again what it can by itself.
+  /// Returns whether a block keeps only what entered it for the backward pass and is computed again
+  /// there: less memory for more time, the same numbers. Off at first. Blocks that one fused kernel
+  /// runs do without: it computes again what it can by itself.
   public void recompute(boolean on) {
     execution.recompute(on);
   }
@@ -138,7 +138,8 @@ public final class BlockStack {
       Tensor input = y;
       Block.Output output =
           recomputes(block, input)
-              ? Recomputation.forward(block, parameters, execution, input, entering, layout)
+              ? ActivationCheckpointing.forward(
+                  block, parameters, execution, input, entering, layout)
               : Scopes.scoped(() -> block.forward(input, entering, layout));
       y = output.x();
       states.add(output.state());

@@ -27,8 +27,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// Converts between a model and the tensors of a checkpoint, names and layouts as the official package
-/// writes them. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
+/// Converts between a model and the tensors of a checkpoint, names and layouts as the official
+/// package writes them. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
 public final class Checkpoint {
   public static final String WEIGHTS = "model.safetensors";
 
@@ -112,7 +112,8 @@ public final class Checkpoint {
     }
   }
 
-  /// Returns the tensors of the model's checkpoint by name. The tensors belong to the caller's scope.
+  /// Returns the tensors of the model's checkpoint by name. The tensors belong to the caller's
+  /// scope.
   static SequencedMap<String, Tensor> toStored(XlstmLanguageModel model) {
     var stored = new LinkedHashMap<String, Tensor>();
     for (Map.Entry<String, Tensor> entry : model.parameters().byName().entrySet()) {
@@ -170,7 +171,7 @@ public final class Checkpoint {
     if (type == null || data.byteSize() == 0 || data.address() % info.dtype().bytes() != 0) {
       return Tensors.of(source.floats(name), info.shape());
     }
-    return new TensorPlace(data.address(), info.shape(), type).tensor(Torch.device("cpu"));
+    return new TensorAddress(data.address(), info.shape(), type).tensor(Torch.device("cpu"));
   }
 
   private static @Nullable ScalarType type(TensorInfo info) {

@@ -21,10 +21,10 @@ public final class Diagnostics {
   private static final double STEP = 1e-5;
   private static final double LEAST_SCALE = 1e-3;
 
-  private final List<Calculation> calculations;
-  private final List<Setting> settings;
+  private final List<DiagnosticCase> calculations;
+  private final List<DiagnosticSetting> settings;
 
-  Diagnostics(List<Calculation> calculations, List<Setting> settings) {
+  Diagnostics(List<DiagnosticCase> calculations, List<DiagnosticSetting> settings) {
     this.calculations = calculations;
     this.settings = settings;
   }
@@ -32,7 +32,7 @@ public final class Diagnostics {
   /// Everything that this process can compute with.
   public static Diagnostics here() {
     Torch.load();
-    return new Diagnostics(Calculations.all(), Setting.all());
+    return new Diagnostics(DiagnosticCases.all(), DiagnosticSetting.all());
   }
 
   /// @param where it was computed
@@ -58,7 +58,7 @@ public final class Diagnostics {
   /// Returns where is computed, in the order in which findings come.
   public List<String> columns() {
     var columns = new ArrayList<String>();
-    columns.add(Setting.reference().name());
+    columns.add(DiagnosticSetting.reference().name());
     settings.forEach(setting -> columns.add(setting.name()));
     return columns;
   }
@@ -67,23 +67,23 @@ public final class Diagnostics {
   ///
   /// @param onRow is called with each row as soon as it is known
   public void run(Consumer<Row> onRow) {
-    for (Calculation calculation : calculations) {
+    for (DiagnosticCase calculation : calculations) {
       onRow.accept(check(calculation));
     }
   }
 
-  private Row check(Calculation calculation) {
+  private Row check(DiagnosticCase calculation) {
     var findings = new ArrayList<Finding>();
     try (var _ = new PointerScope()) {
-      Setting reference = Setting.reference();
+      DiagnosticSetting reference = DiagnosticSetting.reference();
       Map<String, double[]> expected;
-      try (Calculation.Graph graph = seeded(calculation, reference)) {
+      try (DiagnosticCase.Graph graph = seeded(calculation, reference)) {
         expected = numbers(graph);
         if (!graph.leaves().isEmpty()) {
           findings.add(finiteDifferences(reference.name(), graph));
         }
       }
-      for (Setting setting : settings) {
+      for (DiagnosticSetting setting : settings) {
         if (calculation.runsIn(setting)) {
           findings.add(compare(setting, calculation, expected));
         }
@@ -92,7 +92,8 @@ public final class Diagnostics {
     return new Row(calculation.name(), calculation.allowed(), findings);
   }
 
-  private static Calculation.Graph seeded(Calculation calculation, Setting setting) {
+  private static DiagnosticCase.Graph seeded(
+      DiagnosticCase calculation, DiagnosticSetting setting) {
     Torch.seed(SEED);
     return setting.isFused()
         ? FusedKernels.using(setting.kernels(), () -> calculation.build(setting))
@@ -100,10 +101,10 @@ public final class Diagnostics {
   }
 
   private static Finding compare(
-      Setting setting, Calculation calculation, Map<String, double[]> expected) {
+      DiagnosticSetting setting, DiagnosticCase calculation, Map<String, double[]> expected) {
     Map<String, double[]> actual;
     try (var _ = new PointerScope();
-        Calculation.Graph graph = seeded(calculation, setting)) {
+        DiagnosticCase.Graph graph = seeded(calculation, setting)) {
       actual = numbers(graph);
     }
     double all = expected.values().stream().mapToDouble(Diagnostics::largest).max().orElse(0);
@@ -145,7 +146,7 @@ public final class Diagnostics {
   }
 
   /// Every output and every gradient of a sum of all outputs with fixed weights.
-  private static Map<String, double[]> numbers(Calculation.Graph graph) {
+  private static Map<String, double[]> numbers(DiagnosticCase.Graph graph) {
     var numbers = new LinkedHashMap<String, double[]>();
     Map<String, Tensor> outputs = graph.forward().get();
     outputs.forEach((name, output) -> numbers.put(name, Tensors.doubles(output)));
@@ -187,7 +188,7 @@ public final class Diagnostics {
   }
 
   /// The slope along one random direction through all leaves at once, by both ways.
-  private static Finding finiteDifferences(String where, Calculation.Graph graph) {
+  private static Finding finiteDifferences(String where, DiagnosticCase.Graph graph) {
     graph.leaves().values().forEach(leaf -> leaf.mutable_grad().reset());
     backward(graph.forward().get(), "state");
     var directions = new LinkedHashMap<Tensor, Tensor>();
@@ -211,7 +212,7 @@ public final class Diagnostics {
   }
 
   private static double moved(
-      Calculation.Graph graph, Map<Tensor, Tensor> directions, double step) {
+      DiagnosticCase.Graph graph, Map<Tensor, Tensor> directions, double step) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       directions.forEach((leaf, direction) -> leaf.add_(Ops.times(direction, step)));

@@ -7,9 +7,9 @@ import org.jspecify.annotations.Nullable;
 /// Dropout with probability p while its model trains, the identity otherwise.
 final class Dropout {
   private final double probability;
-  private final Execution execution;
+  private final ExecutionMode execution;
 
-  Dropout(double probability, Execution execution) {
+  Dropout(double probability, ExecutionMode execution) {
     this.probability = probability;
     this.execution = execution;
   }

@@ -16,7 +16,7 @@ public final class FusedAdamW {
 
   /// Sum of squares of a gradient, in float64.
   public static double sumOfSquares(Tensor gradient) {
-    return Kernels.shared().adamW().sumOfSquares(TensorMemory.segment(gradient.contiguous()));
+    return Kernels.shared().adamW().sumOfSquares(TensorSegments.segment(gradient.contiguous()));
   }
 
   /// Numbers of one step.
@@ -62,9 +62,9 @@ public final class FusedAdamW {
         .adamW()
         .move(
             step.inFloats(),
-            TensorMemory.segment(parameter),
-            TensorMemory.segment(gradient.contiguous()),
-            TensorMemory.segment(mean),
-            TensorMemory.segment(square));
+            TensorSegments.segment(parameter),
+            TensorSegments.segment(gradient.contiguous()),
+            TensorSegments.segment(mean),
+            TensorSegments.segment(square));
   }
 }

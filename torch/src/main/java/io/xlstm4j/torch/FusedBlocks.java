@@ -41,7 +41,7 @@ final class FusedBlocks {
       int blockSize,
       boolean hasGroupNormWeight) {
     List<MemorySegment> memory() {
-      return parameters.stream().map(TensorMemory::segment).toList();
+      return parameters.stream().map(TensorSegments::segment).toList();
     }
   }
 
@@ -71,16 +71,16 @@ final class FusedBlocks {
     Tensor m = last.cell().m().detach().contiguous();
     var kept = new ArrayList<Tensor>(List.of(m));
     List<Tensor> outputs = likes(inputs);
-    Tensor lastM = TensorMemory.floats(Ops.shape(m));
+    Tensor lastM = TensorSegments.floats(Ops.shape(m));
     var in =
         new MlstmBlockKernel.Inputs(
-            TensorMemory.segment(inputs.get(0)),
+            TensorSegments.segment(inputs.get(0)),
             new MlstmBlockKernel.State(
-                TensorMemory.segment(inputs.get(1)),
+                TensorSegments.segment(inputs.get(1)),
                 new MlstmState(
-                    TensorMemory.segment(inputs.get(2)),
-                    TensorMemory.segment(inputs.get(3)),
-                    TensorMemory.segment(m))),
+                    TensorSegments.segment(inputs.get(2)),
+                    TensorSegments.segment(inputs.get(3)),
+                    TensorSegments.segment(m))),
             factor(dropout, kept),
             mask(layout.valid(), kept),
             mask(layout.starts(), kept));
@@ -93,13 +93,13 @@ final class FusedBlocks {
         saved,
         bytes(kernel.forwardScratchBytes(size), new ArrayList<>()),
         HandWrittenBackward.isOn(),
-        TensorMemory.segment(outputs.get(0)),
+        TensorSegments.segment(outputs.get(0)),
         new MlstmBlockKernel.State(
-            TensorMemory.segment(outputs.get(1)),
+            TensorSegments.segment(outputs.get(1)),
             new MlstmState(
-                TensorMemory.segment(outputs.get(2)),
-                TensorMemory.segment(outputs.get(3)),
-                TensorMemory.segment(lastM))));
+                TensorSegments.segment(outputs.get(2)),
+                TensorSegments.segment(outputs.get(3)),
+                TensorSegments.segment(lastM))));
     long[][] shapes = shapes(inputs);
     HandWrittenBackward.tieWithParameters(
         inputs,
@@ -131,9 +131,9 @@ final class FusedBlocks {
         in,
         saved,
         scratch,
-        TensorMemory.segment(d[0]),
+        TensorSegments.segment(d[0]),
         carries(gradients) ? mlstmState(d) : null,
-        TensorMemory.segment(dInputs[0]),
+        TensorSegments.segment(dInputs[0]),
         mlstmWeights(parameters.memory()),
         mlstmState(dInputs));
     parameters.add();
@@ -142,8 +142,8 @@ final class FusedBlocks {
 
   private static MlstmBlockKernel.StateGradient mlstmState(Tensor[] d) {
     return new MlstmBlockKernel.StateGradient(
-        TensorMemory.segment(d[1]),
-        new MlstmStateGradient(TensorMemory.segment(d[2]), TensorMemory.segment(d[3])));
+        TensorSegments.segment(d[1]),
+        new MlstmStateGradient(TensorSegments.segment(d[2]), TensorSegments.segment(d[3])));
   }
 
   private static MlstmBlockKernel.Weights mlstmWeights(List<MemorySegment> parameters) {
@@ -180,7 +180,7 @@ final class FusedBlocks {
     List<Tensor> outputs = likes(inputs);
     var in =
         new SlstmBlockKernel.Inputs(
-            TensorMemory.segment(inputs.get(0)),
+            TensorSegments.segment(inputs.get(0)),
             slstmState(inputs),
             factor(cellDropout, kept),
             factor(dropout, kept),
@@ -195,7 +195,7 @@ final class FusedBlocks {
         saved,
         bytes(kernel.forwardScratchBytes(size), new ArrayList<>()),
         HandWrittenBackward.isOn(),
-        TensorMemory.segment(outputs.get(0)),
+        TensorSegments.segment(outputs.get(0)),
         slstmState(outputs));
     long[][] shapes = shapes(inputs);
     HandWrittenBackward.tieWithParameters(
@@ -229,17 +229,17 @@ final class FusedBlocks {
         in,
         saved,
         scratch,
-        TensorMemory.segment(d[0]),
+        TensorSegments.segment(d[0]),
         carries(gradients)
             ? new SlstmBlockKernel.StateGradient(
-                TensorMemory.segment(d[1]),
+                TensorSegments.segment(d[1]),
                 new SlstmKernel.StateGradients(
-                    TensorMemory.segment(d[2]),
-                    TensorMemory.segment(d[3]),
-                    TensorMemory.segment(d[4]),
-                    TensorMemory.segment(d[5])))
+                    TensorSegments.segment(d[2]),
+                    TensorSegments.segment(d[3]),
+                    TensorSegments.segment(d[4]),
+                    TensorSegments.segment(d[5])))
             : null,
-        TensorMemory.segment(dInputs[0]),
+        TensorSegments.segment(dInputs[0]),
         slstmWeights(block, parameters.memory()),
         slstmState(List.of(dInputs)));
     parameters.add();
@@ -249,12 +249,12 @@ final class FusedBlocks {
   /// @param tensors x and then the state's parts
   private static SlstmBlockKernel.State slstmState(List<Tensor> tensors) {
     return new SlstmBlockKernel.State(
-        TensorMemory.segment(tensors.get(1)),
+        TensorSegments.segment(tensors.get(1)),
         new SlstmKernel.State(
-            TensorMemory.segment(tensors.get(2)),
-            TensorMemory.segment(tensors.get(3)),
-            TensorMemory.segment(tensors.get(4)),
-            TensorMemory.segment(tensors.get(5))));
+            TensorSegments.segment(tensors.get(2)),
+            TensorSegments.segment(tensors.get(3)),
+            TensorSegments.segment(tensors.get(4)),
+            TensorSegments.segment(tensors.get(5))));
   }
 
   private static SlstmBlockKernel.Weights slstmWeights(
@@ -290,7 +290,7 @@ final class FusedBlocks {
   }
 
   private static List<Tensor> likes(List<Tensor> tensors) {
-    return tensors.stream().map(x -> TensorMemory.floats(Ops.shape(x))).toList();
+    return tensors.stream().map(x -> TensorSegments.floats(Ops.shape(x))).toList();
   }
 
   private static long[][] shapes(List<Tensor> tensors) {
@@ -300,7 +300,7 @@ final class FusedBlocks {
   private static Tensor[] floats(long[][] shapes) {
     Tensor[] tensors = new Tensor[shapes.length];
     for (int i = 0; i < tensors.length; i++) {
-      tensors[i] = TensorMemory.floats(shapes[i]);
+      tensors[i] = TensorSegments.floats(shapes[i]);
     }
     return tensors;
   }
@@ -318,8 +318,8 @@ final class FusedBlocks {
       boolean read = i == 0 || carries(gradients);
       complete[i] =
           gradient == null && read
-              ? TensorMemory.floats(shapes[i]).zero_()
-              : gradient == null ? TensorMemory.floats(0) : gradient;
+              ? TensorSegments.floats(shapes[i]).zero_()
+              : gradient == null ? TensorSegments.floats(0) : gradient;
     }
     return complete;
   }
@@ -329,7 +329,7 @@ final class FusedBlocks {
       return null;
     }
     kept.add(dropout);
-    return TensorMemory.segment(dropout);
+    return TensorSegments.segment(dropout);
   }
 
   private static @Nullable MemorySegment mask(@Nullable Tensor mask, List<Tensor> kept) {
@@ -338,12 +338,12 @@ final class FusedBlocks {
     }
     Tensor bytes = mask.contiguous();
     kept.add(bytes);
-    return TensorMemory.mask(TensorMemory.address(bytes), bytes.numel());
+    return TensorSegments.mask(TensorSegments.address(bytes), bytes.numel());
   }
 
   private static MemorySegment bytes(long count, List<Tensor> kept) {
-    Tensor tensor = TensorMemory.floats(Math.ceilDiv(count, Float.BYTES));
+    Tensor tensor = TensorSegments.floats(Math.ceilDiv(count, Float.BYTES));
     kept.add(tensor);
-    return TensorMemory.bytes(tensor, count);
+    return TensorSegments.bytes(tensor, count);
   }
 }

@@ -48,21 +48,21 @@ final class FusedCells {
             initial.c().contiguous(),
             initial.n().contiguous(),
             initial.m().contiguous());
-    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
+    TensorSegments.Masks masks = TensorSegments.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    Tensor y = TensorMemory.floats(batch, length, heads, headDim);
+    Tensor y = TensorSegments.floats(batch, length, heads, headDim);
     Tensor[] last = new Tensor[4];
     for (int i = 0; i < 4; i++) {
-      last[i] = TensorMemory.floats(batch, heads, headDim);
+      last[i] = TensorSegments.floats(batch, heads, headDim);
     }
     Tensor saved =
-        TensorMemory.floats(backward ? kernels.slstm().savedBytes(size) / Float.BYTES : 1);
+        TensorSegments.floats(backward ? kernels.slstm().savedBytes(size) / Float.BYTES : 1);
     var cell =
         new SlstmCall(
             size,
-            TensorMemory.addresses(inputs),
-            TensorMemory.address(y),
-            TensorMemory.address(saved),
+            TensorSegments.addresses(inputs),
+            TensorSegments.address(y),
+            TensorSegments.address(saved),
             masks.addresses());
     kernels
         .slstm()
@@ -71,10 +71,10 @@ final class FusedCells {
             cell.inputs(),
             cell.y(),
             new SlstmKernel.State(
-                TensorMemory.segment(last[0]),
-                TensorMemory.segment(last[1]),
-                TensorMemory.segment(last[2]),
-                TensorMemory.segment(last[3])),
+                TensorSegments.segment(last[0]),
+                TensorSegments.segment(last[1]),
+                TensorSegments.segment(last[2]),
+                TensorSegments.segment(last[3])),
             backward ? cell.saved(kernels.slstm().savedBytes(size)) : null,
             kernels.workers());
     var kept = new ArrayList<Tensor>(masks.tensors());
@@ -96,20 +96,20 @@ final class FusedCells {
 
     SlstmKernel.Inputs inputs() {
       return new SlstmKernel.Inputs(
-          TensorMemory.memory(in[0], states() * size.length() * 4),
-          TensorMemory.memory(in[1], 4L * size.heads() * size.headDim() * size.headDim()),
-          TensorMemory.memory(in[2], 4L * size.heads() * size.headDim()),
+          TensorSegments.memory(in[0], states() * size.length() * 4),
+          TensorSegments.memory(in[1], 4L * size.heads() * size.headDim() * size.headDim()),
+          TensorSegments.memory(in[2], 4L * size.heads() * size.headDim()),
           new SlstmKernel.State(
-              TensorMemory.memory(in[3], states()),
-              TensorMemory.memory(in[4], states()),
-              TensorMemory.memory(in[5], states()),
-              TensorMemory.memory(in[6], states())),
-          TensorMemory.mask(masks[0], (long) size.batch() * size.length()),
-          TensorMemory.mask(masks[1], (long) size.batch() * size.length()));
+              TensorSegments.memory(in[3], states()),
+              TensorSegments.memory(in[4], states()),
+              TensorSegments.memory(in[5], states()),
+              TensorSegments.memory(in[6], states())),
+          TensorSegments.mask(masks[0], (long) size.batch() * size.length()),
+          TensorSegments.mask(masks[1], (long) size.batch() * size.length()));
     }
 
     MemorySegment y() {
-      return TensorMemory.memory(out, states() * size.length());
+      return TensorSegments.memory(out, states() * size.length());
     }
 
     MemorySegment saved(long bytes) {
@@ -119,16 +119,18 @@ final class FusedCells {
 
   private Tensor[] slstmBackward(SlstmCall call, @Nullable Tensor[] gradients) {
     SlstmKernel.Size size = call.size;
-    Tensor dwx = TensorMemory.floats(size.batch(), size.length(), 4, size.heads(), size.headDim());
-    Tensor dr = TensorMemory.floats(size.heads(), size.headDim(), 4, size.headDim());
-    Tensor db = TensorMemory.floats(size.heads(), 4, size.headDim());
+    Tensor dwx =
+        TensorSegments.floats(size.batch(), size.length(), 4, size.heads(), size.headDim());
+    Tensor dr = TensorSegments.floats(size.heads(), size.headDim(), 4, size.headDim());
+    Tensor db = TensorSegments.floats(size.heads(), 4, size.headDim());
     Tensor[] d0 = new Tensor[4];
     for (int i = 0; i < 4; i++) {
-      d0[i] = TensorMemory.floats(size.batch(), size.heads(), size.headDim());
+      d0[i] = TensorSegments.floats(size.batch(), size.heads(), size.headDim());
     }
     Tensor dy =
         gradients[0] == null
-            ? TensorMemory.floats(size.batch(), size.length(), size.heads(), size.headDim()).zero_()
+            ? TensorSegments.floats(size.batch(), size.length(), size.heads(), size.headDim())
+                .zero_()
             : gradients[0];
     kernels
         .slstm()
@@ -137,21 +139,21 @@ final class FusedCells {
             call.inputs(),
             call.y(),
             call.saved(kernels.slstm().savedBytes(size)),
-            TensorMemory.segment(dy),
+            TensorSegments.segment(dy),
             new SlstmKernel.StateGradients(
-                TensorMemory.optional(gradients[1]),
-                TensorMemory.optional(gradients[2]),
-                TensorMemory.optional(gradients[3]),
-                TensorMemory.optional(gradients[4])),
+                TensorSegments.optional(gradients[1]),
+                TensorSegments.optional(gradients[2]),
+                TensorSegments.optional(gradients[3]),
+                TensorSegments.optional(gradients[4])),
             new SlstmKernel.Gradients(
-                TensorMemory.segment(dwx),
-                TensorMemory.segment(dr),
-                TensorMemory.segment(db),
+                TensorSegments.segment(dwx),
+                TensorSegments.segment(dr),
+                TensorSegments.segment(db),
                 new SlstmKernel.State(
-                    TensorMemory.segment(d0[0]),
-                    TensorMemory.segment(d0[1]),
-                    TensorMemory.segment(d0[2]),
-                    TensorMemory.segment(d0[3]))),
+                    TensorSegments.segment(d0[0]),
+                    TensorSegments.segment(d0[1]),
+                    TensorSegments.segment(d0[2]),
+                    TensorSegments.segment(d0[3]))),
             kernels.workers());
     return new Tensor[] {dwx, dr, db, d0[0], d0[1], d0[2], d0[3]};
   }
@@ -187,20 +189,20 @@ final class FusedCells {
             initial.c().contiguous(),
             initial.n().contiguous(),
             initial.m().detach().contiguous());
-    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
+    TensorSegments.Masks masks = TensorSegments.Masks.of(layout);
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    Tensor h = TensorMemory.floats(batch, length, heads, shape.vDim());
-    Tensor c = TensorMemory.floats(batch, heads, shape.qkDim(), shape.vDim());
-    Tensor n = TensorMemory.floats(batch, heads, shape.qkDim());
-    Tensor m = TensorMemory.floats(batch, heads);
+    Tensor h = TensorSegments.floats(batch, length, heads, shape.vDim());
+    Tensor c = TensorSegments.floats(batch, heads, shape.qkDim(), shape.vDim());
+    Tensor n = TensorSegments.floats(batch, heads, shape.qkDim());
+    Tensor m = TensorSegments.floats(batch, heads);
     Tensor saved =
-        TensorMemory.floats(backward ? kernels.mlstm().savedBytes(shape) / Float.BYTES + 2 : 1);
+        TensorSegments.floats(backward ? kernels.mlstm().savedBytes(shape) / Float.BYTES + 2 : 1);
     var call =
         new MlstmCall(
             shape,
-            TensorMemory.addresses(inputs),
-            TensorMemory.address(h),
-            TensorMemory.address(saved),
+            TensorSegments.addresses(inputs),
+            TensorSegments.address(h),
+            TensorSegments.address(saved),
             masks.addresses());
     kernels
         .mlstm()
@@ -210,7 +212,7 @@ final class FusedCells {
             call.initial(),
             call.h(),
             new MlstmState(
-                TensorMemory.segment(c), TensorMemory.segment(n), TensorMemory.segment(m)),
+                TensorSegments.segment(c), TensorSegments.segment(n), TensorSegments.segment(m)),
             backward ? call.saved(kernels.mlstm().savedBytes(shape)) : null);
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
@@ -232,7 +234,7 @@ final class FusedCells {
 
     private Rows rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new Rows(TensorMemory.memory(address, positions() * stride), stride);
+      return new Rows(TensorSegments.memory(address, positions() * stride), stride);
     }
 
     MlstmInputs inputs() {
@@ -242,15 +244,15 @@ final class FusedCells {
           rows(in[2], shape.vDim()),
           rows(in[3], 1),
           rows(in[4], 1),
-          TensorMemory.mask(masks[0], positions()),
-          TensorMemory.mask(masks[1], positions()));
+          TensorSegments.mask(masks[0], positions()),
+          TensorSegments.mask(masks[1], positions()));
     }
 
     MlstmState initial() {
       return new MlstmState(
-          TensorMemory.memory(in[5], cs()),
-          TensorMemory.memory(in[6], ns()),
-          TensorMemory.memory(in[7], pairs()));
+          TensorSegments.memory(in[5], cs()),
+          TensorSegments.memory(in[6], ns()),
+          TensorSegments.memory(in[7], pairs()));
     }
 
     private long cs() {
@@ -275,22 +277,22 @@ final class FusedCells {
     int batch = shape.batch();
     int length = shape.length();
     int heads = shape.heads();
-    Tensor dq = TensorMemory.floats(batch, length, (long) heads * shape.qkDim());
-    Tensor dk = TensorMemory.floats(batch, length, (long) heads * shape.qkDim());
-    Tensor dv = TensorMemory.floats(batch, length, (long) heads * shape.vDim());
-    Tensor di = TensorMemory.floats(batch, length, heads);
-    Tensor df = TensorMemory.floats(batch, length, heads);
-    Tensor dc = TensorMemory.floats(batch, heads, shape.qkDim(), shape.vDim());
-    Tensor dn = TensorMemory.floats(batch, heads, shape.qkDim());
-    Tensor dm = TensorMemory.floats(batch, heads).zero_();
+    Tensor dq = TensorSegments.floats(batch, length, (long) heads * shape.qkDim());
+    Tensor dk = TensorSegments.floats(batch, length, (long) heads * shape.qkDim());
+    Tensor dv = TensorSegments.floats(batch, length, (long) heads * shape.vDim());
+    Tensor di = TensorSegments.floats(batch, length, heads);
+    Tensor df = TensorSegments.floats(batch, length, heads);
+    Tensor dc = TensorSegments.floats(batch, heads, shape.qkDim(), shape.vDim());
+    Tensor dn = TensorSegments.floats(batch, heads, shape.qkDim());
+    Tensor dm = TensorSegments.floats(batch, heads).zero_();
     Tensor dH =
         gradients[0] == null
-            ? TensorMemory.floats(batch, length, heads, shape.vDim()).zero_()
+            ? TensorSegments.floats(batch, length, heads, shape.vDim()).zero_()
             : gradients[0];
     Tensor dLastC =
-        gradients[1] == null ? TensorMemory.floats(Ops.shape(dc)).zero_() : gradients[1];
+        gradients[1] == null ? TensorSegments.floats(Ops.shape(dc)).zero_() : gradients[1];
     Tensor dLastN =
-        gradients[2] == null ? TensorMemory.floats(Ops.shape(dn)).zero_() : gradients[2];
+        gradients[2] == null ? TensorSegments.floats(Ops.shape(dn)).zero_() : gradients[2];
     boolean carries = gradients[1] != null || gradients[2] != null;
     kernels
         .mlstm()
@@ -299,17 +301,18 @@ final class FusedCells {
             call.inputs(),
             call.h(),
             call.saved(kernels.mlstm().savedBytes(shape)),
-            call.rows(TensorMemory.address(dH), shape.vDim()),
+            call.rows(TensorSegments.address(dH), shape.vDim()),
             carries
-                ? new MlstmStateGradient(TensorMemory.segment(dLastC), TensorMemory.segment(dLastN))
+                ? new MlstmStateGradient(
+                    TensorSegments.segment(dLastC), TensorSegments.segment(dLastN))
                 : null,
             new MlstmGradients(
-                call.rows(TensorMemory.address(dq), shape.qkDim()),
-                call.rows(TensorMemory.address(dk), shape.qkDim()),
-                call.rows(TensorMemory.address(dv), shape.vDim()),
-                call.rows(TensorMemory.address(di), 1),
-                call.rows(TensorMemory.address(df), 1)),
-            new MlstmStateGradient(TensorMemory.segment(dc), TensorMemory.segment(dn)));
+                call.rows(TensorSegments.address(dq), shape.qkDim()),
+                call.rows(TensorSegments.address(dk), shape.qkDim()),
+                call.rows(TensorSegments.address(dv), shape.vDim()),
+                call.rows(TensorSegments.address(di), 1),
+                call.rows(TensorSegments.address(df), 1)),
+            new MlstmStateGradient(TensorSegments.segment(dc), TensorSegments.segment(dn)));
     return new Tensor[] {dq, dk, dv, di, df, dc, dn, dm};
   }
 }

@@ -34,20 +34,20 @@ final class FusedHead {
       share /= t.ge(Ops.number(0)).sum().item_double();
     }
     HeadLossKernel kernel = new HeadLossKernel(kernels);
-    Tensor scratch = TensorMemory.floats(Math.ceilDiv(kernel.scratchBytes(size), Float.BYTES));
-    MemorySegment in = TensorMemory.segment(h);
-    MemorySegment w = TensorMemory.segment(weight);
-    MemorySegment target = TensorMemory.bytes(t, (long) rows * Long.BYTES);
-    MemorySegment work = TensorMemory.bytes(scratch, kernel.scratchBytes(size));
-    Tensor loss = TensorMemory.floats(1);
+    Tensor scratch = TensorSegments.floats(Math.ceilDiv(kernel.scratchBytes(size), Float.BYTES));
+    MemorySegment in = TensorSegments.segment(h);
+    MemorySegment w = TensorSegments.segment(weight);
+    MemorySegment target = TensorSegments.bytes(t, (long) rows * Long.BYTES);
+    MemorySegment work = TensorSegments.bytes(scratch, kernel.scratchBytes(size));
+    Tensor loss = TensorSegments.floats(1);
     if (!HandWrittenBackward.isOn()) {
       loss.fill_(Ops.number(kernel.loss(size, in, w, target, work) * share));
       return loss.squeeze();
     }
-    Tensor dHidden = TensorMemory.floats(Ops.shape(h));
-    Tensor dWeight = TensorMemory.floats(Ops.shape(weight));
-    MemorySegment dIn = TensorMemory.segment(dHidden);
-    MemorySegment dW = TensorMemory.segment(dWeight);
+    Tensor dHidden = TensorSegments.floats(Ops.shape(h));
+    Tensor dWeight = TensorSegments.floats(Ops.shape(weight));
+    MemorySegment dIn = TensorSegments.segment(dHidden);
+    MemorySegment dW = TensorSegments.segment(dWeight);
     var gradients = new HeadLossKernel.Gradients(dIn, dW, (float) share);
     loss.fill_(Ops.number(kernel.lossAndGradients(size, in, w, target, work, gradients) * share));
     long[] shape = Ops.shape(h);
@@ -57,8 +57,8 @@ final class FusedHead {
         List.of(dHidden, dWeight),
         upstream -> {
           var head = new ParameterGradients(store, List.of(weight));
-          Tensor dx = TensorMemory.floats(shape);
-          TensorMemory.segment(dx).copyFrom(dIn);
+          Tensor dx = TensorSegments.floats(shape);
+          TensorSegments.segment(dx).copyFrom(dIn);
           head.memory().getFirst().copyFrom(dW);
           head.times(Ops.present(upstream[0]));
           head.add();

@@ -51,37 +51,37 @@ final class FusedLargeBlock {
     List<Tensor> inputs =
         List.of(layout.padded(x, 1).contiguous(), cell.c().contiguous(), cell.n().contiguous());
     Tensor m = cell.m().detach().contiguous();
-    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
+    TensorSegments.Masks masks = TensorSegments.Masks.of(layout);
     long[] mask = masks.addresses();
     long positions = x.size(0) * x.size(1);
     var in =
         new LargeBlockKernel.Inputs(
-            TensorMemory.segment(inputs.get(0)),
+            TensorSegments.segment(inputs.get(0)),
             new MlstmState(
-                TensorMemory.segment(inputs.get(1)),
-                TensorMemory.segment(inputs.get(2)),
-                TensorMemory.segment(m)),
-            TensorMemory.mask(mask[0], positions),
-            TensorMemory.mask(mask[1], positions));
+                TensorSegments.segment(inputs.get(1)),
+                TensorSegments.segment(inputs.get(2)),
+                TensorSegments.segment(m)),
+            TensorSegments.mask(mask[0], positions),
+            TensorSegments.mask(mask[1], positions));
     List<Tensor> outputs =
-        inputs.stream().map(input -> TensorMemory.floats(Ops.shape(input))).toList();
-    Tensor lastM = TensorMemory.floats(Ops.shape(m));
+        inputs.stream().map(input -> TensorSegments.floats(Ops.shape(input))).toList();
+    Tensor lastM = TensorSegments.floats(Ops.shape(m));
     LargeBlockKernel kernel = new LargeBlockKernel(kernels);
     Tensor saved = bytes(kernel.savedBytes(size));
-    MemorySegment keptMemory = TensorMemory.segment(saved);
+    MemorySegment keptMemory = TensorSegments.segment(saved);
     List<Tensor> stacked = stacked();
     kernel.forward(
         size,
         kernelWeights(stacked),
         in,
         keptMemory,
-        TensorMemory.segment(bytes(kernel.forwardScratchBytes(size))),
+        TensorSegments.segment(bytes(kernel.forwardScratchBytes(size))),
         HandWrittenBackward.isOn(),
-        TensorMemory.segment(outputs.get(0)),
+        TensorSegments.segment(outputs.get(0)),
         new MlstmState(
-            TensorMemory.segment(outputs.get(1)),
-            TensorMemory.segment(outputs.get(2)),
-            TensorMemory.segment(lastM)));
+            TensorSegments.segment(outputs.get(1)),
+            TensorSegments.segment(outputs.get(2)),
+            TensorSegments.segment(lastM)));
     var kept = new ArrayList<>(masks.tensors());
     kept.add(m);
     kept.add(saved);
@@ -103,10 +103,10 @@ final class FusedLargeBlock {
     LargeBlockKernel kernel = new LargeBlockKernel(kernels);
     List<Tensor> stacked = stacked();
     List<Tensor> dStacked =
-        stacked.stream().map(weight -> TensorMemory.floats(Ops.shape(weight))).toList();
+        stacked.stream().map(weight -> TensorSegments.floats(Ops.shape(weight))).toList();
     Tensor[] dInputs = new Tensor[shapes.length];
     for (int i = 0; i < dInputs.length; i++) {
-      dInputs[i] = TensorMemory.floats(shapes[i]);
+      dInputs[i] = TensorSegments.floats(shapes[i]);
     }
     boolean carries = gradients[1] != null || gradients[2] != null;
     kernel.backward(
@@ -114,16 +114,17 @@ final class FusedLargeBlock {
         kernelWeights(stacked),
         in,
         saved,
-        TensorMemory.segment(bytes(kernel.backwardScratchBytes(size))),
-        TensorMemory.segment(orZeros(gradients[0], shapes[0])),
+        TensorSegments.segment(bytes(kernel.backwardScratchBytes(size))),
+        TensorSegments.segment(orZeros(gradients[0], shapes[0])),
         carries
             ? new MlstmStateGradient(
-                TensorMemory.segment(orZeros(gradients[1], shapes[1])),
-                TensorMemory.segment(orZeros(gradients[2], shapes[2])))
+                TensorSegments.segment(orZeros(gradients[1], shapes[1])),
+                TensorSegments.segment(orZeros(gradients[2], shapes[2])))
             : null,
-        TensorMemory.segment(dInputs[0]),
+        TensorSegments.segment(dInputs[0]),
         kernelWeights(dStacked),
-        new MlstmStateGradient(TensorMemory.segment(dInputs[1]), TensorMemory.segment(dInputs[2])));
+        new MlstmStateGradient(
+            TensorSegments.segment(dInputs[1]), TensorSegments.segment(dInputs[2])));
     addToParameters(dStacked);
     return dInputs;
   }
@@ -143,7 +144,7 @@ final class FusedLargeBlock {
   }
 
   private static Tensor orZeros(@Nullable Tensor gradient, long[] shape) {
-    return gradient == null ? TensorMemory.floats(shape).zero_() : gradient;
+    return gradient == null ? TensorSegments.floats(shape).zero_() : gradient;
   }
 
   /// The weights as the kernel takes them, without a graph.
@@ -157,11 +158,11 @@ final class FusedLargeBlock {
     }
     long[] shape = Ops.shape(parts.getFirst());
     shape[0] = parts.stream().mapToLong(part -> part.size(0)).sum();
-    Tensor all = TensorMemory.floats(shape);
-    MemorySegment to = TensorMemory.segment(all);
+    Tensor all = TensorSegments.floats(shape);
+    MemorySegment to = TensorSegments.segment(all);
     long at = 0;
     for (Tensor part : parts) {
-      MemorySegment from = TensorMemory.segment(part);
+      MemorySegment from = TensorSegments.segment(part);
       MemorySegment.copy(from, 0, to, at, from.byteSize());
       at += from.byteSize();
     }
@@ -169,12 +170,12 @@ final class FusedLargeBlock {
   }
 
   private static LargeBlockKernel.Weights kernelWeights(List<Tensor> stacked) {
-    Iterator<MemorySegment> w = stacked.stream().map(TensorMemory::segment).iterator();
+    Iterator<MemorySegment> w = stacked.stream().map(TensorSegments::segment).iterator();
     return new LargeBlockKernel.Weights(
         w.next(), w.next(), w.next(), w.next(), w.next(), w.next(), w.next(), w.next(), w.next());
   }
 
   private static Tensor bytes(long count) {
-    return TensorMemory.floats(Math.ceilDiv(count, Float.BYTES));
+    return TensorSegments.floats(Math.ceilDiv(count, Float.BYTES));
   }
 }

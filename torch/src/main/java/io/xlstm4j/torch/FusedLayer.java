@@ -77,7 +77,7 @@ final class FusedLayer {
   }
 
   LayerState zeroState(long batch) {
-    Tensor memory = TensorMemory.floats(shared.stateFloats((int) batch)).zero_();
+    Tensor memory = TensorSegments.floats(shared.stateFloats((int) batch)).zero_();
     return LayerState.ofMemory(memory, stateShapes.apply(batch));
   }
 
@@ -98,26 +98,26 @@ final class FusedLayer {
     List<long[]> shapes = stateShapes.apply(batch);
     Tensor x = layout.padded(sequence, 1).contiguous();
     Tensor before = last.memory(stateNames, shapes).contiguous();
-    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
+    TensorSegments.Masks masks = TensorSegments.Masks.of(layout);
     long[] mask = masks.addresses();
     long positions = (long) batch * length;
     var call =
         new LayerKernel.Call(
             batch,
             length,
-            TensorMemory.segment(x),
-            TensorMemory.segment(before),
-            TensorMemory.mask(mask[0], positions),
-            TensorMemory.mask(mask[1], positions));
-    Tensor output = TensorMemory.floats(batch, length, dim);
-    Tensor after = TensorMemory.floats(before.numel());
+            TensorSegments.segment(x),
+            TensorSegments.segment(before),
+            TensorSegments.mask(mask[0], positions),
+            TensorSegments.mask(mask[1], positions));
+    Tensor output = TensorSegments.floats(batch, length, dim);
+    Tensor after = TensorSegments.floats(before.numel());
     Tensor saved = bytes(kernel(call).savedBytes(batch, length));
     boolean keep = HandWrittenBackward.isOn();
-    run(call, saved, keep, TensorMemory.segment(output), TensorMemory.segment(after));
+    run(call, saved, keep, TensorSegments.segment(output), TensorSegments.segment(after));
     var kept = new ArrayList<>(masks.tensors());
     kept.add(saved);
     if (keep) {
-      var done = new Kept(call, TensorMemory.segment(saved), TensorMemory.segment(after));
+      var done = new Kept(call, TensorSegments.segment(saved), TensorSegments.segment(after));
       HandWrittenBackward.tieWithParameters(
           List.of(x, before),
           List.of(output, after),
@@ -125,7 +125,7 @@ final class FusedLayer {
           gradients -> {
             Tensor dOut =
                 gradients[0] == null
-                    ? TensorMemory.floats(batch, length, dim).zero_()
+                    ? TensorSegments.floats(batch, length, dim).zero_()
                     : gradients[0];
             InputGradients back = back(done, dOut, gradients[1]);
             return new Tensor[] {back.x, back.state};
@@ -147,8 +147,8 @@ final class FusedLayer {
         call,
         weights.memory,
         weights.ready,
-        TensorMemory.segment(saved),
-        TensorMemory.segment(scratch),
+        TensorSegments.segment(saved),
+        TensorSegments.segment(scratch),
         keep,
         output,
         after);
@@ -162,10 +162,10 @@ final class FusedLayer {
   /// Runs a sequence again, for [#back]; all memory is the caller's scope's.
   Kept run(LayerKernel.Call call) {
     Tensor saved = bytes(kernel(call).savedBytes(call.batch(), call.length()));
-    Tensor output = TensorMemory.floats(call.batch(), call.length(), dim);
-    Tensor after = TensorMemory.floats(shared.stateFloats(call.batch()));
-    run(call, saved, true, TensorMemory.segment(output), TensorMemory.segment(after));
-    return new Kept(call, TensorMemory.segment(saved), TensorMemory.segment(after));
+    Tensor output = TensorSegments.floats(call.batch(), call.length(), dim);
+    Tensor after = TensorSegments.floats(shared.stateFloats(call.batch()));
+    run(call, saved, true, TensorSegments.segment(output), TensorSegments.segment(after));
+    return new Kept(call, TensorSegments.segment(saved), TensorSegments.segment(after));
   }
 
   /// @param x `(B, S, D)`
@@ -179,25 +179,25 @@ final class FusedLayer {
     LayerKernel.Call call = done.call;
     LayerKernel kernel = kernel(call);
     var gradients = new ParameterGradients(store, parameters);
-    Tensor dx = TensorMemory.floats(call.batch(), call.length(), dim);
-    Tensor dInitial = TensorMemory.floats(shared.stateFloats(call.batch()));
+    Tensor dx = TensorSegments.floats(call.batch(), call.length(), dim);
+    Tensor dInitial = TensorSegments.floats(shared.stateFloats(call.batch()));
     Tensor scratch = bytes(kernel.backwardScratchBytes(call.batch(), call.length()));
     kernel.backward(
         call,
-        parameters.stream().map(TensorMemory::segment).toList(),
+        parameters.stream().map(TensorSegments::segment).toList(),
         done.saved,
-        TensorMemory.segment(scratch),
-        TensorMemory.segment(dOut),
-        dLast == null ? null : TensorMemory.segment(dLast),
-        TensorMemory.segment(dx),
+        TensorSegments.segment(scratch),
+        TensorSegments.segment(dOut),
+        dLast == null ? null : TensorSegments.segment(dLast),
+        TensorSegments.segment(dx),
         gradients.memory(),
-        TensorMemory.segment(dInitial));
+        TensorSegments.segment(dInitial));
     gradients.add();
     return new InputGradients(dx, dInitial);
   }
 
   private static Tensor bytes(long count) {
-    return TensorMemory.floats(Math.ceilDiv(count, Float.BYTES));
+    return TensorSegments.floats(Math.ceilDiv(count, Float.BYTES));
   }
 
   // ---- a step ----------------------------------------------------------------------------------
@@ -206,12 +206,12 @@ final class FusedLayer {
   Output step(Tensor input, LayerState last) {
     int batch = (int) input.size(0);
     Tensor x = input.contiguous();
-    Tensor after = TensorMemory.floats(shared.stateFloats(batch));
+    Tensor after = TensorSegments.floats(shared.stateFloats(batch));
     if (!HandWrittenBackward.isOn()) {
       List<long[]> shapes = stateShapes.apply(batch);
       Tensor before = last.memory(stateNames, shapes).contiguous();
-      Tensor output = TensorMemory.floats(batch, dim);
-      step(batch, TensorMemory.segment(x), before, TensorMemory.segment(output), after);
+      Tensor output = TensorSegments.floats(batch, dim);
+      step(batch, TensorSegments.segment(x), before, TensorSegments.segment(output), after);
       return new Output(output, LayerState.ofMemory(after, shapes));
     }
     RecordedSteps steps = null;
@@ -234,7 +234,7 @@ final class FusedLayer {
       recorded = new LayerState.Recorded(steps, at, steps.zero());
     }
     MemorySegment in = steps.input(at);
-    MemorySegment.copy(TensorMemory.segment(x), 0, in, 0, in.byteSize());
+    MemorySegment.copy(TensorSegments.segment(x), 0, in, 0, in.byteSize());
     step(batch, in, before, steps.output(at), after);
     List<long[]> shapes = at == 0 ? stateShapes.apply(batch) : last.shapes();
     return new Output(output, LayerState.ofStep(after, shapes, recorded));
@@ -253,9 +253,9 @@ final class FusedLayer {
   }
 
   private void step(int batch, MemorySegment in, Tensor before, MemorySegment out, Tensor after) {
-    var call = new LayerKernel.Call(batch, 1, in, TensorMemory.segment(before), null, null);
+    var call = new LayerKernel.Call(batch, 1, in, TensorSegments.segment(before), null, null);
     Tensor saved = bytes(kernel(call).savedBytes(batch, 1));
-    run(call, saved, false, out, TensorMemory.segment(after));
+    run(call, saved, false, out, TensorSegments.segment(after));
   }
 
   /// Lets go of what steps to come would need.
@@ -291,7 +291,7 @@ final class FusedLayer {
     long places = 0;
     for (Tensor parameter : parameters) {
       versions += parameter._version();
-      places = 31 * places + TensorMemory.address(parameter);
+      places = 31 * places + TensorSegments.address(parameter);
     }
     return new Stamp(versions, places);
   }
@@ -299,9 +299,9 @@ final class FusedLayer {
   private synchronized Prepared prepared() {
     Stamp now = stamp();
     if (prepared == null || !prepared.stamp.equals(now)) {
-      List<MemorySegment> memory = parameters.stream().map(TensorMemory::segment).toList();
+      List<MemorySegment> memory = parameters.stream().map(TensorSegments::segment).toList();
       Tensor scratch = Scopes.keep(bytes(shared.readyScratchBytes()));
-      LayerKernel.Ready ready = shared.ready(memory, TensorMemory.segment(scratch));
+      LayerKernel.Ready ready = shared.ready(memory, TensorSegments.segment(scratch));
       if (prepared != null) {
         Scopes.release(prepared.scratch);
       }

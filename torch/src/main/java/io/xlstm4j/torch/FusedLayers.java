@@ -12,8 +12,8 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The layers around the cell in a block (norm, convolution, projections) on our own kernels: CPU, float32. Each is one pass over
-/// memory where libtorch operations take several.
+/// The layers around the cell in a block (norm, convolution, projections) on our own kernels: CPU,
+/// float32. Each is one pass over memory where libtorch operations take several.
 final class FusedLayers {
   private final Kernels kernels;
 
@@ -37,18 +37,18 @@ final class FusedLayers {
     if (bias != null) {
       inputs.add(bias.contiguous());
     }
-    TensorMemory.Masks masks = TensorMemory.Masks.of(layout);
+    TensorSegments.Masks masks = TensorSegments.Masks.of(layout);
     long tails = tail.numel();
-    Tensor y = TensorMemory.floats(batch, length, channels);
-    Tensor lastTail = TensorMemory.floats(Ops.shape(tail));
-    var call = new ConvCall(size, TensorMemory.addresses(inputs), tails, masks.addresses());
+    Tensor y = TensorSegments.floats(batch, length, channels);
+    Tensor lastTail = TensorSegments.floats(Ops.shape(tail));
+    var call = new ConvCall(size, TensorSegments.addresses(inputs), tails, masks.addresses());
     kernels
         .causalConv()
         .forward(
             size,
             call.inputs(),
-            TensorMemory.segment(y),
-            TensorMemory.segment(lastTail),
+            TensorSegments.segment(y),
+            TensorSegments.segment(lastTail),
             kernels.workers());
     HandWrittenBackward.tie(
         inputs,
@@ -70,35 +70,37 @@ final class FusedLayers {
     CausalConvKernel.Inputs inputs() {
       long positions = (long) size.batch() * size.length();
       return new CausalConvKernel.Inputs(
-          TensorMemory.memory(in[0], tokens()),
-          TensorMemory.memory(in[1], (long) size.channels() * size.taps()),
-          hasBias() ? TensorMemory.memory(in[3], size.channels()) : null,
-          TensorMemory.memory(in[2], tails),
-          TensorMemory.mask(masks[0], positions),
-          TensorMemory.mask(masks[1], positions));
+          TensorSegments.memory(in[0], tokens()),
+          TensorSegments.memory(in[1], (long) size.channels() * size.taps()),
+          hasBias() ? TensorSegments.memory(in[3], size.channels()) : null,
+          TensorSegments.memory(in[2], tails),
+          TensorSegments.mask(masks[0], positions),
+          TensorSegments.mask(masks[1], positions));
     }
   }
 
   private Tensor[] convBackward(ConvCall call, @Nullable Tensor dY, @Nullable Tensor dLastTail) {
     CausalConvKernel.Size size = call.size;
     Tensor dy =
-        dY == null ? TensorMemory.floats(size.batch(), size.length(), size.channels()).zero_() : dY;
-    Tensor dx = TensorMemory.floats(size.batch(), size.length(), size.channels());
-    Tensor dw = TensorMemory.floats(size.channels(), 1, size.taps());
-    Tensor dTail = TensorMemory.floats(size.batch(), size.taps() - 1L, size.channels());
-    @Nullable Tensor db = call.hasBias() ? TensorMemory.floats(size.channels()) : null;
+        dY == null
+            ? TensorSegments.floats(size.batch(), size.length(), size.channels()).zero_()
+            : dY;
+    Tensor dx = TensorSegments.floats(size.batch(), size.length(), size.channels());
+    Tensor dw = TensorSegments.floats(size.channels(), 1, size.taps());
+    Tensor dTail = TensorSegments.floats(size.batch(), size.taps() - 1L, size.channels());
+    @Nullable Tensor db = call.hasBias() ? TensorSegments.floats(size.channels()) : null;
     kernels
         .causalConv()
         .backward(
             size,
             call.inputs(),
-            TensorMemory.segment(dy),
-            dLastTail == null ? null : TensorMemory.segment(dLastTail),
+            TensorSegments.segment(dy),
+            dLastTail == null ? null : TensorSegments.segment(dLastTail),
             new CausalConvKernel.Gradients(
-                TensorMemory.segment(dx),
-                TensorMemory.segment(dw),
-                db == null ? null : TensorMemory.segment(db),
-                TensorMemory.segment(dTail)),
+                TensorSegments.segment(dx),
+                TensorSegments.segment(dw),
+                db == null ? null : TensorSegments.segment(db),
+                TensorSegments.segment(dTail)),
             kernels.workers());
     return db == null ? new Tensor[] {dx, dw, dTail} : new Tensor[] {dx, dw, dTail, db};
   }
@@ -115,19 +117,23 @@ final class FusedLayers {
             (int) weight.size(2),
             (int) weight.size(1));
     List<Tensor> inputs = List.of(x.contiguous(), weight.contiguous());
-    Tensor out = TensorMemory.floats(x.size(0), x.size(1), (long) shape.heads() * shape.out());
-    var call = new HeadwiseCall(shape, TensorMemory.addresses(inputs), Ops.shape(x));
+    Tensor out = TensorSegments.floats(x.size(0), x.size(1), (long) shape.heads() * shape.out());
+    var call = new HeadwiseCall(shape, TensorSegments.addresses(inputs), Ops.shape(x));
     kernels
         .headwise()
-        .forward(shape, call.x(), call.weight(), call.rows(TensorMemory.address(out), shape.out()));
+        .forward(
+            shape, call.x(), call.weight(), call.rows(TensorSegments.address(out), shape.out()));
     return HandWrittenBackward.tie(
-        inputs, out, List.of(), gradient -> headwiseBackward(call, TensorMemory.address(gradient)));
+        inputs,
+        out,
+        List.of(),
+        gradient -> headwiseBackward(call, TensorSegments.address(gradient)));
   }
 
   private record HeadwiseCall(HeadwiseShape shape, long[] in, long[] xShape) {
     Rows rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new Rows(TensorMemory.memory(address, (long) shape.positions() * stride), stride);
+      return new Rows(TensorSegments.memory(address, (long) shape.positions() * stride), stride);
     }
 
     Rows x() {
@@ -135,14 +141,14 @@ final class FusedLayers {
     }
 
     MemorySegment weight() {
-      return TensorMemory.memory(in[1], (long) shape.heads() * shape.out() * shape.in());
+      return TensorSegments.memory(in[1], (long) shape.heads() * shape.out() * shape.in());
     }
   }
 
   private Tensor[] headwiseBackward(HeadwiseCall call, long gradient) {
     HeadwiseShape shape = call.shape;
-    Tensor dx = TensorMemory.floats(call.xShape);
-    Tensor dw = TensorMemory.floats(shape.heads(), shape.out(), shape.in());
+    Tensor dx = TensorSegments.floats(call.xShape);
+    Tensor dw = TensorSegments.floats(shape.heads(), shape.out(), shape.in());
     kernels
         .headwise()
         .backward(
@@ -150,9 +156,9 @@ final class FusedLayers {
             call.x(),
             call.weight(),
             call.rows(gradient, shape.out()),
-            call.rows(TensorMemory.address(dx), shape.in()),
+            call.rows(TensorSegments.address(dx), shape.in()),
             false,
-            TensorMemory.segment(dw));
+            TensorSegments.segment(dw));
     return new Tensor[] {dx, dw};
   }
 
@@ -186,24 +192,24 @@ final class FusedLayers {
   private Tensor norm(List<Tensor> inputs, long heads, long headDim, long[] shape, double epsilon) {
     long rows = inputs.getFirst().numel() / (heads * headDim);
     var size = new HeadNormKernel.Size((int) rows, (int) heads, (int) headDim);
-    Tensor out = TensorMemory.floats(shape);
-    Tensor statistics = TensorMemory.floats(rows, heads, 2);
+    Tensor out = TensorSegments.floats(shape);
+    Tensor statistics = TensorSegments.floats(rows, heads, 2);
     var call =
         new NormCall(
             size,
-            TensorMemory.addresses(inputs),
-            TensorMemory.address(statistics),
+            TensorSegments.addresses(inputs),
+            TensorSegments.address(statistics),
             (float) epsilon,
             inputs.stream().map(Ops::shape).toList());
     kernels
         .headNorm()
         .forward(
-            size, call.inputs(), TensorMemory.segment(out), call.statistics(), kernels.workers());
+            size, call.inputs(), TensorSegments.segment(out), call.statistics(), kernels.workers());
     return HandWrittenBackward.tie(
         inputs,
         out,
         List.of(statistics),
-        gradient -> normBackward(call, TensorMemory.address(gradient)));
+        gradient -> normBackward(call, TensorSegments.address(gradient)));
   }
 
   private record NormCall(
@@ -222,39 +228,39 @@ final class FusedLayers {
 
     HeadNormKernel.Inputs inputs() {
       return new HeadNormKernel.Inputs(
-          TensorMemory.memory(in[0], all()),
-          TensorMemory.memory(in[1], channels()),
+          TensorSegments.memory(in[0], all()),
+          TensorSegments.memory(in[1], channels()),
           isGated()
               ? new HeadNormKernel.Gate(
-                  TensorMemory.memory(in[2], channels()),
-                  TensorMemory.memory(in[3], all()),
-                  TensorMemory.memory(in[4], all()))
+                  TensorSegments.memory(in[2], channels()),
+                  TensorSegments.memory(in[3], all()),
+                  TensorSegments.memory(in[4], all()))
               : null,
           epsilon);
     }
 
     MemorySegment statistics() {
-      return TensorMemory.memory(save, 2L * size.rows() * size.heads());
+      return TensorSegments.memory(save, 2L * size.rows() * size.heads());
     }
   }
 
   private Tensor[] normBackward(NormCall call, long gradient) {
-    Tensor[] d = call.shapes.stream().map(TensorMemory::floats).toArray(Tensor[]::new);
+    Tensor[] d = call.shapes.stream().map(TensorSegments::floats).toArray(Tensor[]::new);
     kernels
         .headNorm()
         .backward(
             call.size,
             call.inputs(),
             call.statistics(),
-            TensorMemory.memory(gradient, call.all()),
+            TensorSegments.memory(gradient, call.all()),
             new HeadNormKernel.Gradients(
-                TensorMemory.segment(d[0]),
-                TensorMemory.segment(d[1]),
+                TensorSegments.segment(d[0]),
+                TensorSegments.segment(d[1]),
                 call.isGated()
                     ? new HeadNormKernel.Gate(
-                        TensorMemory.segment(d[2]),
-                        TensorMemory.segment(d[3]),
-                        TensorMemory.segment(d[4]))
+                        TensorSegments.segment(d[2]),
+                        TensorSegments.segment(d[3]),
+                        TensorSegments.segment(d[4]))
                     : null,
                 null),
             kernels.workers());
@@ -269,29 +275,29 @@ final class FusedLayers {
     long width = both.size(2) / 2;
     var size = new GatedFeedForwardKernel.Size((int) (both.size(0) * both.size(1)), (int) width);
     List<Tensor> inputs = List.of(both.contiguous());
-    long in = TensorMemory.address(inputs.getFirst());
+    long in = TensorSegments.address(inputs.getFirst());
     long[] shape = Ops.shape(both);
-    Tensor out = TensorMemory.floats(both.size(0), both.size(1), width);
+    Tensor out = TensorSegments.floats(both.size(0), both.size(1), width);
     kernels
         .gatedFeedForward()
         .forward(
             size,
-            TensorMemory.memory(in, both.numel()),
-            TensorMemory.segment(out),
+            TensorSegments.memory(in, both.numel()),
+            TensorSegments.segment(out),
             kernels.workers());
     return HandWrittenBackward.tie(
         inputs,
         out,
         List.of(),
         gradient -> {
-          Tensor dBoth = TensorMemory.floats(shape);
+          Tensor dBoth = TensorSegments.floats(shape);
           kernels
               .gatedFeedForward()
               .backward(
                   size,
-                  TensorMemory.memory(in, dBoth.numel()),
-                  TensorMemory.segment(gradient),
-                  TensorMemory.segment(dBoth),
+                  TensorSegments.memory(in, dBoth.numel()),
+                  TensorSegments.segment(gradient),
+                  TensorSegments.segment(dBoth),
                   kernels.workers());
           return new Tensor[] {dBoth};
         });

@@ -14,10 +14,14 @@ final class GatedFeedForward {
   private final Linear projUp;
   private final Linear projDown;
   private final Dropout dropout;
-  private final Execution execution;
+  private final ExecutionMode execution;
 
   GatedFeedForward(
-      Parameters.Prefix at, FeedForwardConfig config, int dim, int numBlocks, Execution execution) {
+      Parameters.Prefix at,
+      FeedForwardConfig config,
+      int dim,
+      int numBlocks,
+      ExecutionMode execution) {
     this.activation = config.actFn();
     this.dropout = new Dropout(config.dropout(), execution);
     this.execution = execution;

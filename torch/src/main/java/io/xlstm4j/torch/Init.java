@@ -10,8 +10,8 @@ import java.util.List;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
-/// The initialisation of a parameter: on the CPU in float32, so that a seed gives the same model on every
-/// device.
+/// The initialisation of a parameter: on the CPU in float32, so that a seed gives the same model on
+/// every device.
 @FunctionalInterface
 interface Init {
   Tensor create(long... shape);

@@ -12,10 +12,10 @@ final class LargeBlock implements Block {
   private final LargeMlstmLayer mlstmLayer;
   private final LargeNorms.RmsNorm normFfn;
   private final SwiGlu ffn;
-  private final Execution execution;
+  private final ExecutionMode execution;
   private final @Nullable FusedLargeBlock fused; // null if there are biases but the gates'
 
-  LargeBlock(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+  LargeBlock(Parameters.Prefix at, LargeModelConfig config, ExecutionMode execution) {
     this.execution = execution;
     int dim = config.embeddingDim();
     normMlstm = LargeNorms.RmsNorm.create(at.at("norm_mlstm"), dim, config);

@@ -15,9 +15,9 @@ final class LargeMlstmLayer {
   private final LargeProjections projections;
   private final LargeNorms.MultiHeadLayerNorm multiheadNorm;
   private final Linear outProj;
-  private final Execution execution;
+  private final ExecutionMode execution;
 
-  LargeMlstmLayer(Parameters.Prefix at, LargeModelConfig config, Execution execution) {
+  LargeMlstmLayer(Parameters.Prefix at, LargeModelConfig config, ExecutionMode execution) {
     this.config = config;
     this.execution = execution;
     int dim = config.embeddingDim();

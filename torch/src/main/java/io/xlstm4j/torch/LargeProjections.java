@@ -5,8 +5,8 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The input projections of an mLSTM layer of the Large family (docs/math.md), with matrices that are
-/// stored apart or stacked. A seed gives both the same numbers.
+/// The input projections of an mLSTM layer of the Large family (docs/math.md), with matrices that
+/// are stored apart or stacked. A seed gives both the same numbers.
 sealed interface LargeProjections {
   /// @param x `(B, S, D)`, which the input and forget gates read
   /// @param in the same, in the type that the others compute in

@@ -23,7 +23,7 @@ public final class Mlstm implements AutoCloseable {
   private static final List<String> STATE = List.of("conv", "c", "n", "m");
 
   private final Parameters parameters;
-  private final Execution execution = new Execution();
+  private final ExecutionMode execution = new ExecutionMode();
   private final int inputDim;
   private final int numHeads;
   private final int headDim;

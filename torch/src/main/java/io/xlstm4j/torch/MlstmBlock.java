@@ -10,11 +10,14 @@ import org.jspecify.annotations.Nullable;
 final class MlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final MlstmLayer xlstm;
-  private final Execution execution;
+  private final ExecutionMode execution;
   private final FusedBlocks.@Nullable Parts parts; // null if no kernel knows this kind of block
 
   MlstmBlock(
-      Parameters.Prefix at, MlstmBlockConfig config, BlockStackConfig stack, Execution execution) {
+      Parameters.Prefix at,
+      MlstmBlockConfig config,
+      BlockStackConfig stack,
+      ExecutionMode execution) {
     this.execution = execution;
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), stack.embeddingDim());
     xlstm = new MlstmLayer(at.at("xlstm"), config.mlstm(), stack, execution);

@@ -26,10 +26,13 @@ final class MlstmLayer {
   private final Tensor learnableSkip;
   private final Linear projDown;
   private final Dropout dropout;
-  private final Execution execution;
+  private final ExecutionMode execution;
 
   MlstmLayer(
-      Parameters.Prefix at, MlstmLayerConfig config, BlockStackConfig stack, Execution execution) {
+      Parameters.Prefix at,
+      MlstmLayerConfig config,
+      BlockStackConfig stack,
+      ExecutionMode execution) {
     int dim = stack.embeddingDim();
     int inner = config.innerDim(dim);
     numHeads = config.numHeads();
@@ -66,8 +69,8 @@ final class MlstmLayer {
     this.execution = execution;
   }
 
-  /// Returns this layer and the norm before it as [FusedBlocks] takes them; null for a layer with biases or
-  /// without a convolution.
+  /// Returns this layer and the norm before it as [FusedBlocks] takes them; null for a layer with
+  /// biases or without a convolution.
   FusedBlocks.@Nullable Parts parts(Parameters store, Tensor norm) {
     if (conv1d == null
         || conv1d.taps() < 2

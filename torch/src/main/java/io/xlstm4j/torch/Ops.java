@@ -40,8 +40,8 @@ final class Ops {
     return x.add(number(1.0));
   }
 
-  /// Returns the options of a new tensor. Every tensor of a model is made with a device: libtorch's default
-  /// is the CPU, where a model on a GPU cannot use it.
+  /// Returns the options of a new tensor. Every tensor of a model is made with a device: libtorch's
+  /// default is the CPU, where a model on a GPU cannot use it.
   static TensorOptions options(ScalarType type, Device device) {
     return new TensorOptions(type).device(new DeviceOptional(device));
   }

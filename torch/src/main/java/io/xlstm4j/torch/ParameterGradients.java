@@ -28,12 +28,12 @@ final class ParameterGradients {
 
   private static Tensor empty(Parameters store, Tensor parameter) {
     store.checkOpen(); // else the parameter is gone
-    return TensorMemory.floats(Ops.shape(parameter));
+    return TensorSegments.floats(Ops.shape(parameter));
   }
 
   /// Returns the memory of the gradients.
   List<MemorySegment> memory() {
-    return gradients.stream().map(TensorMemory::segment).toList();
+    return gradients.stream().map(TensorSegments::segment).toList();
   }
 
   /// Multiplies them by a number.

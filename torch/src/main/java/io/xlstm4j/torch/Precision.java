@@ -2,8 +2,9 @@ package io.xlstm4j.torch;
 
 import java.util.Locale;
 
-/// The type in which projections are computed (mixed precision); gates before their activation, states, norms, the residual
-/// stream, the loss and the parameters are float32 either way (spec 8.3).
+/// The type in which projections are computed (mixed precision); gates before their activation,
+/// states, norms, the residual stream, the loss and the parameters are float32 either way (spec
+/// 8.3).
 public enum Precision {
   FLOAT32,
   /// on libtorch operations only: backend [Backend#LIBTORCH], or a GPU

@@ -45,11 +45,11 @@ final class RecordedSteps {
     batch = (int) input.size(0);
     long rows = (long) capacity * batch;
     ties = new int[capacity];
-    Tensor xs = TensorMemory.floats(rows, layer.dim());
-    all = Scopes.keep(TensorMemory.floats(rows, layer.dim()));
-    inputs = TensorMemory.segment(xs);
-    outputs = TensorMemory.segment(all);
-    initial = TensorMemory.segment(state);
+    Tensor xs = TensorSegments.floats(rows, layer.dim());
+    all = Scopes.keep(TensorSegments.floats(rows, layer.dim()));
+    inputs = TensorSegments.segment(xs);
+    outputs = TensorSegments.segment(all);
+    initial = TensorSegments.segment(state);
     open = HandWrittenBackward.open(List.of(input, state), List.of(xs), this::backward);
     zero = Scopes.keep(open.zero());
     open.add(all);
@@ -158,24 +158,25 @@ final class RecordedSteps {
     var done = new ArrayList<FusedLayer.Kept>();
     MemorySegment state = initial;
     for (Stretch stretch : stretches) {
-      Tensor x = TensorMemory.floats(batch, stretch.length(), layer.dim());
+      Tensor x = TensorSegments.floats(batch, stretch.length(), layer.dim());
       toRows(inputs, stretch, x);
       var call =
-          new LayerKernel.Call(batch, stretch.length(), TensorMemory.segment(x), state, null, null);
+          new LayerKernel.Call(
+              batch, stretch.length(), TensorSegments.segment(x), state, null, null);
       FusedLayer.Kept kept = layer.run(call);
       done.add(kept);
       state = kept.last();
     }
     @Nullable Tensor carried = null;
-    Tensor dx = TensorMemory.floats(0);
+    Tensor dx = TensorSegments.floats(0);
     for (int i = stretches.size() - 1; i >= 0; i--) {
       Stretch stretch = stretches.get(i);
-      Tensor dOut = TensorMemory.floats(batch, stretch.length(), layer.dim());
+      Tensor dOut = TensorSegments.floats(batch, stretch.length(), layer.dim());
       Tensor dAll = gradients[0];
       if (dAll == null) {
         dOut.zero_();
       } else {
-        toRows(TensorMemory.segment(dAll), stretch, dOut);
+        toRows(TensorSegments.segment(dAll), stretch, dOut);
       }
       @Nullable Tensor own = stretch.dLast == 0 ? null : gradients[stretch.dLast];
       @Nullable Tensor dLast = own == null || carried == null ? own : own.add(carried);
@@ -190,7 +191,7 @@ final class RecordedSteps {
 
   /// Steps by rows, `(S, B, D)`, to rows by steps, `(B, S, D)`.
   private void toRows(MemorySegment steps, Stretch stretch, Tensor rows) {
-    MemorySegment to = TensorMemory.segment(rows);
+    MemorySegment to = TensorSegments.segment(rows);
     long bytes = (long) layer.dim() * Float.BYTES;
     for (int row = 0; row < batch; row++) {
       for (int step = 0; step < stretch.length(); step++) {

@@ -25,8 +25,8 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// Converts between a sequence model and its checkpoint folder, as [Checkpoint] does for language models.
-/// Reading is strict: a missing, spare or wrong-shaped tensor is an error.
+/// Converts between a sequence model and its checkpoint folder, as [Checkpoint] does for language
+/// models. Reading is strict: a missing, spare or wrong-shaped tensor is an error.
 public final class SequenceCheckpoint {
   private SequenceCheckpoint() {}
 

@@ -19,7 +19,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 public final class SequenceModel implements AutoCloseable {
   private final SequenceModelConfig config;
   private final Parameters parameters;
-  private final Execution execution = new Execution();
+  private final ExecutionMode execution = new ExecutionMode();
   private final Linear inputProjection;
   private final BlockStack blockStack;
   private final Linear head;
@@ -87,7 +87,8 @@ public final class SequenceModel implements AutoCloseable {
     blockStack.training(on);
   }
 
-  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is no norm.
+  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is
+  /// no norm.
   public boolean decays(String parameterName) {
     return parameterName.contains("weight") && !parameterName.contains("norm");
   }
@@ -180,8 +181,8 @@ public final class SequenceModel implements AutoCloseable {
     return new Loss(SequenceLosses.sum(config.loss(), predicted, wanted, known), count);
   }
 
-  /// Returns predictions for a batch of sequences, post-processed: quantiles put in rising order, probabilities for
-  /// classes.
+  /// Returns predictions for a batch of sequences, post-processed: quantiles put in rising order,
+  /// probabilities for classes.
   ///
   /// @param rows features of each row, position after position; rows may differ in length
   /// @return of each row `outputs · width` numbers, or as many for each of its positions

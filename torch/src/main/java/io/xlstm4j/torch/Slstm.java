@@ -22,7 +22,7 @@ public final class Slstm implements AutoCloseable {
   private static final List<String> STATE = List.of("conv", "y", "c", "n", "m");
 
   private final Parameters parameters;
-  private final Execution execution = new Execution();
+  private final ExecutionMode execution = new ExecutionMode();
   private final int inputDim;
   private final int numHeads;
   private final int headDim;

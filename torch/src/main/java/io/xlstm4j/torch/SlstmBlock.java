@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
 final class SlstmBlock implements Block {
   private final Norms.LayerNorm xlstmNorm;
   private final SlstmLayer xlstm;
-  private final Execution execution;
+  private final ExecutionMode execution;
   private final FusedBlocks.@Nullable Parts parts; // null if no kernel knows this kind of block
   private final @Nullable FeedForward feedForward;
 
@@ -22,7 +22,7 @@ final class SlstmBlock implements Block {
       SlstmBlockConfig config,
       BlockStackConfig stack,
       int index,
-      Execution execution) {
+      ExecutionMode execution) {
     int dim = stack.embeddingDim();
     this.execution = execution;
     xlstmNorm = Norms.LayerNorm.create(at.at("xlstm_norm"), dim);

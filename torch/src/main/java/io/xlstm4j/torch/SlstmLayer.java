@@ -26,14 +26,14 @@ final class SlstmLayer {
   private final Tensor bias; // (NH 4 DH), in order (head, gate, unit)
   private final Norms.MultiHeadLayerNorm groupNorm;
   private final Dropout dropout;
-  private final Execution execution;
+  private final ExecutionMode execution;
 
   SlstmLayer(
       Parameters.Prefix at,
       SlstmLayerConfig config,
       BlockStackConfig stack,
       int blockIndex,
-      Execution execution) {
+      ExecutionMode execution) {
     int dim = stack.embeddingDim();
     numHeads = config.numHeads();
     int headDim = dim / numHeads;
@@ -73,8 +73,8 @@ final class SlstmLayer {
     this.execution = execution;
   }
 
-  /// Returns this layer, the norm before it and the feed-forward behind it as [FusedBlocks] takes them;
-  /// null for a layer without a convolution or with a cell other than the paper's.
+  /// Returns this layer, the norm before it and the feed-forward behind it as [FusedBlocks] takes
+  /// them; null for a layer without a convolution or with a cell other than the paper's.
   ///
   /// @param feedForward its parameters, none if there is none
   FusedBlocks.@Nullable Parts parts(

@@ -32,7 +32,7 @@ public final class XlstmLanguageModel implements LanguageModel {
   private final Tensor lmHead; // (V, D); the embedding itself if tied
   private final BlockStack blockStack;
   private final Dropout embeddingDropout;
-  private final Execution execution = new Execution();
+  private final ExecutionMode execution = new ExecutionMode();
 
   /// A model with freshly initialised parameters, drawn from the seed set by [Torch#seed].
   ///
@@ -107,8 +107,8 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.precision(precision);
   }
 
-  /// Returns whether a block keeps only what entered it for the backward pass and is computed again there;
-  /// see [BlockStack#recompute]. Off at first.
+  /// Returns whether a block keeps only what entered it for the backward pass and is computed again
+  /// there; see [BlockStack#recompute]. Off at first.
   public void recompute(boolean on) {
     blockStack.recompute(on);
   }
@@ -195,9 +195,9 @@ public final class XlstmLanguageModel implements LanguageModel {
     };
   }
 
-  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is no norm,
-  /// and to the embedding only if the configuration says so, which in the Large family it never
-  /// does (spec section 4 and 8.3).
+  /// Returns whether the optimizer's weight decay applies to a parameter: to every weight that is
+  /// no norm, and to the embedding only if the configuration says so, which in the Large family it
+  /// never does (spec section 4 and 8.3).
   public boolean decays(String parameterName) {
     return parameterName.equals(ModelTensors.embedding(config))
         ? config instanceof PaperModelConfig paper && paper.weightDecayOnEmbedding()
@@ -212,7 +212,7 @@ public final class XlstmLanguageModel implements LanguageModel {
   @Override
   public ModelState initialState() {
     try (var _ = new PointerScope()) {
-      return RowStates.split(initialState(1), new long[] {0}).getFirst();
+      return SequenceStates.split(initialState(1), new long[] {0}).getFirst();
     }
   }
 
@@ -253,11 +253,11 @@ public final class XlstmLanguageModel implements LanguageModel {
     int rows = states.size();
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
-      BlockStack.State last = RowStates.join(initialState(rows), states);
+      BlockStack.State last = SequenceStates.join(initialState(rows), states);
       BlockStack.Output output = hidden(Tensors.of(ids, rows, length), last, SequenceLayout.FULL);
       float[] logits = Tensors.floats(logits(output.x().select(1, length - 1)));
       long[] positions = states.stream().mapToLong(s -> s.position() + length).toArray();
-      List<ModelState> next = RowStates.split(output.state(), positions);
+      List<ModelState> next = SequenceStates.split(output.state(), positions);
       var predictions = new ArrayList<Prediction>(rows);
       for (int row = 0; row < rows; row++) {
         int from = row * config.vocabSize();

@@ -18,14 +18,14 @@ class DiagnosticsTest {
   ///
   /// @param wrong the output that is
   /// @param by added to it
-  private record Wrong(Calculation right, String wrong, double by) implements Calculation {
+  private record Wrong(DiagnosticCase right, String wrong, double by) implements DiagnosticCase {
     @Override
     public String name() {
       return right.name();
     }
 
     @Override
-    public Graph build(Setting setting) {
+    public Graph build(DiagnosticSetting setting) {
       Graph graph = right.build(setting);
       return setting.isFused()
           ? new Graph(graph.leaves(), () -> changed(graph.forward().get()), graph.owner())
@@ -40,15 +40,15 @@ class DiagnosticsTest {
     }
   }
 
-  private static List<Row> run(List<Calculation> calculations) {
+  private static List<Row> run(List<DiagnosticCase> calculations) {
     var rows = new ArrayList<Row>();
-    new Diagnostics(calculations, Setting.all()).run(rows::add);
+    new Diagnostics(calculations, DiagnosticSetting.all()).run(rows::add);
     return rows;
   }
 
   @Test
   void every_calculation_agrees_everywhere_and_its_gradients_with_finite_differences() {
-    List<Row> rows = run(Calculations.all());
+    List<Row> rows = run(DiagnosticCases.all());
     assertThat(rows)
         .hasSizeGreaterThan(15)
         .allSatisfy(row ->
@@ -67,8 +67,8 @@ class DiagnosticsTest {
   @ValueSource(strings = {"mLSTM cell", "Slstm layer", "language model, Large"})
   void a_wrong_number_of_the_kernels_is_found(String name) {
     Torch.load();
-    Calculation right =
-        Calculations.all().stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
+    DiagnosticCase right =
+        DiagnosticCases.all().stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
     String output = Map.of("mLSTM cell", "h", "Slstm layer", "y").getOrDefault(name, "loss");
     Row row = run(List.of(new Wrong(right, output, 0.02))).getFirst();
     assertThat(row.passed()).isFalse();

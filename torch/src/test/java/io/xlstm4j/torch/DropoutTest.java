@@ -27,7 +27,7 @@ class DropoutTest {
   @ParameterizedTest(name = "p = {0}")
   @ValueSource(doubles = {0.1, 0.25, 0.5})
   void what_is_kept_is_divided_by_the_probability_of_keeping_it(double probability) {
-    var execution = new Execution();
+    var execution = new ExecutionMode();
     execution.training(true);
     var dropout = new Dropout(probability, execution);
     try (var _ = new PointerScope()) {
@@ -61,7 +61,7 @@ class DropoutTest {
   @ParameterizedTest(name = "p = {0}")
   @ValueSource(doubles = {0, 0.5})
   void outside_training_nothing_is_dropped(double probability) {
-    var dropout = new Dropout(probability, new Execution());
+    var dropout = new Dropout(probability, new ExecutionMode());
     try (var _ = new PointerScope()) {
       Tensor x = torch.ones(new long[] {100});
       assertThat(Tensors.floats(dropout.forward(x))).isEqualTo(filled(100, 1));

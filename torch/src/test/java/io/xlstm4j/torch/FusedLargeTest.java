@@ -48,8 +48,8 @@ class FusedLargeTest {
         var a = Parameters.onCpu();
         var b = new Parameters(a.device(), ScalarType.Double)) {
       Torch.seed(batch * 100L + length);
-      var fused = new BlockStack(a.at("stack"), config(dim, heads, mode), new Execution());
-      var twin = new BlockStack(b.at("stack"), config(dim, heads, mode), new Execution());
+      var fused = new BlockStack(a.at("stack"), config(dim, heads, mode), new ExecutionMode());
+      var twin = new BlockStack(b.at("stack"), config(dim, heads, mode), new ExecutionMode());
       twin.backend(Backend.LIBTORCH);
       shake(a, b);
       boolean[] starts = new boolean[batch * length];
@@ -184,7 +184,8 @@ class FusedLargeTest {
     try (var _ = new PointerScope();
         var parameters = Parameters.onCpu()) {
       var stack =
-          new BlockStack(parameters.at("stack"), config(16, 2, WeightMode.SINGLE), new Execution());
+          new BlockStack(
+              parameters.at("stack"), config(16, 2, WeightMode.SINGLE), new ExecutionMode());
       Tensor x = randn(2, 3, 16);
       for (int i = 0; i < 2; i++) {
         stack.forward(x, stack.initialState(2), SequenceLayout.FULL).x().square().sum().backward();
@@ -205,7 +206,8 @@ class FusedLargeTest {
     try (var _ = new PointerScope()) {
       var parameters = Parameters.onCpu();
       var stack =
-          new BlockStack(parameters.at("stack"), config(16, 2, WeightMode.SINGLE), new Execution());
+          new BlockStack(
+              parameters.at("stack"), config(16, 2, WeightMode.SINGLE), new ExecutionMode());
       Tensor loss =
           stack
               .forward(

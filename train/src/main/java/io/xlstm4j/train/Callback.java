@@ -10,7 +10,7 @@ import java.util.List;
 /// Each callback is called on a thread of its own, one event after the other, while training goes
 /// on. It cannot change or end the run: what it throws is one warning, and one that does not return
 /// within its [#timeLimit] is left out until it does. [Run#stop] asks the run to stop. Code that
-/// must read or change weights belongs into a [TrainingHook].
+/// must read or change weights belongs into a [SynchronousCallback].
 ///
 /// When [Trainer#run] returns, all events were delivered, except to a callback that did not answer.
 public interface Callback extends AutoCloseable {

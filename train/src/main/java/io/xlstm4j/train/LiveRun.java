@@ -5,8 +5,8 @@ import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.task.Task;
 import java.util.List;
 
-/// A run with its model, for [TrainingHook]s and between the parts of a run: for the thread that
-/// trains alone.
+/// A run with its model, for [SynchronousCallback]s and between the parts of a run: for the thread
+/// that trains alone.
 public interface LiveRun extends Run {
   /// Returns model and data.
   Task task();
@@ -15,7 +15,7 @@ public interface LiveRun extends Run {
   StateWriter.Model model();
 
   /// Returns all that is needed to resume the run; valid as long as the caller's scope is open. Not
-  /// within [TrainingHook#onValidation].
+  /// within [SynchronousCallback#onValidation].
   StateWriter.Full full();
 
   /// Returns the gradients of the last step by parameter name, before clipping by norm; valid as

@@ -1,18 +1,18 @@
 package io.xlstm4j.train;
 
-import io.xlstm4j.train.config.WatchConfig;
+import io.xlstm4j.train.config.LoggingConfig;
+import io.xlstm4j.train.logging.Histogram;
+import io.xlstm4j.train.logging.MetricNames;
+import io.xlstm4j.train.logging.MetricsCsv;
+import io.xlstm4j.train.logging.MetricsJsonLines;
+import io.xlstm4j.train.logging.MetricsLogger;
+import io.xlstm4j.train.logging.ProcessMemory;
+import io.xlstm4j.train.logging.RunStatus;
+import io.xlstm4j.train.logging.SamplesFile;
+import io.xlstm4j.train.logging.TensorBoardFile;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.Validation;
-import io.xlstm4j.train.watch.Histogram;
-import io.xlstm4j.train.watch.MetricNames;
-import io.xlstm4j.train.watch.MetricsCsv;
-import io.xlstm4j.train.watch.MetricsJsonLines;
-import io.xlstm4j.train.watch.MetricsSink;
-import io.xlstm4j.train.watch.ProcessMemory;
-import io.xlstm4j.train.watch.RunStatus;
-import io.xlstm4j.train.watch.SamplesFile;
-import io.xlstm4j.train.watch.TensorBoardFile;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,19 +26,19 @@ import org.jspecify.annotations.Nullable;
 final class MetricsCallback implements Callback {
   private static final int STEPS_BETWEEN_MEMORY = 50;
 
-  private final WatchConfig config;
+  private final LoggingConfig config;
   private final Warnings warnings;
   private final Consumer<Boolean> drawing;
-  private final SequencedMap<String, Supplier<MetricsSink>> files;
-  private final SequencedMap<String, MetricsSink> sinks = new LinkedHashMap<>();
+  private final SequencedMap<String, Supplier<MetricsLogger>> files;
+  private final SequencedMap<String, MetricsLogger> sinks = new LinkedHashMap<>();
   private boolean open;
   private @Nullable RunStatus status;
 
   /// @param files opens each file, by the name that a warning gives it
   /// @param drawing asks for a picture of what was written, and says whether it is the last
   MetricsCallback(
-      WatchConfig config,
-      SequencedMap<String, Supplier<MetricsSink>> files,
+      LoggingConfig config,
+      SequencedMap<String, Supplier<MetricsLogger>> files,
       Warnings warnings,
       Consumer<Boolean> drawing) {
     this.config = config;
@@ -52,9 +52,9 @@ final class MetricsCallback implements Callback {
   /// @param about the model and how samples are drawn, for the head of their file
   /// @param lastStep the step that the run is resumed from; what was written of later ones is
   ///   dropped
-  static SequencedMap<String, Supplier<MetricsSink>> files(
-      RunFolder folder, WatchConfig config, String about, int lastStep) {
-    var files = new LinkedHashMap<String, Supplier<MetricsSink>>();
+  static SequencedMap<String, Supplier<MetricsLogger>> files(
+      RunFolder folder, LoggingConfig config, String about, int lastStep) {
+    var files = new LinkedHashMap<String, Supplier<MetricsLogger>>();
     files.put("metrics.csv", () -> MetricsCsv.open(folder.metricsCsv(), lastStep));
     files.put("metrics.jsonl", () -> MetricsJsonLines.open(folder.metricsJsonLines(), lastStep));
     files.put("samples.md", () -> SamplesFile.open(folder.samples(), about, lastStep));
@@ -65,7 +65,7 @@ final class MetricsCallback implements Callback {
   }
 
   /// Gives something to every file that can be opened.
-  private void write(Consumer<MetricsSink> record) {
+  private void write(Consumer<MetricsLogger> record) {
     if (!open) { // here, on the thread of this callback, since a file system may not answer
       open = true;
       files.forEach((name, opener) -> attempt(name, () -> sinks.put(name, opener.get())));

@@ -1,6 +1,6 @@
 package io.xlstm4j.train;
 
-import io.xlstm4j.train.config.WatchConfig;
+import io.xlstm4j.train.config.LoggingConfig;
 import io.xlstm4j.train.run.RunFolder;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -41,8 +41,8 @@ final class Observers implements AutoCloseable {
   ///
   /// @param about the model and how samples are drawn
   /// @param lastStep the step that the run is resumed from; -1 for a new one
-  Observer addMetrics(RunFolder folder, WatchConfig config, String about, int lastStep) {
-    var pictures = new PicturesCallback(folder, warnings);
+  Observer addMetrics(RunFolder folder, LoggingConfig config, String about, int lastStep) {
+    var pictures = new PictureCallback(folder, warnings);
     Observer drawing = addFollower(pictures, "drawing");
     return add(
         new MetricsCallback(
@@ -54,8 +54,8 @@ final class Observers implements AutoCloseable {
   }
 
   /// Makes the hook that counts weights and gradients for what [#addMetrics] gave.
-  HistogramHook histograms(Observer metrics, int every) {
-    return new HistogramHook(
+  HistogramCallback histograms(Observer metrics, int every) {
+    return new HistogramCallback(
         every,
         warnings,
         (step, byName) ->

@@ -3,10 +3,10 @@ package io.xlstm4j.train;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.TrainingState;
-import io.xlstm4j.train.task.TaskFacts;
+import io.xlstm4j.train.task.TaskInfo;
 
-/// A run as callbacks see it: values of the moment of its event, which do not change any more.
-/// Safe to use from any thread.
+/// A run as callbacks see it: values of the moment of its event, which do not change any more. Safe
+/// to use from any thread.
 public interface Run {
   /// Returns the configuration.
   RunConfig config();
@@ -15,7 +15,7 @@ public interface Run {
   RunFolder folder();
 
   /// Returns name and sizes of model and data.
-  TaskFacts facts();
+  TaskInfo facts();
 
   /// Returns the position of the run: steps, tokens, best loss.
   TrainingState state();

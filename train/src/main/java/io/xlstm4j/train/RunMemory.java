@@ -32,10 +32,10 @@ public record RunMemory(long program, long model, long activations) {
         onCpu && config.backend() == Backend.FUSED && training.precision() == Precision.FLOAT32;
     var batch =
         new ActivationMemory(
-            training.batchSize() / training.accumulate(),
+            training.batchSize() / training.gradientAccumulationSteps(),
             (int) (run.task().tokensPerStep() / training.batchSize()),
             fused,
-            training.recomputeBlocks());
+            training.activationCheckpointing());
     long activations =
         config.series() != null && config.model() instanceof PaperModelConfig paper
             ? batch.of(paper.blockStack())

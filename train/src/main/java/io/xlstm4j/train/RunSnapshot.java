@@ -3,7 +3,7 @@ package io.xlstm4j.train;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.TrainingState;
-import io.xlstm4j.train.task.TaskFacts;
+import io.xlstm4j.train.task.TaskInfo;
 import java.util.function.Consumer;
 
 /// A run at the moment of an event.
@@ -12,7 +12,7 @@ import java.util.function.Consumer;
 record RunSnapshot(
     RunConfig config,
     RunFolder folder,
-    TaskFacts facts,
+    TaskInfo facts,
     TrainingState state,
     int totalSteps,
     boolean ending,

@@ -10,17 +10,17 @@ import io.xlstm4j.train.config.OptimizerConfig;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.TrainingConfig;
 import io.xlstm4j.train.optim.AdamW;
-import io.xlstm4j.train.optim.AveragedWeights;
+import io.xlstm4j.train.optim.EmaWeights;
 import io.xlstm4j.train.optim.LearningRate;
 import io.xlstm4j.train.parallel.GradientReducer;
-import io.xlstm4j.train.parallel.Share;
-import io.xlstm4j.train.parallel.SingleWorld;
-import io.xlstm4j.train.parallel.World;
+import io.xlstm4j.train.parallel.ProcessGroup;
+import io.xlstm4j.train.parallel.Shard;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.StateWriter;
 import io.xlstm4j.train.run.TrainingState;
 import io.xlstm4j.train.task.Task;
-import io.xlstm4j.train.task.TaskFacts;
+import io.xlstm4j.train.task.TaskInfo;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -41,20 +41,20 @@ import org.jspecify.annotations.Nullable;
 /// A step is a function of the weights, the moments, the seed and the step's number alone, so a
 /// resumed run goes on as if it had never stopped.
 public final class Trainer implements AutoCloseable {
-  private final World world;
+  private final ProcessGroup world;
   private final RunFolder folder;
   private final RunConfig config;
   private final Task task;
   private final GradientReducer reducer;
   private final AdamW optimizer;
-  private final @Nullable AveragedWeights averages;
+  private final @Nullable EmaWeights averages;
   private final LearningRate learningRate;
   private final int totalSteps;
-  private final TaskFacts facts;
+  private final TaskInfo facts;
   private final Observers observers;
   private final Runnable release;
-  private final List<TrainingHook> hooks = new ArrayList<>();
-  private final @Nullable CheckpointHook states; // of the first process alone
+  private final List<SynchronousCallback> hooks = new ArrayList<>();
+  private final @Nullable CheckpointCallback states; // of the first process alone
   private final StepTimes times = new StepTimes();
   private final LiveRun run = new RunView();
   private final AtomicReference<@Nullable String> stopRequest = new AtomicReference<>();
@@ -66,21 +66,21 @@ public final class Trainer implements AutoCloseable {
 
   /// @param release gives the folder back to other processes, at the very end
   Trainer(
-      World world,
+      ProcessGroup world,
       RunFolder folder,
       RunConfig config,
       Task task,
       TrainingState state,
       boolean fresh,
       Observers observers,
-      List<TrainingHook> given,
+      List<SynchronousCallback> given,
       Runnable release) {
     this.world = world;
     this.release = release;
     this.folder = folder;
     this.config = config;
     this.task = task;
-    this.facts = TaskFacts.of(task);
+    this.facts = TaskInfo.of(task);
     this.state = state.withProcesses(world.size());
     this.fresh = fresh;
     this.observers = observers;
@@ -89,16 +89,18 @@ public final class Trainer implements AutoCloseable {
     totalSteps = config.training().totalSteps(task.tokensPerStep(), task.stepsPerEpoch());
     learningRate = new LearningRate(how.learningRate(), config.schedule(), totalSteps);
     optimizer = new AdamW(parameters, task::decays, how);
-    averages = how.emaDecay() > 0 ? new AveragedWeights(parameters, how.emaDecay()) : null;
+    averages = how.emaDecay() > 0 ? new EmaWeights(parameters, how.emaDecay()) : null;
     reducer = world.reducer(task.parameters());
     if (world.isFirst()) {
       Observer metrics =
-          observers.addMetrics(folder, config.watch(), about(), fresh ? -1 : state.step());
+          observers.addMetrics(folder, config.logging(), about(), fresh ? -1 : state.step());
       states =
-          new CheckpointHook(new StateWriter(folder, config.checkpoints()), () -> await(metrics));
-      hooks.add(new SamplesHook(SamplesHook.LIMIT, observers.warnings(), this::broadcastSamples));
-      if (config.watch().histogramsEvery() > 0) {
-        hooks.add(observers.histograms(metrics, config.watch().histogramsEvery()));
+          new CheckpointCallback(
+              new StateWriter(folder, config.checkpoints()), () -> await(metrics));
+      hooks.add(
+          new SampleCallback(SampleCallback.LIMIT, observers.warnings(), this::broadcastSamples));
+      if (config.logging().histogramsEvery() > 0) {
+        hooks.add(observers.histograms(metrics, config.logging().histogramsEvery()));
       }
       hooks.addAll(given);
       hooks.add(states); // last: a state is that after everything else of the step
@@ -133,7 +135,7 @@ public final class Trainer implements AutoCloseable {
   /// @throws InvalidInputException if anything about the input is wrong; then nothing is left in
   ///   `out`
   public static Trainer start(RunConfig config, Path out, Callback... callbacks) {
-    return start(config, out, new SingleWorld(), callbacks);
+    return start(config, out, new SingleProcess(), callbacks);
   }
 
   /// Begins a run of several processes, each of which calls this.
@@ -141,7 +143,8 @@ public final class Trainer implements AutoCloseable {
   /// @param out a folder that all of them see; missing or empty
   /// @param world stays open as long as the trainer; the caller closes it
   /// @param callbacks called in the first process alone
-  public static Trainer start(RunConfig config, Path out, World world, Callback... callbacks) {
+  public static Trainer start(
+      RunConfig config, Path out, ProcessGroup world, Callback... callbacks) {
     return start(config, out, world, List.of(), callbacks);
   }
 
@@ -149,7 +152,11 @@ public final class Trainer implements AutoCloseable {
   ///
   /// @param hooks called in the first process alone, in this order
   public static Trainer start(
-      RunConfig config, Path out, World world, List<TrainingHook> hooks, Callback... callbacks) {
+      RunConfig config,
+      Path out,
+      ProcessGroup world,
+      List<SynchronousCallback> hooks,
+      Callback... callbacks) {
     return new TrainerFactory(world, out, hooks, List.of(callbacks)).start(config);
   }
 
@@ -159,12 +166,13 @@ public final class Trainer implements AutoCloseable {
   /// @throws InvalidInputException if there is nothing to resume, another process trains there, or
   ///   the data or a key differs
   public static Trainer resume(Path out, ObjectNode changes, Callback... callbacks) {
-    return resume(out, changes, new SingleWorld(), callbacks);
+    return resume(out, changes, new SingleProcess(), callbacks);
   }
 
   /// The same in several processes, each of which calls this; there may be more or fewer than
   /// before.
-  public static Trainer resume(Path out, ObjectNode changes, World world, Callback... callbacks) {
+  public static Trainer resume(
+      Path out, ObjectNode changes, ProcessGroup world, Callback... callbacks) {
     return resume(out, changes, world, List.of(), callbacks);
   }
 
@@ -172,7 +180,11 @@ public final class Trainer implements AutoCloseable {
   ///
   /// @param hooks called in the first process alone, in this order
   public static Trainer resume(
-      Path out, ObjectNode changes, World world, List<TrainingHook> hooks, Callback... callbacks) {
+      Path out,
+      ObjectNode changes,
+      ProcessGroup world,
+      List<SynchronousCallback> hooks,
+      Callback... callbacks) {
     return new TrainerFactory(world, out, hooks, List.of(callbacks)).resume(changes);
   }
 
@@ -313,8 +325,8 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private Task.Share share() {
-    return new Task.Share(world.rank(), world.size());
+  private Task.Shard share() {
+    return new Task.Shard(world.rank(), world.size());
   }
 
   private Validation measure(Task.Tally own) {
@@ -345,7 +357,7 @@ public final class Trainer implements AutoCloseable {
     loss = world.sum(loss);
     times.reduce(System.nanoTime() - waiting);
     update(number, loss, parts, began);
-    if (state.skippedInRow() > config.training().maxSkipped()) {
+    if (state.skippedInRow() > config.training().maxNonfiniteSteps()) {
       throw new InvalidInputException(
           "%d steps in a row were not finite, the last of them step %d; the weights were not moved. Lower optimizer.learning_rate (%s) or look at the data, and go on with --resume"
               .formatted(state.skippedInRow(), state.step(), config.optimizer().learningRate()));
@@ -355,7 +367,7 @@ public final class Trainer implements AutoCloseable {
   /// Returns the micro-batches of this process, in the order in which they are computed.
   private List<Task.Part> parts(int number) {
     var parts = new ArrayList<Task.Part>();
-    for (int i = 0; i < config.training().accumulate(); i++) {
+    for (int i = 0; i < config.training().gradientAccumulationSteps(); i++) {
       int from = firstRow(i);
       int to = firstRow(i + 1);
       if (from < to) { // else there are more parts than rows here
@@ -366,8 +378,9 @@ public final class Trainer implements AutoCloseable {
   }
 
   private int firstRow(int part) {
-    Share own = world.share(config.training().batchSize());
-    return own.from() + (int) ((long) own.rows() * part / config.training().accumulate());
+    Shard own = world.share(config.training().batchSize());
+    return own.from()
+        + (int) ((long) own.rows() * part / config.training().gradientAccumulationSteps());
   }
 
   /// Adds a part's share of the gradients.
@@ -481,7 +494,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     @Override
-    public TaskFacts facts() {
+    public TaskInfo facts() {
       return facts;
     }
 
@@ -546,7 +559,7 @@ public final class Trainer implements AutoCloseable {
   public void close() {
     observers.close();
     RuntimeException failure = null;
-    for (TrainingHook hook : hooks) {
+    for (SynchronousCallback hook : hooks) {
       try {
         hook.close();
       } catch (RuntimeException e) {

@@ -6,8 +6,8 @@ import io.xlstm4j.torch.Torch;
 import io.xlstm4j.train.config.ResumeRules;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
+import io.xlstm4j.train.parallel.ProcessGroup;
 import io.xlstm4j.train.parallel.RankFailedException;
-import io.xlstm4j.train.parallel.World;
 import io.xlstm4j.train.run.RunFolder;
 import io.xlstm4j.train.run.RunLock;
 import io.xlstm4j.train.run.TrainingState;
@@ -27,13 +27,14 @@ final class TrainerFactory {
   private static final int DISCARD_ATTEMPTS = 40;
   private static final long DISCARD_NANOS = 10_000_000;
 
-  private final World world;
+  private final ProcessGroup world;
   private final Path out;
-  private final List<TrainingHook> hooks;
+  private final List<SynchronousCallback> hooks;
   private final Observers observers;
   private @Nullable RunLock lock; // of the first process, until the trainer has it
 
-  TrainerFactory(World world, Path out, List<TrainingHook> hooks, List<Callback> callbacks) {
+  TrainerFactory(
+      ProcessGroup world, Path out, List<SynchronousCallback> hooks, List<Callback> callbacks) {
     this.world = world;
     this.out = out;
     this.hooks = hooks;
@@ -180,9 +181,9 @@ final class TrainerFactory {
 
   /// Opens the task: files that it needs are made by the first process and found by the others.
   private Task open(RunFolder folder, RunConfig config, @Nullable Path stored) {
-    if (world.size() > 1 && config.training().carryState()) {
+    if (world.size() > 1 && config.training().truncatedBptt()) {
       throw new InvalidInputException(
-          "training.carry_state is for one process, but there are %d".formatted(world.size()));
+          "training.truncated_bptt is for one process, but there are %d".formatted(world.size()));
     }
     RunConfig own =
         world.size() > 1 && config.device().equals("cuda")
@@ -224,7 +225,7 @@ final class TrainerFactory {
   }
 
   /// Does something, and lets the other processes fail if it fails.
-  static <T> T shared(World world, Supplier<T> body) {
+  static <T> T shared(ProcessGroup world, Supplier<T> body) {
     try {
       return body.get();
     } catch (RankFailedException e) {

@@ -7,7 +7,7 @@ import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.lang.foreign.ValueLayout;
@@ -105,7 +105,7 @@ class AccumulationTest {
   private Outcome train(RunConfig config, String out) {
     var gradients = new LinkedHashMap<String, float[]>();
     var listener =
-        new TrainingHook() {
+        new SynchronousCallback() {
           @Override
           public void onStep(LiveRun run, Callback.Step step) {
             if (step.number() == 1) {
@@ -116,7 +116,7 @@ class AccumulationTest {
           }
         };
     Path run = folder.resolve(out);
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(listener))) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(listener))) {
       assertThat(trainer.view().task().parameters().byName().keySet()).isNotEmpty();
       trainer.run(() -> false);
       assertThat(gradients.keySet())
@@ -145,7 +145,7 @@ class AccumulationTest {
       })
   void four_parts_give_the_gradients_and_the_weights_of_the_whole(String kind) throws IOException {
     Outcome whole = train(config(kind), "whole");
-    Outcome parts = train(config(kind, "training.accumulate=4"), "parts");
+    Outcome parts = train(config(kind, "training.gradient_accumulation_steps=4"), "parts");
     assertClose("gradient", parts.gradients(), whole.gradients());
     assertClose("weight", parts.weights(), whole.weights());
   }

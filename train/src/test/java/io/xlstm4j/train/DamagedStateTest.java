@@ -51,7 +51,7 @@ class DamagedStateTest {
             "data.tokenizer=bpe",
             "data.vocab_size=280",
             "optimizer.ema_decay=0.9",
-            "training.carry_state=true");
+            "training.truncated_bptt=true");
     whole = shared.resolve("whole");
     try (var trainer = Trainer.start(config, whole)) {
       trainer.run(() -> trainer.view().state().step() == 4);

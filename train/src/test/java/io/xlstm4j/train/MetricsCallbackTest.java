@@ -3,9 +3,9 @@ package io.xlstm4j.train;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.core.InvalidInputException;
-import io.xlstm4j.train.config.WatchConfig;
-import io.xlstm4j.train.watch.Histogram;
-import io.xlstm4j.train.watch.MetricsSink;
+import io.xlstm4j.train.config.LoggingConfig;
+import io.xlstm4j.train.logging.Histogram;
+import io.xlstm4j.train.logging.MetricsLogger;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 
 class MetricsCallbackTest {
   /// Writes down the steps it is given; fails while the disk is full.
-  private static final class Sink implements MetricsSink {
+  private static final class Sink implements MetricsLogger {
     private final List<Long> steps = new ArrayList<>();
     private boolean full;
 
@@ -40,7 +40,7 @@ class MetricsCallbackTest {
   void a_full_disk_is_one_warning_and_other_files_and_later_steps_are_written() {
     var first = new Sink();
     var second = new Sink();
-    var files = new LinkedHashMap<String, Supplier<MetricsSink>>();
+    var files = new LinkedHashMap<String, Supplier<MetricsLogger>>();
     files.put("first", () -> first);
     files.put(
         "broken",
@@ -51,7 +51,7 @@ class MetricsCallbackTest {
     var warnings = new ArrayList<String>();
     var metrics =
         new MetricsCallback(
-            new WatchConfig(1, false, 0), files, new Warnings(warnings::add), _ -> {});
+            new LoggingConfig(1, false, 0), files, new Warnings(warnings::add), _ -> {});
     var values = Map.of("weights/x", Histogram.of(new float[] {1}));
 
     first.full = true;

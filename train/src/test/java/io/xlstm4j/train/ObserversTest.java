@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.task.Task;
 import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
@@ -255,7 +255,7 @@ class ObserversTest {
           }
         };
     var waits =
-        new TrainingHook() {
+        new SynchronousCallback() {
           @Override
           public void onBoundary(LiveRun run) {
             if (run.state().step() == 2) {
@@ -265,7 +265,7 @@ class ObserversTest {
         };
     var config = TinyRun.config(corpus, "training.steps=1000");
     Path run = folder.resolve("run");
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(waits), stopping)) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(waits), stopping)) {
       var result = trainer.run(() -> false);
       assertThat(result.steps()).isLessThanOrEqualTo(3);
       assertThat(result.end().why()).isEqualTo("enough of step 1");

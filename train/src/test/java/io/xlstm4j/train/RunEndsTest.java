@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
-import io.xlstm4j.train.watch.RunStatus;
+import io.xlstm4j.train.logging.RunStatus;
+import io.xlstm4j.train.parallel.SingleProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,10 +25,10 @@ class RunEndsTest {
         TinyRun.config(
             TinyRun.corpus(folder),
             "training.steps=3",
-            "training.max_skipped=3",
+            "training.max_nonfinite_steps=3",
             "validation.every=9");
     var poisons =
-        new TrainingHook() {
+        new SynchronousCallback() {
           @Override
           public void onBoundary(LiveRun run) {
             if (run.state().step() == 0) { // after a validation that was finite
@@ -37,7 +37,7 @@ class RunEndsTest {
           }
         };
     Path run = folder.resolve("run");
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(poisons))) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(poisons))) {
       assertThatThrownBy(() -> trainer.run(() -> false))
           .isInstanceOf(InvalidInputException.class)
           .hasMessage(
@@ -51,7 +51,7 @@ class RunEndsTest {
     var config = TinyRun.config(TinyRun.corpus(folder), "training.steps=2", "validation.every=9");
     var spoils = new SpoilsValidations();
     Path run = folder.resolve("run");
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(spoils))) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(spoils))) {
       spoils.before = Weights.poison(trainer.view(), Float.NaN);
       assertThatThrownBy(() -> trainer.run(() -> false))
           .isInstanceOf(InvalidInputException.class)
@@ -60,7 +60,7 @@ class RunEndsTest {
   }
 
   /// Lets a run have weights that are not finite in its two validations, but not in its steps.
-  private static final class SpoilsValidations implements TrainingHook {
+  private static final class SpoilsValidations implements SynchronousCallback {
     private float[] before = new float[0];
 
     @Override

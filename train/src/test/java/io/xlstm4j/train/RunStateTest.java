@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.task.Task;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -87,18 +87,19 @@ class RunStateTest {
     var config =
         TinyRun.config(TinyRun.corpus(folder), "optimizer.ema_decay=0.9", "validation.every=100");
     try (var trainer =
-        Trainer.start(config, whole, new SingleWorld(), List.of(new BreaksStepThree()))) {
+        Trainer.start(config, whole, new SingleProcess(), List.of(new BreaksStepThree()))) {
       trainer.run(() -> false);
     }
     Path cut = folder.resolve("cut");
     var breaks = new BreaksStepThree();
-    try (var trainer = Trainer.start(config, cut, new SingleWorld(), List.of(breaks))) {
+    try (var trainer = Trainer.start(config, cut, new SingleProcess(), List.of(breaks))) {
       var asked = new AtomicInteger();
       trainer.run(() -> asked.incrementAndGet() == stop);
       assertThat(trainer.view().state().updates()).isEqualTo(stop - 1);
     }
     try (var trainer =
-        Trainer.resume(cut, RunConfigFile.parse("", "test"), new SingleWorld(), List.of(breaks))) {
+        Trainer.resume(
+            cut, RunConfigFile.parse("", "test"), new SingleProcess(), List.of(breaks))) {
       trainer.run(() -> false);
       assertThat(trainer.view().state().updates()).isEqualTo(5);
     }
@@ -109,7 +110,7 @@ class RunStateTest {
   }
 
   /// Makes a weight NaN for the third step, which is skipped for it, and puts it back.
-  private static final class BreaksStepThree implements TrainingHook {
+  private static final class BreaksStepThree implements SynchronousCallback {
     private float[] kept = new float[0];
 
     @Override
@@ -134,7 +135,7 @@ class RunStateTest {
         TinyRun.config(
             TinyRun.corpus(folder),
             "data.reset_at_documents=" + resets,
-            "training.carry_state=true",
+            "training.truncated_bptt=true",
             "model.dropout=0",
             "model.context_length=64",
             "training.batch_size=16");
@@ -159,8 +160,8 @@ class RunStateTest {
     try (var trainer = Trainer.start(config, folder.resolve("run"))) {
       trainer.run(() -> false);
       Task task = trainer.view().task();
-      Task.Tally first = task.validate(0, Task.Share.ALL);
-      assertThat(task.validate(0, Task.Share.ALL)).isEqualTo(first);
+      Task.Tally first = task.validate(0, Task.Shard.ALL);
+      assertThat(task.validate(0, Task.Shard.ALL)).isEqualTo(first);
     }
   }
 }

@@ -152,7 +152,7 @@ class SeriesTrainerTest {
   @Test
   void a_batch_in_parts_gives_the_loss_of_the_whole() throws IOException {
     List<Double> whole = losses("whole");
-    List<Double> parts = losses("parts", "training.accumulate=4");
+    List<Double> parts = losses("parts", "training.gradient_accumulation_steps=4");
     for (int i = 0; i < whole.size(); i++) {
       assertThat(parts.get(i)).isEqualTo(whole.get(i), within(1e-4)); // sums in another order
     }

@@ -7,7 +7,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -25,13 +25,14 @@ class TrainerLimitsTest {
   @TempDir private Path folder;
 
   private Trainer.Result train(String out, String... keys) throws IOException {
-    return train(out, new TrainingHook() {}, keys);
+    return train(out, new SynchronousCallback() {}, keys);
   }
 
-  private Trainer.Result train(String out, TrainingHook hook, String... keys) throws IOException {
+  private Trainer.Result train(String out, SynchronousCallback hook, String... keys)
+      throws IOException {
     Path run = folder.resolve(out);
     var config = TinyRun.config(TinyRun.corpus(folder), keys);
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(hook))) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(hook))) {
       return trainer.run(() -> false);
     }
   }
@@ -101,7 +102,11 @@ class TrainerLimitsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"optimizer.ema_decay=0.9", "training.accumulate=2", "training.carry_state=true"})
+  @CsvSource({
+    "optimizer.ema_decay=0.9",
+    "training.gradient_accumulation_steps=2",
+    "training.truncated_bptt=true"
+  })
   void a_run_with_more_state_goes_on_bit_for_bit_too(String key) throws IOException {
     train("whole", key);
     Path cut = folder.resolve("cut");
@@ -121,7 +126,7 @@ class TrainerLimitsTest {
   @Test
   void rows_that_go_on_with_their_state_learn_other_weights() throws IOException {
     train("fresh", "data.reset_at_documents=false");
-    train("carried", "data.reset_at_documents=false", "training.carry_state=true");
+    train("carried", "data.reset_at_documents=false", "training.truncated_bptt=true");
     assertThat(weights("carried")).isNotEqualTo(weights("fresh"));
   }
 
@@ -148,7 +153,7 @@ class TrainerLimitsTest {
     var skipped = new ArrayList<Callback.Skipped>();
     var steps = new ArrayList<Integer>();
     var breaksOnce =
-        new TrainingHook() {
+        new SynchronousCallback() {
           private float[] kept = new float[0];
 
           @Override
@@ -178,7 +183,7 @@ class TrainerLimitsTest {
   void a_hook_that_fails_ends_the_run_and_callbacks_receive_the_cause() throws IOException {
     var received = new ArrayList<String>();
     var fails =
-        new TrainingHook() {
+        new SynchronousCallback() {
           @Override
           public void onValidation(LiveRun run, Validation validation, boolean best) {
             if (run.state().step() == 3) {
@@ -195,7 +200,7 @@ class TrainerLimitsTest {
         };
     var config = TinyRun.config(TinyRun.corpus(folder));
     Path run = folder.resolve("run");
-    try (var trainer = Trainer.start(config, run, new SingleWorld(), List.of(fails), listener)) {
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(fails), listener)) {
       assertThatThrownBy(() -> trainer.run(() -> false)).hasMessage("enough");
     }
     assertThat(received).containsExactly("3 enough");
@@ -209,7 +214,7 @@ class TrainerLimitsTest {
             "run",
             "data.corpus=even_pairs:2-6",
             "data.validation=even_pairs:2-12",
-            "data.validation_samples=64",
+            "data.num_validation_examples=64",
             "training.steps=60",
             "training.batch_size=16",
             "optimizer.learning_rate=0.01",

@@ -12,7 +12,7 @@ import io.xlstm4j.core.safetensors.DType;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.RunConfigFile;
-import io.xlstm4j.train.parallel.SingleWorld;
+import io.xlstm4j.train.parallel.SingleProcess;
 import io.xlstm4j.train.task.Validation;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -89,7 +89,7 @@ class TrainerTest {
     Path corpus = TinyRun.corpus(folder);
     byte[][] weights = new byte[2][];
     for (boolean recompute : new boolean[] {false, true}) {
-      String[] keys = {"backend=libtorch", "training.recompute_blocks=" + recompute};
+      String[] keys = {"backend=libtorch", "training.activation_checkpointing=" + recompute};
       var config = family.equals("xlstm") ? large(corpus, keys) : TinyRun.config(corpus, keys);
       Path run = folder.resolve(family + recompute);
       try (var trainer = Trainer.start(config, run, SILENT)) {
@@ -223,7 +223,7 @@ class TrainerTest {
     Path killed = folder.resolve("killed");
     var config = TinyRun.config(TinyRun.corpus(folder));
     var dies =
-        new TrainingHook() {
+        new SynchronousCallback() {
           @Override
           public void onStep(LiveRun run, Callback.Step step) {
             if (step.number() == 5) {
@@ -231,7 +231,7 @@ class TrainerTest {
             }
           }
         };
-    try (var trainer = Trainer.start(config, killed, new SingleWorld(), List.of(dies))) {
+    try (var trainer = Trainer.start(config, killed, new SingleProcess(), List.of(dies))) {
       assertThatThrownBy(() -> trainer.run(() -> false)).hasMessage("killed");
     }
     try (var trainer = Trainer.resume(killed, nothing(), SILENT)) {

@@ -21,7 +21,8 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.Warmup;
 
-/// The layers around the cells of the Large family: norms, soft cap, SwiGLU; each forward and backward.
+/// The layers around the cells of the Large family: norms, soft cap, SwiGLU; each forward and
+/// backward.
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)
 @Fork(1)

@@ -191,8 +191,8 @@ public final class CheckpointFolder {
     deleteTree(old);
   }
 
-  /// Recovers a missing NAME: `.NAME.new` takes its place if complete, else `.NAME.old`. Takes nothing
-  /// away, so a reader may do it while a writer is between its two renames.
+  /// Recovers a missing NAME: `.NAME.new` takes its place if complete, else `.NAME.old`. Takes
+  /// nothing away, so a reader may do it while a writer is between its two renames.
   private void bringBack(Path dir) throws IOException {
     if (Files.exists(dir)) {
       return;

@@ -109,7 +109,7 @@ public final class Int8Quantizer {
         staging.resolve(TensorSource.SINGLE_FILE), tensors, Map.of("format", "pt"));
     CheckpointConfig config = ConvertedTokens.config(from);
     Files.writeString(staging.resolve(CheckpointConfig.FILE_NAME), config.toJson());
-    for (String companion : Conversion.COMPANIONS) {
+    for (String companion : CheckpointConverter.COMPANIONS) {
       if (Files.isRegularFile(from.path().resolve(companion))) {
         Files.copy(from.path().resolve(companion), staging.resolve(companion));
       }

@@ -7,8 +7,8 @@ import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
-import io.xlstm4j.core.safetensors.ArrangedTensors;
-import io.xlstm4j.core.safetensors.ArrangedTensors.Rows;
+import io.xlstm4j.core.safetensors.ComposedTensors;
+import io.xlstm4j.core.safetensors.ComposedTensors.Rows;
 import io.xlstm4j.core.safetensors.QuantizedTensors;
 import io.xlstm4j.core.safetensors.TensorSource;
 import java.nio.file.Files;
@@ -120,7 +120,7 @@ public final class ModelFolder implements AutoCloseable {
                     .formatted(where, OneLine.of(twin.getFirst().tensor()), OneLine.of(name)));
           }
         }
-        yield new ArrangedTensors(where, stored, names);
+        yield new ComposedTensors(where, stored, names);
       }
     };
   }
@@ -174,7 +174,7 @@ public final class ModelFolder implements AutoCloseable {
       throw new IllegalArgumentException("only the Large family has weight modes");
     }
     Map<String, List<Rows>> pieces = WeightModes.pieces(large, mode, tensors.tensors().keySet());
-    return new ArrangedTensors(OneLine.of(path), tensors, pieces);
+    return new ComposedTensors(OneLine.of(path), tensors, pieces);
   }
 
   /// Frees the tensors. A second call does nothing.

@@ -213,7 +213,8 @@ public record SpecialTokens(
       };
     }
 
-    /// Returns whether the model's own configuration, not the tokenizer's, asks for its `bos_token_id`.
+    /// Returns whether the model's own configuration, not the tokenizer's, asks for its
+    /// `bos_token_id`.
     private boolean forced() {
       return config.addBosToken() != null
           || ownConfig.path(FORCE_BOS).asBoolean()

@@ -20,8 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// A few special tokens of a `tokenizer.json`, read in one pass that keeps no
-/// vocabulary.
+/// A few special tokens of a `tokenizer.json`, read in one pass that keeps no vocabulary.
 ///
 /// @param added ids of added tokens by their text
 /// @param words pieces of the model's vocabulary that were asked for: id by text

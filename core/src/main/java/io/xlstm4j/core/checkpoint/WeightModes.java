@@ -2,7 +2,7 @@ package io.xlstm4j.core.checkpoint;
 
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
-import io.xlstm4j.core.safetensors.ArrangedTensors.Rows;
+import io.xlstm4j.core.safetensors.ComposedTensors.Rows;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

@@ -28,8 +28,8 @@ public final class LargeConfigKeys {
   private static final Map<String, String> TWIN_KEYS =
       Map.of("embedding_dim", "hidden_size", "num_blocks", "num_hidden_layers");
 
-  /// Keys that choose kernels and types of the official code, with a value that any installation of it
-  /// understands. The types are those that compute as we do.
+  /// Keys that choose kernels and types of the official code, with a value that any installation of
+  /// it understands. The types are those that compute as we do.
   private static final Map<String, String> KERNEL_KEYS =
       Map.of(
           "chunkwise_kernel", "chunkwise--native_autograd",
@@ -233,7 +233,7 @@ public final class LargeConfigKeys {
     for (Map.Entry<String, JsonNode> candidate : known.properties()) {
       String meant = candidate.getKey();
       boolean tellsMuch = meant.length() > 4 && !meant.endsWith("token_id"); // bos, cls, eos, sep
-      if (tellsMuch && !said.has(meant) && Nearest.distance(key, meant) <= 2) {
+      if (tellsMuch && !said.has(meant) && Suggestions.distance(key, meant) <= 2) {
         throw new InvalidInputException(
             source + ": unknown key " + OneLine.of(key) + "; did you mean " + meant + "?");
       }

@@ -25,8 +25,8 @@ public final class SequenceConfigKeys {
 
   private SequenceConfigKeys() {}
 
-  /// Returns whether the `config.json` of a folder is that of a sequence model; if it is missing or cannot
-  /// be read, it is not.
+  /// Returns whether the `config.json` of a folder is that of a sequence model; if it is missing or
+  /// cannot be read, it is not.
   public static boolean describe(Path folder) {
     Path file = folder.resolve(CheckpointConfig.FILE_NAME);
     if (!Files.isRegularFile(file)) {

@@ -19,7 +19,7 @@ public final class UnknownKeyException extends InvalidInputException {
             + "unknown key "
             + OneLine.of(path)
             + "; "
-            + Nearest.suggestion(path.substring(path.lastIndexOf('.') + 1), siblings));
+            + Suggestions.suggestion(path.substring(path.lastIndexOf('.') + 1), siblings));
     this.path = path;
   }
 

@@ -4,8 +4,8 @@ import io.xlstm4j.core.Check;
 import io.xlstm4j.core.OneLine;
 import java.util.Arrays;
 
-/// The header's entry of one tensor. Every instance is consistent: the offsets span exactly
-/// shape times element size.
+/// The header's entry of one tensor. Every instance is consistent: the offsets span exactly shape
+/// times element size.
 ///
 /// @param name the tensor's name
 /// @param dtype element type

@@ -132,7 +132,8 @@ class OtherFoldersTest {
     Path out = folder.resolve("out");
     String message = "tensor 'backbone.out_norm.weight' has a number that is not finite: element 3";
     try (var opened = ModelFolder.open(folder.resolve("in"))) {
-      assertThatThrownBy(() -> Conversion.write(opened, out, Conversion.Target.SAME))
+      assertThatThrownBy(
+              () -> CheckpointConverter.write(opened, out, CheckpointConverter.Target.SAME))
           .isInstanceOf(InvalidInputException.class)
           .hasMessageContaining(message);
       assertThatThrownBy(() -> Int8Quantizer.write(opened, out, 0))

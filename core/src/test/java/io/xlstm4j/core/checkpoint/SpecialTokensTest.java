@@ -160,10 +160,11 @@ class SpecialTokensTest {
   private static Path convert(Path from, String to, ModelFolder.@Nullable Layout layout) {
     Path out = Path.of(to);
     try (var opened = ModelFolder.open(from)) {
-      Conversion.write(
+      CheckpointConverter.write(
           opened,
           out,
-          new Conversion.Target(layout, null, null, null, Conversion.DEFAULT_SHARD_BYTES));
+          new CheckpointConverter.Target(
+              layout, null, null, null, CheckpointConverter.DEFAULT_SHARD_BYTES));
     }
     return out;
   }

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 /// @param mix other corpora to draw rows from, beside `corpus`
 /// @param corpusWeight share of `corpus` beside those of the mix
 /// @param samples samples of a formal language in an epoch
-/// @param validationSamples samples of a formal language to measure on
+/// @param numValidationExamples samples of a formal language to measure on
 public record DataConfig(
     String corpus,
     @Nullable String validation,
@@ -30,7 +30,7 @@ public record DataConfig(
     List<Source> mix,
     double corpusWeight,
     int samples,
-    int validationSamples) {
+    int numValidationExamples) {
   public static final String TRAINED = "bpe";
 
   /// The packing of documents into sequences.
@@ -64,7 +64,7 @@ public record DataConfig(
     mix = List.copyOf(mix);
     Check.positive("corpusWeight", corpusWeight);
     Check.positive("samples", samples);
-    Check.positive("validationSamples", validationSamples);
+    Check.positive("numValidationExamples", numValidationExamples);
   }
 
   /// The tokenizer's name if it needs no file, else null.
@@ -84,6 +84,6 @@ public record DataConfig(
         mix,
         corpusWeight,
         samples,
-        validationSamples);
+        numValidationExamples);
   }
 }

@@ -206,12 +206,15 @@ public final class FollowingDefaults {
         break;
       }
     }
-    JsonNode parts = value("training.accumulate");
-    if (isSaid("training.accumulate") && parts.isInt() && parts.asInt() > 0) {
+    JsonNode parts = value("training.gradient_accumulation_steps");
+    if (isSaid("training.gradient_accumulation_steps") && parts.isInt() && parts.asInt() > 0) {
       int usual = RunKeys.at(defaults, "training.batch_size").asInt();
       long rows = Math.ceilDiv(usual, parts.asInt()) * (long) parts.asInt();
       if (rows <= Integer.MAX_VALUE) {
-        follow("training.batch_size", IntNode.valueOf((int) rows), "training.accumulate");
+        follow(
+            "training.batch_size",
+            IntNode.valueOf((int) rows),
+            "training.gradient_accumulation_steps");
       }
     }
     if (value("training.precision").asText().equals("bfloat16")
@@ -219,8 +222,8 @@ public final class FollowingDefaults {
         && value("device").asText().equals("cpu")) {
       follow("backend", TextNode.valueOf("libtorch"), "training.precision");
     }
-    if (isSaid("watch.histograms_every") && value("watch.histograms_every").asInt() > 0) {
-      follow("watch.tensorboard", BooleanNode.TRUE, "watch.histograms_every");
+    if (isSaid("logging.histograms_every") && value("logging.histograms_every").asInt() > 0) {
+      follow("logging.tensorboard", BooleanNode.TRUE, "logging.histograms_every");
     }
     if (said.has("series") && !isSaid("model.model_type")) {
       followers.add(

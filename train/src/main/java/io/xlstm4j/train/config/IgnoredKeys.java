@@ -53,8 +53,8 @@ final class IgnoredKeys {
       refuse("samples", why + ", of which no samples are written");
     } else {
       String why = "data.corpus is no formal language, but " + data.corpus();
-      refuse("data.samples", why);
-      refuse("data.validation_samples", why);
+      refuse("data.num_examples", why);
+      refuse("data.num_validation_examples", why);
     }
     if (!data.tokenizer().equals(DataConfig.TRAINED)) {
       refuse("data.vocab_size", "data.tokenizer is " + data.tokenizer() + " and not bpe");
@@ -80,7 +80,7 @@ final class IgnoredKeys {
     ScheduleConfig schedule = run.schedule();
     if (schedule.kind() == ScheduleConfig.Kind.CONSTANT
         || schedule.kind() == ScheduleConfig.Kind.WSD) {
-      refuse("schedule.final_fraction", "schedule.kind is " + schedule.kind());
+      refuse("schedule.min_lr_ratio", "schedule.kind is " + schedule.kind());
     }
     if (schedule.cooldownSteps() == 0) {
       refuse("schedule.cooldown_fraction", "schedule.cooldown_steps is 0");

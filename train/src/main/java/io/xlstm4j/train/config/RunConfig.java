@@ -38,7 +38,7 @@ public record RunConfig(
     ScheduleConfig schedule,
     ValidationConfig validation,
     CheckpointsConfig checkpoints,
-    WatchConfig watch,
+    LoggingConfig logging,
     SamplesConfig samples,
     @Nullable SeriesConfig series,
     @Nullable String from,
@@ -68,7 +68,7 @@ public record RunConfig(
           new ScheduleConfig(ScheduleConfig.Kind.COSINE, 60, 0.05, 0, 0),
           new ValidationConfig(150, 16_384, 0),
           new CheckpointsConfig(150, 0, 0, 0),
-          new WatchConfig(1, false, 0),
+          new LoggingConfig(1, false, 0),
           new SamplesConfig(null, 40, 0.7, 0.9),
           null,
           null,
@@ -220,7 +220,7 @@ public record RunConfig(
         section(merged, "schedule", ScheduleConfig.class, source),
         section(merged, "validation", ValidationConfig.class, source),
         section(merged, "checkpoints", CheckpointsConfig.class, source),
-        section(merged, "watch", WatchConfig.class, source),
+        section(merged, "logging", LoggingConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
         wanted,
         from(merged.get(StartingModel.KEY), source),
@@ -313,7 +313,7 @@ public record RunConfig(
         schedule,
         validation,
         checkpoints,
-        watch,
+        logging,
         samples,
         series,
         from,
@@ -331,7 +331,7 @@ public record RunConfig(
     tree.set("schedule", StrictBinder.toTree(schedule));
     tree.set("validation", StrictBinder.toTree(validation));
     tree.set("checkpoints", StrictBinder.toTree(checkpoints));
-    tree.set("watch", StrictBinder.toTree(watch));
+    tree.set("logging", StrictBinder.toTree(logging));
     tree.set("samples", StrictBinder.toTree(samples));
     if (series != null) {
       tree.remove(LANGUAGE_SECTIONS);

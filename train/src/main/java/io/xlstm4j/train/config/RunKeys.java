@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
-import io.xlstm4j.core.config.Nearest;
+import io.xlstm4j.core.config.Suggestions;
 import io.xlstm4j.core.config.UnknownKeyException;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -33,7 +33,7 @@ final class RunKeys {
           "schedule",
           "validation",
           "checkpoints",
-          "watch",
+          "logging",
           "samples",
           "series");
 
@@ -103,8 +103,8 @@ final class RunKeys {
             + " batchsize per_gpu_train_batch_size");
     add(
         words,
-        "training.accumulate",
-        "gradient_accumulation_steps accumulate_grad_batches grad_accum grad_accumulation"
+        "training.gradient_accumulation_steps",
+        "accumulate accumulate_grad_batches grad_accum grad_accumulation"
             + " accumulation_steps gradient_accumulation");
     add(words, "training.seed", "random_seed seed_everything random_state manual_seed");
     add(
@@ -113,9 +113,9 @@ final class RunKeys {
         "bf16 fp16 dtype torch_dtype mixed_precision amp half bfloat16 autocast");
     add(
         words,
-        "training.recompute_blocks",
-        "gradient_checkpointing activation_checkpointing grad_checkpointing checkpointing");
-    add(words, "training.carry_state", "stateful tbptt truncated_bptt");
+        "training.activation_checkpointing",
+        "gradient_checkpointing grad_checkpointing checkpointing recompute recompute_blocks");
+    add(words, "training.truncated_bptt", "stateful tbptt carry_state");
     add(
         words,
         "schedule.warmup_steps",
@@ -124,7 +124,10 @@ final class RunKeys {
         words,
         "schedule.kind",
         "lr_scheduler_type lr_scheduler scheduler lr_schedule schedule_type lr_decay_style");
-    add(words, "schedule.final_fraction", "min_lr min_learning_rate eta_min final_lr lr_min");
+    add(
+        words,
+        "schedule.min_lr_ratio",
+        "min_lr min_learning_rate eta_min final_lr lr_min final_fraction");
     add(words, "schedule.cooldown_steps", "lr_decay_iters decay_steps cooldown");
     add(
         words,
@@ -140,8 +143,10 @@ final class RunKeys {
             + " every_n_train_steps save_strategy");
     add(words, "checkpoints.keep_last", "save_total_limit keep_checkpoints");
     add(words, "checkpoints.keep_best", "save_top_k load_best_model_at_end");
-    add(words, "watch.every", "log_interval logging_steps log_every_n_steps log_every log_steps");
-    add(words, "watch.tensorboard", "tensorboard_log report_to logger tb");
+    add(words, "training.max_nonfinite_steps", "max_skipped skip_nan_steps");
+    add(words, "data.num_examples", "num_samples n_samples dataset_size");
+    add(words, "logging.every", "log_interval logging_steps log_every_n_steps log_every log_steps");
+    add(words, "logging.tensorboard", "tensorboard_log report_to logger tb");
     add(
         words,
         "series.file|data.corpus",
@@ -252,8 +257,8 @@ final class RunKeys {
 
   private static @Nullable String nearest(String word, List<String> known, int most) {
     return known.stream()
-        .min(Comparator.comparingInt(candidate -> Nearest.distance(word, candidate)))
-        .filter(candidate -> Nearest.distance(word, candidate) <= most)
+        .min(Comparator.comparingInt(candidate -> Suggestions.distance(word, candidate)))
+        .filter(candidate -> Suggestions.distance(word, candidate) <= most)
         .orElse(null);
   }
 

@@ -7,11 +7,11 @@ import java.util.Locale;
 ///
 /// @param kind of the main part
 /// @param warmupSteps steps of linear growth to the peak, which the last of them reaches
-/// @param finalFraction where the main part of a falling kind ends, as a fraction of the peak
+/// @param minLrRatio where the main part of a falling kind ends, as a fraction of the peak
 /// @param cooldownSteps last steps, in which the rate falls linearly from where it is
 /// @param cooldownFraction where the cool-down ends, as a fraction of the peak
 public record ScheduleConfig(
-    Kind kind, int warmupSteps, double finalFraction, int cooldownSteps, double cooldownFraction) {
+    Kind kind, int warmupSteps, double minLrRatio, int cooldownSteps, double cooldownFraction) {
   /// The learning rate between warm-up and cool-down.
   public enum Kind {
     /// stays at the peak
@@ -33,16 +33,16 @@ public record ScheduleConfig(
 
   public ScheduleConfig {
     Check.notNegative("warmupSteps", warmupSteps);
-    Check.inClosedRange("finalFraction", finalFraction, 0, 1);
+    Check.inClosedRange("minLrRatio", minLrRatio, 0, 1);
     Check.notNegative("cooldownSteps", cooldownSteps);
     Check.inClosedRange("cooldownFraction", cooldownFraction, 0, 1);
     if (kind == Kind.WSD && cooldownSteps == 0) {
       throw new IllegalArgumentException(
           "cooldownSteps (0) must be positive for the schedule wsd; use constant for none");
     }
-    if (kind == Kind.EXPONENTIAL && finalFraction == 0) {
+    if (kind == Kind.EXPONENTIAL && minLrRatio == 0) {
       throw new IllegalArgumentException(
-          "finalFraction (0) must be positive for the schedule exponential, which never gets there");
+          "minLrRatio (0) must be positive for the schedule exponential, which never gets there");
     }
   }
 }

@@ -187,7 +187,8 @@ public record SeriesConfig(
     return timeFormat.isEmpty() ? null : timePattern(timeFormat);
   }
 
-  /// Returns the formatter of a pattern; `y`, a year of an era, is read as `u`, since the era is not given.
+  /// Returns the formatter of a pattern; `y`, a year of an era, is read as `u`, since the era is
+  /// not given.
   private static DateTimeFormatter timePattern(String pattern) {
     var years = new StringBuilder();
     boolean quoted = false;

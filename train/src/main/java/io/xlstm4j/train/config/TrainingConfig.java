@@ -10,15 +10,15 @@ import io.xlstm4j.torch.Precision;
 /// @param epochs passes over the training data; 0 for no such limit
 /// @param minutes of training, pauses between resumed parts not counted; 0 for no such limit
 /// @param batchSize rows of `context_length` tokens in a step
-/// @param accumulate parts a step's batch is cut into, one after the other, to save memory; divides
-///   batchSize
-/// @param carryState whether rows go on where the step before left off, with its state:
+/// @param gradientAccumulationSteps micro-batches that a batch is divided into, computed one after
+///   the other to save memory; divides batchSize
+/// @param truncatedBptt whether rows go on where the step before left off, with its state:
 ///   back-propagation through time, truncated at the step's edge
 /// @param precision of the projections; gates, states, norms and the loss are always float32
-/// @param recomputeBlocks whether a block keeps only its input for the backward pass and is
+/// @param activationCheckpointing whether a block keeps only its input for the backward pass and is
 ///   computed again there
-/// @param maxSkipped steps in a row that may be skipped for a loss or gradient that is not finite;
-///   one more ends the run
+/// @param maxNonfiniteSteps steps in a row that may be skipped for a loss or gradient that is not
+///   finite; one more ends the run
 /// @param seed of initialisation, order of batches, dropout and samples
 public record TrainingConfig(
     int steps,
@@ -26,11 +26,11 @@ public record TrainingConfig(
     double epochs,
     double minutes,
     int batchSize,
-    int accumulate,
-    boolean carryState,
+    int gradientAccumulationSteps,
+    boolean truncatedBptt,
     Precision precision,
-    boolean recomputeBlocks,
-    int maxSkipped,
+    boolean activationCheckpointing,
+    int maxNonfiniteSteps,
     long seed) {
   public TrainingConfig {
     Check.notNegative("steps", steps);
@@ -38,9 +38,9 @@ public record TrainingConfig(
     Check.notNegative("epochs", epochs);
     Check.notNegative("minutes", minutes);
     Check.positive("batchSize", batchSize);
-    Check.positive("accumulate", accumulate);
-    Check.divides("accumulate", accumulate, "batchSize", batchSize);
-    Check.notNegative("maxSkipped", maxSkipped);
+    Check.positive("gradientAccumulationSteps", gradientAccumulationSteps);
+    Check.divides("gradientAccumulationSteps", gradientAccumulationSteps, "batchSize", batchSize);
+    Check.notNegative("maxNonfiniteSteps", maxNonfiniteSteps);
     if (steps == 0 && tokens == 0 && epochs == 0 && minutes == 0) {
       throw new IllegalArgumentException(
           "one of training.steps, training.tokens, training.epochs and training.minutes must be above 0, else the run has no end");

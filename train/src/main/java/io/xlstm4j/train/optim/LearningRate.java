@@ -6,7 +6,7 @@ import io.xlstm4j.train.config.ScheduleConfig;
 /// The learning rate of every step: linear warm-up, a main part, a linear cool-down.
 ///
 /// With W, M and C steps of each, and p the peak: step t has `p (t+1)/W` in the warm-up; the main
-/// part begins at p and ends at `p · finalFraction`, which its last step has, or the first of the
+/// part begins at p and ends at `p · minLrRatio`, which its last step has, or the first of the
 /// cool-down would have had; the last step of the run has `p · cooldownFraction` if there is a
 /// cool-down.
 public final class LearningRate {
@@ -46,7 +46,7 @@ public final class LearningRate {
 
   /// The main part as a fraction of the peak, `progress` in [0, 1].
   private double shape(double progress) {
-    double end = schedule.finalFraction();
+    double end = schedule.minLrRatio();
     return switch (schedule.kind()) {
       case CONSTANT, WSD -> 1;
       case LINEAR -> 1 - (1 - end) * progress;

@@ -27,7 +27,7 @@ final class BucketReducer implements GradientReducer {
 
   private final Parameters parameters;
   private final Collectives collectives;
-  private final Line line;
+  private final CoordinatorConnection line;
   private final List<Slot> slots = new ArrayList<>();
   private final IdentityHashMap<Tensor, Slot> byTensor = new IdentityHashMap<>();
   private List<Bucket> buckets = List.of();
@@ -53,7 +53,7 @@ final class BucketReducer implements GradientReducer {
     }
   }
 
-  BucketReducer(Parameters parameters, Collectives collectives, Line line) {
+  BucketReducer(Parameters parameters, Collectives collectives, CoordinatorConnection line) {
     this.parameters = parameters;
     this.collectives = collectives;
     this.line = line;

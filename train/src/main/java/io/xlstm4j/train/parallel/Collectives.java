@@ -27,15 +27,15 @@ import org.jspecify.annotations.Nullable;
 /// libtorch's collectives among the ranks: Gloo on the CPU, NCCL on GPUs.
 ///
 /// Nothing here waits in native code, which no rank's death could end: the caller's thread looks at
-/// both the work and the [Line]. After a failure, work under way is left alone, and ends with the
-/// process.
+/// both the work and the [CoordinatorConnection]. After a failure, work under way is left alone,
+/// and ends with the process.
 final class Collectives implements AutoCloseable {
-  private final Line line;
+  private final CoordinatorConnection line;
   private final Store store;
   private final Backend group;
   private final boolean onGpu;
 
-  private Collectives(Line line, Store store, Backend group, boolean onGpu) {
+  private Collectives(CoordinatorConnection line, Store store, Backend group, boolean onGpu) {
     this.line = line;
     this.store = store;
     this.group = group;
@@ -46,7 +46,7 @@ final class Collectives implements AutoCloseable {
   ///
   /// @param device that the gradients are on
   /// @throws RankFailedException on every rank if that fails on one
-  static Collectives open(Rendezvous rendezvous, Line line, Device device) {
+  static Collectives open(Rendezvous rendezvous, CoordinatorConnection line, Device device) {
     Torch.load();
     boolean onGpu = device.is_cuda();
     // The line is to give up first, since it knows who is missing.
@@ -81,7 +81,8 @@ final class Collectives implements AutoCloseable {
     return new TCPStore(rendezvous.host(), options);
   }
 
-  private static Backend gloo(Rendezvous rendezvous, Line line, Store store, Duration patience) {
+  private static Backend gloo(
+      Rendezvous rendezvous, CoordinatorConnection line, Store store, Duration patience) {
     Loader.load(torch_gloo.class);
     var options = ProcessGroupGloo.Options.create(new Milliseconds(patience.toMillis()));
     options.devices(new GlooDeviceVector(ProcessGroupGloo.createDeviceForHostname(line.address())));
@@ -96,9 +97,9 @@ final class Collectives implements AutoCloseable {
   }
 
   /// Runs what may wait in native code on a thread of its own, and keeps its result.
-  private static <T extends Pointer> T finished(Line line, Making<T> making) {
+  private static <T extends Pointer> T finished(CoordinatorConnection line, Making<T> making) {
     var result = new CompletableFuture<T>();
-    Threads.start(
+    DaemonThreads.start(
         "xlstm-rank-connect",
         () -> {
           try (var _ = new PointerScope()) {

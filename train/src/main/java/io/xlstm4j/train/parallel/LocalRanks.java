@@ -145,7 +145,7 @@ public final class LocalRanks {
       for (Rendezvous rank : plan.ranks()) {
         Process process = start(rank, out);
         pumps.add(
-            Threads.start(
+            DaemonThreads.start(
                 "xlstm-rank-err-" + rank.rank(),
                 () -> {
                   if (rank.localRank() == 0) {
@@ -155,7 +155,8 @@ public final class LocalRanks {
                   }
                 }));
         Thread waiter =
-            Threads.start("xlstm-rank-wait-" + rank.rank(), () -> ended(rank.rank(), process, err));
+            DaemonThreads.start(
+                "xlstm-rank-wait-" + rank.rank(), () -> ended(rank.rank(), process, err));
         pumps.add(waiter);
       }
       for (Thread pump : pumps) {
@@ -293,7 +294,7 @@ public final class LocalRanks {
     try (from) {
       for (String line = from.readLine(); line != null; line = from.readLine()) {
         var held = new ArrayList<>(List.of(line));
-        Threads.sleep(HOLD_MILLISECONDS);
+        DaemonThreads.sleep(HOLD_MILLISECONDS);
         while (from.ready()) {
           @Nullable String next = from.readLine();
           if (next == null) {
@@ -326,8 +327,8 @@ public final class LocalRanks {
     return System.getenv(LAUNCHER) != null;
   }
 
-  /// Watches the starting process; in a process that [#run] started: does something once the starting process is gone, however it
-  /// ended. Elsewhere does nothing.
+  /// Watches the starting process; in a process that [#run] started: does something once the
+  /// starting process is gone, however it ended. Elsewhere does nothing.
   ///
   /// @param action ends this process
   public static void whenLauncherIsGone(Runnable action) {
@@ -335,12 +336,12 @@ public final class LocalRanks {
     if (launcher == null) {
       return;
     }
-    Threads.start(
+    DaemonThreads.start(
         "xlstm-launcher",
         () -> {
           while (ProcessHandle.current().parent().map(ProcessHandle::pid).orElse(0L)
               == Long.parseLong(launcher)) {
-            Threads.sleep(HOLD_MILLISECONDS);
+            DaemonThreads.sleep(HOLD_MILLISECONDS);
           }
           action.run();
         });

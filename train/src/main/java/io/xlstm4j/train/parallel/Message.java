@@ -6,7 +6,8 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/// The messages between the ranks and the coordinator; each begins with a byte that says which it is.
+/// The messages between the ranks and the coordinator; each begins with a byte that says which it
+/// is.
 sealed interface Message {
   /// Longer contents are refused, so that a stranger's bytes are not taken for a length.
   int MOST_BYTES = 64 << 20;

@@ -42,7 +42,8 @@ public record Rendezvous(
     }
   }
 
-  /// Returns whether an environment says anything of ranks, as those of torchrun and of [LocalRanks] do.
+  /// Returns whether an environment says anything of ranks, as those of torchrun and of
+  /// [LocalRanks] do.
   public static boolean isIn(Map<String, String> environment) {
     return environment.containsKey(RANK) || environment.containsKey(SIZE);
   }

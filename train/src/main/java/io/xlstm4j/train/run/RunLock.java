@@ -3,7 +3,7 @@ package io.xlstm4j.train.run;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.config.StrictBinder;
-import io.xlstm4j.train.watch.MachineFacts;
+import io.xlstm4j.train.logging.SystemInfo;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -58,13 +58,13 @@ public final class RunLock implements AutoCloseable {
       ProcessHandle process = ProcessHandle.current();
       return new Owner(
           process.pid(),
-          MachineFacts.hostName(),
+          SystemInfo.hostName(),
           process.info().startInstant().map(Instant::toString).orElse(null));
     }
 
     /// Returns whether the process lives; true also if it is one of another machine.
     boolean mayLive() {
-      if (!host.equals(MachineFacts.hostName())) {
+      if (!host.equals(SystemInfo.hostName())) {
         return true;
       }
       Optional<ProcessHandle> process = ProcessHandle.of(pid).filter(ProcessHandle::isAlive);
@@ -168,7 +168,7 @@ public final class RunLock implements AutoCloseable {
       return new InvalidInputException(
           name + ": another process trains here; wait for its end, or choose another --out");
     }
-    boolean here = owner.host().equals(MachineFacts.hostName());
+    boolean here = owner.host().equals(SystemInfo.hostName());
     return new InvalidInputException(
         here
             ? "%s: process %d trains here; wait for its end or stop it, or choose another --out"

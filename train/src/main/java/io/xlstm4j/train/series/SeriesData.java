@@ -46,8 +46,8 @@ public record SeriesData(
     return new SeriesData(scales, training, validation, sha256(file), notes);
   }
 
-  /// Returns whether no scaled value can be too large for float32: a deviation is at least 1e-15 of the
-  /// values it comes from.
+  /// Returns whether no scaled value can be too large for float32: a deviation is at least 1e-15 of
+  /// the values it comes from.
   private static boolean isModest(List<Series> all) {
     double largest = 0;
     double smallest = Double.POSITIVE_INFINITY;

@@ -14,7 +14,7 @@ final class AnswerAccuracy {
   /// @param maxTokens stop after about so many positions; 0 for all questions
   /// @return summed cross entropy in nats, answers, right ones
   static Task.Tally tally(
-      XlstmLanguageModel model, BatchSource questions, long maxTokens, Task.Share share) {
+      XlstmLanguageModel model, BatchSource questions, long maxTokens, Task.Shard share) {
     int from = share.from(questions.rows());
     int to = share.to(questions.rows());
     double[] sums = new double[3];

@@ -42,7 +42,7 @@ public final class Evaluation {
       long maxTokens,
       boolean resetAtDocuments) {
     Task.Tally tally =
-        tally(model, file, rows, length, maxTokens, resetAtDocuments, Task.Share.ALL);
+        tally(model, file, rows, length, maxTokens, resetAtDocuments, Task.Shard.ALL);
     return Result.of(file, tally.sums()[0], tally.sums()[1]);
   }
 
@@ -56,7 +56,7 @@ public final class Evaluation {
       int length,
       long maxTokens,
       boolean resetAtDocuments,
-      Task.Share share) {
+      Task.Shard share) {
     int from = share.from(rows);
     int to = share.to(rows);
     if (from == to) {

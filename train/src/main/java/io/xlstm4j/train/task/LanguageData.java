@@ -6,12 +6,12 @@ import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.BatchSource;
 import io.xlstm4j.text.Batches;
 import io.xlstm4j.text.BpeTrainer;
+import io.xlstm4j.text.ContiguousBatches;
 import io.xlstm4j.text.Corpora;
 import io.xlstm4j.text.Corpus;
 import io.xlstm4j.text.DocumentBatches;
 import io.xlstm4j.text.FormalLanguage;
 import io.xlstm4j.text.FormalLanguageBatches;
-import io.xlstm4j.text.LaneBatches;
 import io.xlstm4j.text.MixedBatches;
 import io.xlstm4j.text.PreparedTokens;
 import io.xlstm4j.text.Split;
@@ -194,9 +194,9 @@ final class LanguageData implements AutoCloseable {
     }
 
     LanguageData formal() {
-      if (!config.mix().isEmpty() || run.training().carryState()) {
+      if (!config.mix().isEmpty() || run.training().truncatedBptt()) {
         throw new InvalidInputException(
-            "data.corpus (%s) is a formal language, which takes neither data.mix nor training.carry_state"
+            "data.corpus (%s) is a formal language, which takes neither data.mix nor training.truncated_bptt"
                 .formatted(config.corpus()));
       }
       FormalLanguage language = FormalLanguage.parse(config.corpus());
@@ -219,7 +219,7 @@ final class LanguageData implements AutoCloseable {
               rows(),
               longer.maxLength() - 1,
               seed(),
-              config.validationSamples());
+              config.numValidationExamples());
       return new LanguageData(this, language.toString(), train, new Questions(validation));
     }
 
@@ -241,12 +241,12 @@ final class LanguageData implements AutoCloseable {
 
     private BatchSource source(Tokens tokens) {
       int length = run.model().contextLength();
-      if (run.training().carryState()) {
+      if (run.training().truncatedBptt()) {
         if (config.packing() != DataConfig.Packing.STREAM || !config.mix().isEmpty()) {
           throw new InvalidInputException(
-              "training.carry_state needs data.packing stream and no data.mix: its rows go on from step to step");
+              "training.truncated_bptt needs data.packing stream and no data.mix: its rows go on from step to step");
         }
-        return new LaneBatches(tokens, rows(), length);
+        return new ContiguousBatches(tokens, rows(), length);
       }
       return switch (config.packing()) {
         case STREAM -> new Batches(tokens, rows(), length, seed());

@@ -12,7 +12,7 @@ import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
 import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.BatchSource;
-import io.xlstm4j.text.LaneBatches;
+import io.xlstm4j.text.ContiguousBatches;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Checkpoint;
@@ -43,7 +43,7 @@ public final class LanguageTask implements Task {
   private final LanguageData data;
   private final XlstmLanguageModel model;
   private final BatchSource batches;
-  private final @Nullable CarriedRows carried; // null if rows do not go on
+  private final @Nullable CarriedStates carried; // null if rows do not go on
 
   private LanguageTask(RunConfig config, LanguageData data, XlstmLanguageModel model) {
     this.config = config;
@@ -51,9 +51,9 @@ public final class LanguageTask implements Task {
     this.model = model;
     model.backend(config.backend());
     model.precision(config.training().precision());
-    model.recompute(config.training().recomputeBlocks());
+    model.recompute(config.training().activationCheckpointing());
     batches = data.train();
-    carried = config.training().carryState() ? new CarriedRows() : null;
+    carried = config.training().truncatedBptt() ? new CarriedStates() : null;
   }
 
   /// A task with a fresh model, one that starts from `from` of the configuration, or one that goes
@@ -206,7 +206,8 @@ public final class LanguageTask implements Task {
     boolean resets = config.data().resetAtDocuments();
     var tensors = BatchTensors.of(batch, resets);
     BlockStack.State last = model.initialState(batch.rows());
-    boolean goesOn = resets || !(batches instanceof LaneBatches lanes && lanes.startsEpoch(number));
+    boolean goesOn =
+        resets || !(batches instanceof ContiguousBatches lanes && lanes.startsEpoch(number));
     if (carried != null && goesOn) {
       last = carried.before(from, last);
     }
@@ -218,12 +219,12 @@ public final class LanguageTask implements Task {
   }
 
   @Override
-  public Tally validate(long maxTokens, Share share) {
+  public Tally validate(long maxTokens, Shard share) {
     return validate(model, maxTokens, share);
   }
 
   @Override
-  public Tally validateStored(Path folder, long maxTokens, Share share) {
+  public Tally validateStored(Path folder, long maxTokens, Shard share) {
     try (var stored = Checkpoint.open(folder, model.parameters().device())) {
       stored.backend(config.backend());
       stored.precision(config.training().precision());
@@ -231,7 +232,7 @@ public final class LanguageTask implements Task {
     }
   }
 
-  private Tally validate(XlstmLanguageModel of, long maxTokens, Share share) {
+  private Tally validate(XlstmLanguageModel of, long maxTokens, Shard share) {
     return switch (data.validation()) {
       case LanguageData.Questions questions ->
           AnswerAccuracy.tally(of, questions.batches(), maxTokens, share);
@@ -318,9 +319,9 @@ public final class LanguageTask implements Task {
   public void restoreCarried(TensorSource source) {
     if (carried == null) {
       throw new InvalidInputException(
-          "the saved state carries rows on, but training.carry_state is false");
+          "the saved state carries rows on, but training.truncated_bptt is false");
     }
-    int rows = batches.rows() / config.training().accumulate();
+    int rows = batches.rows() / config.training().gradientAccumulationSteps();
     var froms = new ArrayList<Integer>();
     for (int from = 0; from < batches.rows(); from += rows) {
       froms.add(from);

@@ -54,11 +54,11 @@ public final class SequenceTask implements Task {
   /// @param stored checkpoint folder to read the weights from; null for fresh ones
   static SequenceTask open(RunConfig config, SeriesConfig series, @Nullable Path stored) {
     TrainingConfig training = config.training();
-    if (training.carryState()
-        || training.recomputeBlocks()
+    if (training.truncatedBptt()
+        || training.activationCheckpointing()
         || training.precision() != Precision.FLOAT32) {
       throw new InvalidInputException(
-          "training.carry_state, recompute_blocks and precision: bfloat16 are for language models; leave them out for series");
+          "training.truncated_bptt, activation_checkpointing and precision: bfloat16 are for language models; leave them out for series");
     }
     var device = Torch.device(config.device());
     SeriesData data = SeriesData.open(series);
@@ -169,12 +169,12 @@ public final class SequenceTask implements Task {
   // ---- validation
 
   @Override
-  public Tally validate(long maxTokens, Share share) {
+  public Tally validate(long maxTokens, Shard share) {
     return validate(model, maxTokens, share);
   }
 
   @Override
-  public Tally validateStored(Path folder, long maxTokens, Share share) {
+  public Tally validateStored(Path folder, long maxTokens, Shard share) {
     try (var stored = SequenceCheckpoint.open(folder, model.parameters().device())) {
       stored.backend(config.backend());
       return validate(stored, maxTokens, share);
@@ -182,7 +182,7 @@ public final class SequenceTask implements Task {
   }
 
   /// Windows evenly spread over the validation part.
-  private Tally validate(SequenceModel of, long maxTokens, Share share) {
+  private Tally validate(SequenceModel of, long maxTokens, Shard share) {
     SeriesWindows windows = data.validation();
     long wanted = maxTokens == 0 ? windows.size() : Math.ceilDiv(maxTokens, series.context());
     int count = (int) Math.min(Math.min(wanted, windows.size()), Integer.MAX_VALUE);

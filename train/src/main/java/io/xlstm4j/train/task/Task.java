@@ -9,8 +9,8 @@ import java.util.SequencedMap;
 import java.util.function.BooleanSupplier;
 import org.bytedeco.pytorch.Tensor;
 
-/// A training task: a model, its data, and the loss between them. The trainer knows nothing else
-/// of either.
+/// A training task: a model, its data, and the loss between them. The trainer knows nothing else of
+/// either.
 ///
 /// Everything it does is a function of the weights and the number of the batch, so that a resumed
 /// run goes on as if it had never stopped.
@@ -88,17 +88,17 @@ public interface Task extends AutoCloseable {
   /// processes: each passes its part and sums up.
   ///
   /// @param maxTokens read about so many; 0 for all
-  Tally validate(long maxTokens, Share share);
+  Tally validate(long maxTokens, Shard share);
 
   /// The same of the model stored in a folder, which also proves that it can be read.
-  Tally validateStored(Path folder, long maxTokens, Share share);
+  Tally validateStored(Path folder, long maxTokens, Shard share);
 
   /// Restricts the task to one process of several.
   ///
   /// @param index from 0
   /// @param of how many
-  record Share(int index, int of) {
-    public static final Share ALL = new Share(0, 1);
+  record Shard(int index, int of) {
+    public static final Shard ALL = new Shard(0, 1);
 
     /// The first of this one's items, out of `count`.
     public int from(int count) {
@@ -144,8 +144,8 @@ public interface Task extends AutoCloseable {
   /// Returns the other files of a checkpoint folder: contents by file name.
   SequencedMap<String, byte[]> modelFiles();
 
-  /// Returns the tensors that a step passes to the next beside the weights, such as carried states; valid
-  /// as long as the caller's scope is open. Empty if there is nothing of the kind.
+  /// Returns the tensors that a step passes to the next beside the weights, such as carried states;
+  /// valid as long as the caller's scope is open. Empty if there is nothing of the kind.
   List<TensorData> carried();
 
   /// Takes it back.

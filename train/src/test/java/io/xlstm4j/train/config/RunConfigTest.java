@@ -109,7 +109,7 @@ class RunConfigTest {
           data: [1]                    | run.yaml: data must be a section of keys, but is [1]
           [1, 2]                       | run.yaml: expected sections such as training:, not a list
           word                         | run.yaml: expected sections such as training:, not a single value
-          'training: {carry_state: maybe}' | run.yaml: training.carry_state must be true or false, but is "maybe"
+          'training: {truncated_bptt: maybe}' | run.yaml: training.truncated_bptt must be true or false, but is "maybe"
           """)
   void a_wrong_line_is_told_of_in_one_line(String yaml, String message) {
     assertThatThrownBy(() -> with(yaml))
@@ -141,11 +141,11 @@ class RunConfigTest {
   void numbers_are_read_as_people_write_them() {
     RunConfig config =
         with(
-            "optimizer: {learning_rate: 1e-3, weight_decay: 0}\ntraining: {steps: 1_000, seed: 0x10, carry_state: yes}");
+            "optimizer: {learning_rate: 1e-3, weight_decay: 0}\ntraining: {steps: 1_000, seed: 0x10, truncated_bptt: yes}");
     assertThat(config.optimizer().learningRate()).isEqualTo(1e-3);
     assertThat(config.training().steps()).isEqualTo(1000);
     assertThat(config.training().seed()).isEqualTo(16);
-    assertThat(config.training().carryState()).isTrue();
+    assertThat(config.training().truncatedBptt()).isTrue();
   }
 
   @Test

@@ -115,7 +115,7 @@ class RunKeysTest {
           n_embd                 | model.embedding_dim
           training.max_steps     | training.steps
           max_iters              | training.steps
-          training.gradient_accumulation_steps | training.accumulate
+          training.gradient_accumulation_steps | training.gradient_accumulation_steps
           batch_size             | training.batch_size
           dropout                | model.dropout
           weight_decay           | optimizer.weight_decay
@@ -127,7 +127,7 @@ class RunKeysTest {
           model.num_heads        | model.mlstm_block.mlstm.num_heads or model.slstm_block.slstm.num_heads
           bf16                   | training.precision
           training.weight_dekay  | optimizer.weight_decay
-          every                  | validation.every, checkpoints.every or watch.every
+          every                  | validation.every, checkpoints.every or logging.every
           """)
   void a_key_at_the_wrong_place_or_of_another_program_is_found(String word, String key) {
     var said = JsonNodeFactory.instance.objectNode();
@@ -152,8 +152,8 @@ class RunKeysTest {
         "model.mlstm_block.mlstm.proj_factor=1.3",
         "model.mlstm_block.mlstm.round_proj_up_to_multiple_of=3",
         "training.steps=1",
-        "training.accumulate=3",
-        "training.accumulate=100",
+        "training.gradient_accumulation_steps=3",
+        "training.gradient_accumulation_steps=100",
         "training.epochs=0.5",
         "training.tokens=1000000",
         "training.minutes=1",
@@ -161,7 +161,7 @@ class RunKeysTest {
         "schedule.kind=wsd",
         "schedule.kind=exponential",
         "schedule.cooldown_steps=10",
-        "watch.histograms_every=3",
+        "logging.histograms_every=3",
         "data.tokenizer=bytes",
         "data.corpus=parity:3-40",
         "samples.temperature=0",
@@ -186,7 +186,7 @@ class RunKeysTest {
           model.embedding_dim=90      | model.slstm_block.slstm.num_heads is 3, because model.embedding_dim is 90
           training.steps=60           | schedule.warmup_steps is 6, because training.steps is 60
           training.epochs=2           | training.steps is 0, because training.epochs is 2
-          training.accumulate=3       | training.batch_size is 18, because training.accumulate is 3
+          training.gradient_accumulation_steps=3       | training.batch_size is 18, because training.gradient_accumulation_steps is 3
           schedule.kind=wsd           | schedule.cooldown_steps is 180, because schedule.kind is wsd
           training.precision=bfloat16 | backend is libtorch, because training.precision is bfloat16
           """)
@@ -210,11 +210,11 @@ class RunKeysTest {
       textBlock =
           """
           data: {tokenizer: bytes, vocab_size: 100} | data.vocab_size (100) means nothing here, because data.tokenizer is bytes and not bpe; leave it out
-          data: {samples: 7}                        | data.samples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
-          data: {validation_samples: 7}             | data.validation_samples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
+          data: {samples: 7}                        | data.num_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
+          data: {num_validation_examples: 7}             | data.num_validation_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
           data: {corpus: 'parity:3-40', packing: documents} | data.packing (documents) means nothing here, because data.corpus is the formal language parity:3-40; leave it out
           data: {corpus_weight: 2}                  | data.corpus_weight (2) means nothing here, because data.mix is empty; leave it out
-          schedule: {kind: constant, final_fraction: 0.5} | schedule.final_fraction (0.5) means nothing here, because schedule.kind is constant; leave it out
+          schedule: {kind: constant, min_lr_ratio: 0.5} | schedule.min_lr_ratio (0.5) means nothing here, because schedule.kind is constant; leave it out
           schedule: {cooldown_fraction: 0.5}        | schedule.cooldown_fraction (0.5) means nothing here, because schedule.cooldown_steps is 0; leave it out
           samples: {temperature: 0, top_p: 0.5}     | samples.top_p (0.5) means nothing here, because samples.temperature is 0, which takes the likeliest token; leave it out
           model: {add_embedding_dropout: true}      | model.add_embedding_dropout (true) means nothing here, because model.dropout is 0; leave it out

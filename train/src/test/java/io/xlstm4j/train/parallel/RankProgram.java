@@ -32,7 +32,7 @@ public final class RankProgram {
 
   public static void main(String[] arguments) throws IOException {
     LocalRanks.whenLauncherIsGone(() -> Runtime.getRuntime().halt(1));
-    try (World world = World.of(System.getenv())) {
+    try (ProcessGroup world = ProcessGroup.of(System.getenv())) {
       try {
         run(world, List.of(arguments));
       } catch (RankFailedException e) {
@@ -48,7 +48,7 @@ public final class RankProgram {
     System.exit(0);
   }
 
-  private static void run(World world, List<String> words) throws IOException {
+  private static void run(ProcessGroup world, List<String> words) throws IOException {
     switch (words.getFirst()) {
       case "train" -> {
         float[] weights = train(world, Tiny.MODEL, 4, 8, 50, words.contains("plain"));
@@ -70,7 +70,7 @@ public final class RankProgram {
         world.barrier();
         Files.writeString(
             Path.of(words.get(1) + world.rank()), Long.toString(ProcessHandle.current().pid()));
-        Threads.sleep(60_000);
+        DaemonThreads.sleep(60_000);
       }
       default -> throw new IllegalArgumentException(words.getFirst());
     }
@@ -84,7 +84,7 @@ public final class RankProgram {
 
   /// @return all weights
   static float[] train(
-      World world, PaperModelConfig config, int rows, int length, int steps, boolean plain) {
+      ProcessGroup world, PaperModelConfig config, int rows, int length, int steps, boolean plain) {
     Torch.seed(1);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
@@ -113,7 +113,7 @@ public final class RankProgram {
   }
 
   private static void step(
-      World world,
+      ProcessGroup world,
       XlstmLanguageModel model,
       GradientReducer reducer,
       boolean plain,
@@ -123,7 +123,7 @@ public final class RankProgram {
     var random = new Random(step);
     int vocabulary = model.config().vocabSize();
     int[] ids = random.ints((long) rows * (length + 1), 0, vocabulary).toArray();
-    Share share = world.share(rows);
+    Shard share = world.share(rows);
     try (var _ = new PointerScope()) {
       Tensor tokens =
           Tensors.of(ids, rows, length + 1).narrow(0, share.from(), share.rows()).contiguous();
@@ -145,7 +145,7 @@ public final class RankProgram {
   }
 
   /// The default model, timed after some steps that warm up.
-  private static void speed(World world, boolean plain) {
+  private static void speed(ProcessGroup world, boolean plain) {
     var config = PaperModelConfig.of(4096, BlockStackConfig.of(4, 192, List.of(1)));
     Torch.seed(1);
     try (var _ = new PointerScope();
@@ -170,7 +170,7 @@ public final class RankProgram {
   }
 
   /// Steps without end, with a stop at one phase where one rank waits to be killed.
-  private static void phases(World world, String phase, int victim) {
+  private static void phases(ProcessGroup world, String phase, int victim) {
     boolean isVictim = world.rank() == victim;
     Torch.seed(1);
     try (var _ = new PointerScope();
@@ -189,7 +189,7 @@ public final class RankProgram {
         step(world, model, reducer, false, 6, 8, step);
         if (phase.equals("checkpoint")) {
           if (world.isFirst()) {
-            Threads.sleep(600); // as if it wrote a file
+            DaemonThreads.sleep(600); // as if it wrote a file
           }
           world.barrier();
         }
