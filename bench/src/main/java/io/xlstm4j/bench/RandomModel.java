@@ -108,7 +108,9 @@ record RandomModel(Path temporary, LargeModelConfig config, Type type) implement
         Int8Quantizer.write(source, folder(), GROUP);
       } else {
         CheckpointConverter.write(
-            source, folder(), new CheckpointConverter.Target(null, null, null, DType.BF16, Long.MAX_VALUE));
+            source,
+            folder(),
+            new CheckpointConverter.Target(null, null, null, DType.BF16, Long.MAX_VALUE));
       }
     }
     remove(plain);

@@ -88,8 +88,7 @@ final class BenchCommand implements Callable<Integer> {
         Benchmark benchmark = Benchmarks.named(name);
         Timing timing = options.timing(benchmark);
         cases.addAll(
-            benchmark.cases(
-                new Benchmark.DiagnosticSetting(options.sizes(), timing, FreshProgram::bench)));
+            benchmark.cases(new Benchmark.Setting(options.sizes(), timing, FreshProgram::bench)));
       } catch (IllegalArgumentException | InvalidInputException e) { // sizes, names
         throw new ParameterException(spec.commandLine(), "bench " + name + ": " + e.getMessage());
       }
