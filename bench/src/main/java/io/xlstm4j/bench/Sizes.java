@@ -4,8 +4,8 @@ import io.xlstm4j.core.Check;
 
 /// The sizes at which every case is measured.
 ///
-/// @param batch B, rows
-/// @param length S, tokens in a row
+/// @param batch B, sequences
+/// @param length S, tokens in a sequence
 /// @param dim D, width of the residual stream
 /// @param heads NH
 /// @param vocab V
@@ -49,7 +49,7 @@ public record Sizes(
     Check.positive("blocks", blocks);
   }
 
-  /// Tokens of all rows.
+  /// Tokens of all sequences.
   public int tokens() {
     return Math.multiplyExact(batch, length);
   }

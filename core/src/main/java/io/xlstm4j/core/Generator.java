@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 
-/// Continues prompts token by token: prefill each, then steps of all rows that are not done yet.
+/// Continues prompts token by token: prefill each, then steps of all sequences that are not done yet.
 public final class Generator {
   private final LanguageModel model;
   private final Options options;
@@ -26,7 +26,7 @@ public final class Generator {
 
   /// @param maxTokens most tokens to add to a prompt
   /// @param vocabLimit only ids below it are chosen: those the tokenizer knows
-  /// @param ends the ids that end a row; they are not handed out
+  /// @param ends the ids that end a sequence; they are not handed out
   /// @param sampler how the next token is chosen
   public record Options(int maxTokens, int vocabLimit, Set<Integer> ends, SamplerConfig sampler) {
     public Options {
@@ -35,13 +35,13 @@ public final class Generator {
       ends = Set.copyOf(ends);
     }
 
-    /// The same with one id that ends a row.
+    /// The same with one id that ends a sequence.
     public Options(int maxTokens, int vocabLimit, int endOfText, SamplerConfig sampler) {
       this(maxTokens, vocabLimit, Set.of(endOfText), sampler);
     }
   }
 
-  /// Why a row ended.
+  /// Why a sequence ended.
   public enum End {
     END_OF_TEXT,
     MAX_TOKENS,
@@ -51,14 +51,14 @@ public final class Generator {
   /// Hears of each token as it is chosen.
   public interface Listener {
     /// @param row index of the prompt
-    /// @return false to stop this row
+    /// @return false to stop this sequence
     boolean onToken(int row, int id);
 
-    /// A row is done; no more of its tokens come.
+    /// A sequence is done; no more of its tokens come.
     default void onEnd(int row, End end) {}
   }
 
-  /// Continues every prompt to its end. A row's tokens do not depend on the order of sampling.
+  /// Continues every prompt to its end. A sequence's tokens do not depend on the order of sampling.
   ///
   /// @param prompts token ids, at least one each
   public void generate(List<int[]> prompts, Listener listener) {
@@ -81,7 +81,7 @@ public final class Generator {
     }
   }
 
-  /// Chooses the row's next token and says whether it was the last.
+  /// Chooses the sequence's next token and says whether it was the last.
   private boolean isDone(Row row, Listener listener) {
     if (row.added == options.maxTokens) {
       listener.onEnd(row.index, End.MAX_TOKENS);

@@ -90,7 +90,7 @@ public final class Completion {
     return ids.get(ids.limit() - 1);
   }
 
-  /// Chooses the next token from the row's logits and tells it.
+  /// Chooses the next token from the sequence's logits and tells it.
   ///
   /// @return whether another step is needed
   boolean choose(Sampling sampling) {

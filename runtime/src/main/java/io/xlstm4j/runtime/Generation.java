@@ -43,10 +43,10 @@ public final class Generation implements AutoCloseable {
     return join(new Completion(request, listener, model.newRow(), true));
   }
 
-  /// Adds a request that goes on where a row stands. The row is changed in place, stands after the
+  /// Adds a request that goes on where a sequence stands. The sequence is changed in place, stands after the
   /// last token but one at the end, and stays the caller's.
   ///
-  /// @param request its prompt may be empty if the row has logits
+  /// @param request its prompt may be empty if the sequence has logits
   public Completion add(Request request, Row row, Completion.Listener listener) {
     row.requireOf(model);
     if (request.prompt().length == 0 && !row.hasLogits()) {
@@ -154,7 +154,7 @@ public final class Generation implements AutoCloseable {
     return true;
   }
 
-  /// Cancels what is not done, and frees the rows.
+  /// Cancels what is not done, and frees the sequences.
   @Override
   public void close() {
     for (Completion completion : live) {

@@ -6,7 +6,7 @@ import java.nio.IntBuffer;
 @FunctionalInterface
 public interface LogitsProcessor {
   /// @param logits natural-log scores of the next token, to be changed in place; minus infinity
-  ///   forbids an id. A copy: the row keeps its own.
+  ///   forbids an id. A copy: the sequence keeps its own.
   /// @param history prompt and tokens so far, from position to limit; read, never moved
   void process(float[] logits, IntBuffer history);
 }

@@ -21,7 +21,7 @@ public final class Row implements AutoCloseable {
   private boolean hasLogits;
   private long position;
 
-  /// The call that this row is part of, so that none takes it twice.
+  /// The call that this sequence is part of, so that none takes it twice.
   long call;
 
   @SuppressWarnings("MustBeClosedChecker") // close() ends it
@@ -37,7 +37,7 @@ public final class Row implements AutoCloseable {
     return position;
   }
 
-  /// Natural-log scores of the next token, V of them: the row's own array, which the next call
+  /// Natural-log scores of the next token, V of them: the sequence's own array, which the next call
   /// overwrites.
   ///
   /// @throws IllegalStateException before the first token
@@ -53,14 +53,14 @@ public final class Row implements AutoCloseable {
     return hasLogits;
   }
 
-  /// A row that stands where this one does and goes its own way.
+  /// A sequence that stands where this one does and goes its own way.
   public Row fork() {
     Row copy = model.newRow();
     copy.copyFrom(this);
     return copy;
   }
 
-  /// Takes over where another row of the same model stands.
+  /// Takes over where another sequence of the same model stands.
   public void copyFrom(Row other) {
     requireOf(other.model);
     state.copyFrom(other.state);

@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
 /// [LanguageModel], are copied in and out at every call.
 ///
 /// Safe for many threads: calls wait for each other, and each is spread over the threads of the
-/// kernels. A row's numbers depend on its own tokens alone, bit for bit: not on the rows beside it,
+/// kernels. A sequence's numbers depend on its own tokens alone, bit for bit: not on the sequences beside it,
 /// nor on the number of threads. A run cut elsewhere gives the same up to rounding.
 public final class RuntimeModel implements LanguageModel {
   /// Weights up to this size are looked through when they are opened, which takes a few
@@ -134,7 +134,7 @@ public final class RuntimeModel implements LanguageModel {
     return folder.config().model().vocabSize();
   }
 
-  /// Bytes of one row's state.
+  /// Bytes of one sequence's state.
   public long stateBytes() {
     return (long) layout().floats() * Float.BYTES;
   }
@@ -150,14 +150,14 @@ public final class RuntimeModel implements LanguageModel {
     });
   }
 
-  // ---- rows, in place --------------------------------------------------------------------------
+  // ---- sequences, in place --------------------------------------------------------------------------
 
-  /// A row before its first token, to be closed by the caller.
+  /// A sequence before its first token, to be closed by the caller.
   public Row newRow() {
     return new Row(this);
   }
 
-  /// A row as [Row#save] left it.
+  /// A sequence as [Row#save] left it.
   ///
   /// @throws InvalidStateException if the file is damaged or of another model
   public Row restore(Path file) {
@@ -171,10 +171,10 @@ public final class RuntimeModel implements LanguageModel {
     }
   }
 
-  /// Reads a run of tokens; the row's logits are those after the last.
+  /// Reads a run of tokens; the sequence's logits are those after the last.
   ///
   /// @throws IllegalArgumentException if `ids` is empty or has an id outside the vocabulary; the
-  ///   row is then as it was
+  ///   sequence is then as it was
   public void prefill(Row row, int... ids) {
     prefill(row, ids, null);
   }
@@ -183,7 +183,7 @@ public final class RuntimeModel implements LanguageModel {
   @FunctionalInterface
   public interface LogitsListener {
     /// @param index of the token in the run
-    /// @param logits after it, in the row's own array, which is overwritten after the call
+    /// @param logits after it, in the sequence's own array, which is overwritten after the call
     void onLogits(int index, float[] logits);
   }
 
@@ -228,16 +228,16 @@ public final class RuntimeModel implements LanguageModel {
     }
   }
 
-  /// Advances several rows by one token each; rows may stand at different positions.
+  /// Advances several sequences by one token each; sequences may stand at different positions.
   ///
-  /// @param ids one token id per row
-  /// @throws IllegalArgumentException if the counts differ, a row comes twice or an id is outside
-  ///   the vocabulary; the rows are then as they were
+  /// @param ids one token id per sequence
+  /// @throws IllegalArgumentException if the counts differ, a sequence comes twice or an id is outside
+  ///   the vocabulary; the sequences are then as they were
   public void step(int[] ids, Row... rows) {
     step(ids, rows, rows.length);
   }
 
-  /// The same for the first `count` rows, so that arrays can be kept while rows leave.
+  /// The same for the first `count` sequences, so that arrays can be kept while sequences leave.
   public void step(int[] ids, Row[] rows, int count) {
     if (count < 1 || count > rows.length || count > ids.length) {
       throw new IllegalArgumentException(
@@ -259,7 +259,7 @@ public final class RuntimeModel implements LanguageModel {
       for (int from = 0; from < count; from += Workspace.TOKENS) {
         stepSome(ids, rows, from, Math.min(Workspace.TOKENS, count - from));
       }
-      network.work().kernels.warmUp(); // a restored row may never see a prefill
+      network.work().kernels.warmUp(); // a restored sequence may never see a prefill
     } finally {
       lock.unlock();
     }

@@ -20,8 +20,8 @@ import java.util.Map;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
-/// A row in a file: safetensors, one float32 tensor for each part of the state, and `logits` if the
-/// row has read a token. The header's strings say what it is: format, model, position, and the
+/// A sequence in a file: safetensors, one float32 tensor for each part of the state, and `logits` if the
+/// sequence has read a token. The header's strings say what it is: format, model, position, and the
 /// SHA-256 of all of it.
 final class StateFile {
   private static final String FORMAT = "xlstm4j-row-1";
@@ -51,7 +51,7 @@ final class StateFile {
     SafetensorsWriter.write(file, tensors, strings);
   }
 
-  /// Fills a fresh row. If it throws, the row is of no use.
+  /// Fills a fresh sequence. If it throws, the sequence is of no use.
   static void read(Row row, Path file) {
     String where = OneLine.of(file);
     try (var source = SafetensorsFile.open(file)) {

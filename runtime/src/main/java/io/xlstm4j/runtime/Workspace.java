@@ -10,9 +10,9 @@ import java.util.HashMap;
 import java.util.Map;
 
 /// Memory that the blocks of a model share during a forward pass: activations, the states of the
-/// rows, and how work is spread over the threads.
+/// sequences, and how work is spread over the threads.
 ///
-/// A batch is either one row with several tokens, or several rows with one token each. Activations
+/// A batch is either one sequence with several tokens, or several sequences with one token each. Activations
 /// have one row for each token of either.
 final class Workspace {
   /// Tokens in a batch at most; longer runs go through in pieces.
@@ -57,7 +57,7 @@ final class Workspace {
         _ -> new FloatRows(arena.allocate((long) TOKENS * width * Float.BYTES, 64), 0, width));
   }
 
-  /// Begins a batch of one row.
+  /// Begins a batch of one sequence.
   void sequence(int length, MemorySegment state) {
     tokens = length;
     sequence = true;
@@ -78,18 +78,18 @@ final class Workspace {
     return tokens;
   }
 
-  /// Returns whether the tokens belong to one row.
+  /// Returns whether the tokens belong to one sequence.
   boolean isSequence() {
     return sequence;
   }
 
-  /// Returns whether cells go token by token: batches of several rows, and runs too short to be
+  /// Returns whether cells go token by token: batches of several sequences, and runs too short to be
   /// worth more.
   boolean isByToken() {
     return !sequence || tokens <= SHORT;
   }
 
-  /// The state of the row that a token belongs to.
+  /// The state of the sequence that a token belongs to.
   MemorySegment stateOf(int token) {
     return states[sequence ? 0 : token];
   }

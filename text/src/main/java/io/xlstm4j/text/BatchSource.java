@@ -6,27 +6,27 @@ package io.xlstm4j.text;
 /// and by any process, in whole or in part, so a run that resumes needs a number, and ranks that
 /// share a batch need nothing from each other. Safe for use by several threads.
 ///
-/// Every batch has at least one target. A range of its rows may have none.
+/// Every batch has at least one target. A range of its sequences may have none.
 public interface BatchSource {
-  /// B, rows of a whole batch.
-  int rows();
+  /// B, sequences of a whole batch.
+  int sequences();
 
-  /// S, tokens of a row.
+  /// S, tokens of a sequence.
   int length();
 
-  /// The rows [from, to) of a batch, the same as in the whole batch.
+  /// The sequences [from, to) of a batch, the same as in the whole batch.
   ///
   /// @param number of the batch, from 0
   /// @throws IndexOutOfBoundsException if the number is negative or the range is empty or not in
-  ///   [0, rows)
-  Batch rows(long number, int from, int to);
+  ///   [0, sequences)
+  Batch sequences(long number, int from, int to);
 
-  /// All rows of a batch.
+  /// All sequences of a batch.
   ///
   /// @param number from 0
   /// @throws IndexOutOfBoundsException if the number is negative
   default Batch batch(long number) {
-    return rows(number, 0, rows());
+    return sequences(number, 0, sequences());
   }
 
   /// Targets of one epoch, ignored ones not counted.
@@ -35,7 +35,7 @@ public interface BatchSource {
   /// Returns the epochs completed after the batches [0, batches).
   double epochs(long batches);
 
-  /// Returns whether row r of a batch goes on where row r of the batch before ended, so that the
+  /// Returns whether sequence r of a batch goes on where sequence r of the batch before ended, so that the
   /// state may be carried from one to the next.
   default boolean continuous() {
     return false;

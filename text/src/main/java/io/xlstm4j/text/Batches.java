@@ -10,14 +10,14 @@ public final class Batches implements BatchSource {
   private final BatchOrder order;
 
   /// @param tokens stays open as long as batches are asked for; the caller closes it
-  /// @param rows B, windows in a batch
+  /// @param sequences B, windows in a batch
   /// @param length S, tokens in a window
   /// @param seed of the order
-  public Batches(Tokens tokens, int rows, int length, long seed) {
-    SequenceRange.checkShape(rows, length);
+  public Batches(Tokens tokens, int sequences, int length, long seed) {
+    SequenceRange.checkShape(sequences, length);
     this.tokens = tokens;
     this.length = length;
-    this.order = new BatchOrder(seed, Math.ceilDiv(tokens.size() - 1, (long) length), rows);
+    this.order = new BatchOrder(seed, Math.ceilDiv(tokens.size() - 1, (long) length), sequences);
   }
 
   /// Returns the order of the windows.
@@ -26,8 +26,8 @@ public final class Batches implements BatchSource {
   }
 
   @Override
-  public int rows() {
-    return order.rows();
+  public int sequences() {
+    return order.sequences();
   }
 
   @Override
@@ -36,12 +36,12 @@ public final class Batches implements BatchSource {
   }
 
   @Override
-  public Batch rows(long number, int from, int to) {
-    SequenceRange.check(number, from, to, rows());
+  public Batch sequences(long number, int from, int to) {
+    SequenceRange.check(number, from, to, sequences());
     Batch batch = Batch.padding(to - from, length, tokens.endOfText());
-    for (int row = from; row < to; row++) {
-      long start = order.window(number, row) * length;
-      batch.fill(row - from, 0, tokens, start, Math.min(start + length, tokens.size() - 1));
+    for (int sequence = from; sequence < to; sequence++) {
+      long start = order.window(number, sequence) * length;
+      batch.fill(sequence - from, 0, tokens, start, Math.min(start + length, tokens.size() - 1));
     }
     return batch;
   }

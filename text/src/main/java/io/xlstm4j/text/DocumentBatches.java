@@ -19,15 +19,15 @@ public final class DocumentBatches implements BatchSource {
   /// Reads all tokens once, to pack them.
   ///
   /// @param tokens stays open as long as batches are asked for; the caller closes it
-  /// @param rows B, windows in a batch
+  /// @param sequences B, windows in a batch
   /// @param length S, tokens in a window
   /// @param seed of the order
-  public DocumentBatches(Tokens tokens, int rows, int length, long seed) {
-    SequenceRange.checkShape(rows, length);
+  public DocumentBatches(Tokens tokens, int sequences, int length, long seed) {
+    SequenceRange.checkShape(sequences, length);
     this.tokens = tokens;
     this.length = length;
     this.packing = new DocumentPacking(tokens, length);
-    this.order = new BatchOrder(seed, packing.windows(), rows);
+    this.order = new BatchOrder(seed, packing.windows(), sequences);
   }
 
   /// Returns the order of the windows.
@@ -46,8 +46,8 @@ public final class DocumentBatches implements BatchSource {
   }
 
   @Override
-  public int rows() {
-    return order.rows();
+  public int sequences() {
+    return order.sequences();
   }
 
   @Override
@@ -56,11 +56,11 @@ public final class DocumentBatches implements BatchSource {
   }
 
   @Override
-  public Batch rows(long number, int from, int to) {
-    SequenceRange.check(number, from, to, rows());
+  public Batch sequences(long number, int from, int to) {
+    SequenceRange.check(number, from, to, sequences());
     Batch batch = Batch.padding(to - from, length, tokens.endOfText());
-    for (int row = from; row < to; row++) {
-      packing.fill(batch, row - from, order.window(number, row));
+    for (int sequence = from; sequence < to; sequence++) {
+      packing.fill(batch, sequence - from, order.window(number, sequence));
     }
     return batch;
   }

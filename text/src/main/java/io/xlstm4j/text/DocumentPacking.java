@@ -97,8 +97,8 @@ final class DocumentPacking {
     return targets;
   }
 
-  /// Writes a window into a row of padding.
-  void fill(Batch batch, int row, long window) {
+  /// Writes a window into a sequence of padding.
+  void fill(Batch batch, int sequence, long window) {
     int column = 0;
     int end = (int) firsts.get((int) window + 1);
     for (int i = (int) firsts.get((int) window); i < end; i++) {
@@ -107,7 +107,7 @@ final class DocumentPacking {
       while (to - from < length - column && tokens.get(to) != tokens.endOfText()) {
         to++;
       }
-      batch.fill(row, column, tokens, from, to);
+      batch.fill(sequence, column, tokens, from, to);
       column += (int) (to - from);
     }
   }

@@ -2,10 +2,10 @@ package io.xlstm4j.text;
 
 import java.util.Arrays;
 
-/// Samples of a formal language, one in each row, in the order of their numbers.
+/// Samples of a formal language, one in each sequence, in the order of their numbers.
 ///
-/// A row reads x_1 .. x_{size - 1} and then padding, token 0. Its one target is the answer, at the
-/// place of x_{size - 1}; all others are ignored. A row is a text of its own: `starts` is true at
+/// A sequence reads x_1 .. x_{size - 1} and then padding, token 0. Its one target is the answer, at the
+/// place of x_{size - 1}; all others are ignored. A sequence is a text of its own: `starts` is true at
 /// its first place only. After the last sample the first comes again.
 public final class FormalLanguageBatches implements BatchSource {
   /// Samples to train on in the experiments of xLSTM.
@@ -16,20 +16,20 @@ public final class FormalLanguageBatches implements BatchSource {
 
   private final FormalLanguage language;
   private final Split split;
-  private final int rows;
+  private final int sequences;
   private final int length;
   private final long seed;
   private final long samples;
   private final String tokenizerFingerprint;
 
   /// @param split samples of one are not those of the other, but short ones may be equal
-  /// @param rows B, samples in a batch
+  /// @param sequences B, samples in a batch
   /// @param length S; the longest sample without its answer must fit
   /// @param samples in an epoch
   /// @throws InvalidTextException if `length` is too short
   public FormalLanguageBatches(
-      FormalLanguage language, Split split, int rows, int length, long seed, long samples) {
-    SequenceRange.checkShape(rows, length);
+      FormalLanguage language, Split split, int sequences, int length, long seed, long samples) {
+    SequenceRange.checkShape(sequences, length);
     if (samples < 1) {
       throw new IllegalArgumentException("samples (" + samples + ") must be positive");
     }
@@ -40,7 +40,7 @@ public final class FormalLanguageBatches implements BatchSource {
     }
     this.language = language;
     this.split = split;
-    this.rows = rows;
+    this.sequences = sequences;
     this.length = length;
     this.seed = seed;
     this.samples = samples;
@@ -48,8 +48,8 @@ public final class FormalLanguageBatches implements BatchSource {
   }
 
   @Override
-  public int rows() {
-    return rows;
+  public int sequences() {
+    return sequences;
   }
 
   @Override
@@ -58,17 +58,17 @@ public final class FormalLanguageBatches implements BatchSource {
   }
 
   @Override
-  public Batch rows(long number, int from, int to) {
-    SequenceRange.check(number, from, to, rows);
+  public Batch sequences(long number, int from, int to) {
+    SequenceRange.check(number, from, to, sequences);
     int size = Math.multiplyExact(to - from, length);
     int[] inputs = new int[size];
     int[] targets = new int[size];
     boolean[] starts = new boolean[size];
     Arrays.fill(targets, Batch.IGNORED);
-    for (int row = from; row < to; row++) {
-      long index = Math.addExact(Math.multiplyExact(number, rows), row) % samples;
+    for (int sequence = from; sequence < to; sequence++) {
+      long index = Math.addExact(Math.multiplyExact(number, sequences), sequence) % samples;
       FormalLanguage.Sample sample = language.sample(seed, split, index);
-      int at = (row - from) * length;
+      int at = (sequence - from) * length;
       starts[at] = true;
       System.arraycopy(sample.tokens(), 0, inputs, at, sample.tokens().length);
       targets[at + sample.tokens().length - 1] = sample.answer();
@@ -83,7 +83,7 @@ public final class FormalLanguageBatches implements BatchSource {
 
   @Override
   public double epochs(long batches) {
-    return (double) batches * rows / samples;
+    return (double) batches * sequences / samples;
   }
 
   @Override
@@ -92,7 +92,7 @@ public final class FormalLanguageBatches implements BatchSource {
         "formal language 1",
         language.toString(),
         split.name(),
-        rows + " x " + length,
+        sequences + " x " + length,
         "seed " + seed,
         "samples " + samples);
   }

@@ -5,21 +5,21 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 
-/// Rows of several sources, mixed by weight.
+/// Sequences of several sources, mixed by weight.
 ///
-/// Row r of batch i is number g = i · rows + r of an endless row, which is cut into blocks of
-/// 65,536. After b whole blocks a source has given its weight's share of the rows to within one
-/// row, so proportions are exact in the long run; within a block a keyed permutation decides which
-/// rows are whose. Which source a row comes from, and which of the source's own rows it is, are
-/// thus pure functions of seed, batch and row. A source gives each of its rows once, in an order
+/// Sequence r of batch i is number g = i · sequences + r of an endless sequence, which is cut into blocks of
+/// 65,536. After b whole blocks a source has given its weight's share of the sequences to within one
+/// sequence, so proportions are exact in the long run; within a block a keyed permutation decides which
+/// sequences are whose. Which source a sequence comes from, and which of the source's own sequences it is, are
+/// thus pure functions of seed, batch and sequence. A source gives each of its sequences once, in an order
 /// that is its own but for the permutation, so that each has epochs of its own.
 public final class MixedBatches implements BatchSource {
-  private static final int BLOCK = 1 << 16; // rows
-  private static final double SMALLEST_SHARE = 1e-4; // several rows of every block
+  private static final int BLOCK = 1 << 16; // sequences
+  private static final double SMALLEST_SHARE = 1e-4; // several sequences of every block
 
   private final List<Part> parts;
   private final double[] bounds; // cumulative shares, the last is 1
-  private final int rows;
+  private final int sequences;
   private final int length;
   private final long seed;
   private final BatchOrder order;
@@ -27,7 +27,7 @@ public final class MixedBatches implements BatchSource {
   /// One source of a mix.
   ///
   /// @param name for people, and for messages
-  /// @param source its number of rows in a batch does not matter
+  /// @param source its number of sequences in a batch does not matter
   /// @param weight relative to the others, above 0
   public record Part(String name, BatchSource source, double weight) {
     public Part {
@@ -39,19 +39,19 @@ public final class MixedBatches implements BatchSource {
   }
 
   /// @param parts at least one, of the same tokenizer and length
-  /// @param rows B, rows in a batch
+  /// @param sequences B, sequences in a batch
   /// @param seed of the mix; each source keeps its own
   /// @throws InvalidTextException if the parts do not go together
-  public MixedBatches(List<Part> parts, int rows, long seed) {
+  public MixedBatches(List<Part> parts, int sequences, long seed) {
     if (parts.isEmpty()) {
       throw new IllegalArgumentException("a mix needs at least one part");
     }
     this.parts = List.copyOf(parts);
-    this.rows = rows;
+    this.sequences = sequences;
     this.length = parts.getFirst().source().length();
     this.seed = seed;
     this.bounds = new double[parts.size()];
-    SequenceRange.checkShape(rows, length);
+    SequenceRange.checkShape(sequences, length);
     check();
     double all = parts.stream().mapToDouble(Part::weight).sum();
     double sum = 0;
@@ -70,7 +70,7 @@ public final class MixedBatches implements BatchSource {
       sum += part.weight();
       bounds[i] = i == bounds.length - 1 ? 1 : sum / all;
     }
-    this.order = new BatchOrder(seed, BLOCK, rows);
+    this.order = new BatchOrder(seed, BLOCK, sequences);
   }
 
   private void check() {
@@ -82,14 +82,14 @@ public final class MixedBatches implements BatchSource {
       }
       if (part.source().continuous()) {
         throw new InvalidTextException(
-            "mix: the rows of "
+            "mix: the sequences of "
                 + part.name()
                 + " go on from batch to batch, which a mix cannot keep up; give windows or"
                 + " documents");
       }
       if (part.source().length() != length) {
         throw new InvalidTextException(
-            "mix: rows of %s have %d tokens, rows of %s have %d; all must have the same"
+            "mix: sequences of %s have %d tokens, sequences of %s have %d; all must have the same"
                 .formatted(first.name(), length, part.name(), part.source().length()));
       }
       if (!part.source().tokenizerFingerprint().equals(first.source().tokenizerFingerprint())) {
@@ -109,30 +109,30 @@ public final class MixedBatches implements BatchSource {
     return parts;
   }
 
-  /// Index of the source that a row of a batch comes from.
-  public int part(long number, int row) {
-    SequenceRange.check(number, row, row + 1, rows);
-    return place(number, row).part;
+  /// Index of the source that a sequence of a batch comes from.
+  public int part(long number, int sequence) {
+    SequenceRange.check(number, sequence, sequence + 1, sequences);
+    return place(number, sequence).part;
   }
 
   /// Returns the epochs of one source completed after the batches [0, batches).
   ///
-  /// @param part index of the source; inside a block its rows are estimated by its share
+  /// @param part index of the source; inside a block its sequences are estimated by its share
   public double epochs(int part, long batches) {
-    long numbers = Math.multiplyExact(batches, rows);
+    long numbers = Math.multiplyExact(batches, sequences);
     long block = numbers / BLOCK;
     double given =
         given(part, block)
             + (double) (given(part, block + 1) - given(part, block)) * (numbers % BLOCK) / BLOCK;
     BatchSource source = parts.get(part).source();
-    return source.epochs(1) * given / source.rows();
+    return source.epochs(1) * given / source.sequences();
   }
 
-  /// A row of a source.
-  private record Place(int part, long row) {}
+  /// A sequence of a source.
+  private record Place(int part, long sequence) {}
 
-  private Place place(long number, int row) {
-    long global = Math.addExact(Math.multiplyExact(number, rows), row);
+  private Place place(long number, int sequence) {
+    long global = Math.addExact(Math.multiplyExact(number, sequences), sequence);
     long block = global / BLOCK;
     long at = order.window(global); // a new permutation in every block
     for (int part = 0; ; part++) {
@@ -145,12 +145,12 @@ public final class MixedBatches implements BatchSource {
     }
   }
 
-  /// Rows that a source has given in the blocks [0, blocks).
+  /// Sequences that a source has given in the blocks [0, blocks).
   private long given(int part, long blocks) {
     return bound(part, blocks) - bound(part - 1, blocks);
   }
 
-  /// Rows that the sources up to this one have given; of the last one, all rows.
+  /// Sequences that the sources up to this one have given; of the last one, all sequences.
   private long bound(int part, long blocks) {
     if (part < 0) {
       return 0;
@@ -160,8 +160,8 @@ public final class MixedBatches implements BatchSource {
   }
 
   @Override
-  public int rows() {
-    return rows;
+  public int sequences() {
+    return sequences;
   }
 
   @Override
@@ -170,15 +170,15 @@ public final class MixedBatches implements BatchSource {
   }
 
   @Override
-  public Batch rows(long number, int from, int to) {
-    SequenceRange.check(number, from, to, rows);
+  public Batch sequences(long number, int from, int to) {
+    SequenceRange.check(number, from, to, sequences);
     Batch batch = Batch.padding(to - from, length, 0);
-    for (int row = from; row < to; row++) {
-      Place place = place(number, row);
+    for (int sequence = from; sequence < to; sequence++) {
+      Place place = place(number, sequence);
       BatchSource source = parts.get(place.part).source();
-      int at = (int) (place.row % source.rows());
-      Batch one = source.rows(place.row / source.rows(), at, at + 1);
-      int offset = (row - from) * length;
+      int at = (int) (place.sequence % source.sequences());
+      Batch one = source.sequences(place.sequence / source.sequences(), at, at + 1);
+      int offset = (sequence - from) * length;
       System.arraycopy(one.inputs(), 0, batch.inputs(), offset, length);
       System.arraycopy(one.targets(), 0, batch.targets(), offset, length);
       System.arraycopy(one.starts(), 0, batch.starts(), offset, length);
@@ -205,7 +205,7 @@ public final class MixedBatches implements BatchSource {
 
   @Override
   public String fingerprint() {
-    var all = new StringBuilder("mix 1\nrows " + rows + "\nseed " + seed);
+    var all = new StringBuilder("mix 1\nrows " + sequences + "\nseed " + seed);
     for (Part part : parts) {
       all.append('\n').append(part.source().fingerprint()).append(' ').append(part.weight());
     }

@@ -5,24 +5,24 @@ import java.util.NoSuchElementException;
 
 /// Batches to evaluate on: the tokens from first to last, once.
 ///
-/// The tokens are cut into `rows` lanes of nearly equal length. Row r of every batch reads on in
-/// lane r where it stopped in the batch before, so a model's state can be carried from batch to
-/// batch. Every token but the very first is a target exactly once; the shorter lanes end in
+/// The tokens are cut into `sequences` streams of nearly equal length. Sequence r of every batch reads on in
+/// stream r where it stopped in the batch before, so a model's state can be carried from batch to
+/// batch. Every token but the very first is a target exactly once; the shorter streams end in
 /// padding.
 public final class SequentialBatches implements Iterator<Batch> {
-  private final ContiguousStreams lanes;
+  private final ContiguousStreams streams;
   private long next;
 
   /// @param tokens stays open as long as batches are asked for; the caller closes it
-  /// @param rows B, lanes
-  /// @param length S, tokens of a lane in one batch
-  public SequentialBatches(Tokens tokens, int rows, int length) {
-    this.lanes = new ContiguousStreams(tokens, rows, length);
+  /// @param sequences B, streams
+  /// @param length S, tokens of a stream in one batch
+  public SequentialBatches(Tokens tokens, int sequences, int length) {
+    this.streams = new ContiguousStreams(tokens, sequences, length);
   }
 
   /// Returns the number of batches in all.
   public long count() {
-    return lanes.windows();
+    return streams.windows();
   }
 
   /// Returns whether some token was not yet a target.
@@ -36,6 +36,6 @@ public final class SequentialBatches implements Iterator<Batch> {
     if (!hasNext()) {
       throw new NoSuchElementException("all " + count() + " batches were given");
     }
-    return lanes.window(next++, 0, lanes.rows());
+    return streams.window(next++, 0, streams.sequences());
   }
 }

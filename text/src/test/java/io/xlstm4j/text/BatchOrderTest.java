@@ -14,13 +14,13 @@ class BatchOrderTest {
   @ParameterizedTest(name = "{0} windows")
   @ValueSource(longs = {1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1000, 4097})
   void every_window_comes_once_in_every_epoch(long windows) {
-    for (int rows : new int[] {1, 2, 3, 8, 100}) {
-      var order = new BatchOrder(42, windows, rows);
+    for (int sequences : new int[] {1, 2, 3, 8, 100}) {
+      var order = new BatchOrder(42, windows, sequences);
       List<Long> seen = new ArrayList<>();
       for (long batch = 0; seen.size() < 3 * windows; batch++) {
-        for (int row = 0; row < rows; row++) {
-          assertThat(order.epoch(batch, row)).isEqualTo(seen.size() / windows);
-          seen.add(order.window(batch, row));
+        for (int sequence = 0; sequence < sequences; sequence++) {
+          assertThat(order.epoch(batch, sequence)).isEqualTo(seen.size() / windows);
+          seen.add(order.window(batch, sequence));
         }
       }
       for (int epoch = 0; epoch < 3; epoch++) {
@@ -46,12 +46,12 @@ class BatchOrderTest {
   }
 
   @Test
-  void the_rows_of_a_batch_are_the_numbers_of_the_endless_row() {
+  void the_sequences_of_a_batch_are_the_numbers_of_the_endless_sequence() {
     var single = new BatchOrder(9, 37, 1);
     var many = new BatchOrder(9, 37, 5);
     for (int batch = 0; batch < 30; batch++) {
-      for (int row = 0; row < 5; row++) {
-        assertThat(many.window(batch, row)).isEqualTo(single.window(batch * 5L + row, 0));
+      for (int sequence = 0; sequence < 5; sequence++) {
+        assertThat(many.window(batch, sequence)).isEqualTo(single.window(batch * 5L + sequence, 0));
       }
     }
   }

@@ -15,44 +15,44 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /// What batches hold beside ids and targets: starts of documents, epochs, fingerprints.
-class BatchRowsTest {
+class BatchSequencesTest {
   private static final int LENGTH = 6;
 
   @TempDir private Path folder;
 
-  private record Row(List<Integer> inputs, List<Integer> targets) {}
+  private record Sequence(List<Integer> inputs, List<Integer> targets) {}
 
-  private static Row row(Batch batch, int row) {
-    Batch one = batch.slice(row, row + 1);
-    return new Row(
+  private static Sequence sequence(Batch batch, int sequence) {
+    Batch one = batch.slice(sequence, sequence + 1);
+    return new Sequence(
         Arrays.stream(one.inputs()).boxed().toList(),
         Arrays.stream(one.targets()).boxed().toList());
   }
 
-  private static List<Boolean> starts(Batch batch, int row) {
-    boolean[] starts = batch.slice(row, row + 1).starts();
+  private static List<Boolean> starts(Batch batch, int sequence) {
+    boolean[] starts = batch.slice(sequence, sequence + 1).starts();
     var list = new Boolean[starts.length];
     Arrays.setAll(list, i -> starts[i]);
     return List.of(list);
   }
 
   @Test
-  void a_row_of_a_mix_starts_documents_where_its_source_does() throws IOException {
+  void a_sequence_of_a_mix_starts_documents_where_its_source_does() throws IOException {
     try (var tokens = Samples.tokenFile(folder, "ab", "c", "defghijk", "lm", "nopq", "r")) {
       var source = new Batches(tokens, 3, LENGTH, 1);
-      Map<Row, List<Boolean>> known = new HashMap<>();
+      Map<Sequence, List<Boolean>> known = new HashMap<>();
       for (int number = 0; number < 20; number++) {
         Batch batch = source.batch(number);
-        for (int row = 0; row < 3; row++) {
-          known.put(row(batch, row), starts(batch, row));
+        for (int sequence = 0; sequence < 3; sequence++) {
+          known.put(sequence(batch, sequence), starts(batch, sequence));
         }
       }
       assertThat(known.values()).anyMatch(starts -> starts.lastIndexOf(true) > 0);
       var mix = new MixedBatches(List.of(new MixedBatches.Part("one", source, 1)), 4, 5);
       for (int number = 0; number < 20; number++) {
         Batch batch = mix.batch(number);
-        for (int row = 0; row < 4; row++) {
-          assertThat(starts(batch, row)).isEqualTo(known.get(row(batch, row)));
+        for (int sequence = 0; sequence < 4; sequence++) {
+          assertThat(starts(batch, sequence)).isEqualTo(known.get(sequence(batch, sequence)));
         }
       }
     }
@@ -68,9 +68,9 @@ class BatchRowsTest {
               4,
               5);
       for (long batches : new long[] {1, 100, 10_000, 16_384, 24_576, 100_001}) {
-        double rows = 4.0 * batches;
-        double ofA = source.epochs(1) / 2 * rows * 0.75;
-        double ofB = source.epochs(1) / 2 * rows * 0.25;
+        double sequences = 4.0 * batches;
+        double ofA = source.epochs(1) / 2 * sequences * 0.75;
+        double ofB = source.epochs(1) / 2 * sequences * 0.25;
         assertThat(mix.epochs(0, batches)).isCloseTo(ofA, within(1e-9 * ofA));
         assertThat(mix.epochs(1, batches)).isCloseTo(ofB, within(1e-9 * ofB));
         assertThat(mix.epochs(batches)).isCloseTo((ofA + ofB) / 2, within(1e-9 * ofA));
@@ -88,7 +88,7 @@ class BatchRowsTest {
   }
 
   @Test
-  void fingerprints_of_lanes_tell_sizes_and_tokens_apart() throws IOException {
+  void fingerprints_of_streams_tell_sizes_and_tokens_apart() throws IOException {
     try (var tokens = Samples.tokenFile(folder, "abcdefgh", "ij");
         var others =
             Samples.tokenFile(Files.createDirectory(folder.resolve("others")), "abcdefgh", "ik")) {

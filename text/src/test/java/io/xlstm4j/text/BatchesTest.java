@@ -43,29 +43,29 @@ class BatchesTest {
     }
   }
 
-  @ParameterizedTest(name = "{0} rows of {1}")
+  @ParameterizedTest(name = "{0} sequences of {1}")
   @CsvSource({"1,1", "1,7", "3,5", "4,16", "2,1000", "7,31"})
-  void every_token_but_the_first_is_a_target_once_in_an_epoch(int rows, int length)
+  void every_token_but_the_first_is_a_target_once_in_an_epoch(int sequences, int length)
       throws Exception {
     try (var tokens = randomTokens()) {
       int[] all = IntStream.range(0, (int) tokens.size()).map(tokens::get).toArray();
-      var batches = new Batches(tokens, rows, length, 11);
+      var batches = new Batches(tokens, sequences, length, 11);
       long windows = batches.order().windows();
       int[] targets = new int[all.length - 1];
       Arrays.fill(targets, Batch.IGNORED);
       int filled = 0;
       for (long number = 0; number < windows; number++) {
-        long batch = number / rows;
-        int row = (int) (number % rows);
-        int from = (int) batches.order().window(batch, row) * length;
+        long batch = number / sequences;
+        int sequence = (int) (number % sequences);
+        int from = (int) batches.order().window(batch, sequence) * length;
         Batch values = batches.batch(batch);
         for (int i = 0; i < length; i++) {
-          int target = values.targets()[row * length + i];
+          int target = values.targets()[sequence * length + i];
           if (target == Batch.IGNORED) {
             assertThat(from + i).isGreaterThanOrEqualTo(targets.length);
           } else {
             assertThat(targets[from + i]).as("once").isEqualTo(Batch.IGNORED);
-            assertThat(values.inputs()[row * length + i]).isEqualTo(all[from + i]);
+            assertThat(values.inputs()[sequence * length + i]).isEqualTo(all[from + i]);
             targets[from + i] = target;
             filled++;
           }
@@ -110,39 +110,39 @@ class BatchesTest {
     }
   }
 
-  @ParameterizedTest(name = "{0} rows of {1}")
+  @ParameterizedTest(name = "{0} sequences of {1}")
   @CsvSource({"1,1", "1,7", "3,5", "4,16", "2,1000", "7,31", "5000,2"})
-  void sequential_lanes_join_to_the_whole_file(int rows, int length) throws Exception {
+  void sequential_streams_join_to_the_whole_file(int sequences, int length) throws Exception {
     try (var tokens = randomTokens()) {
-      var batches = new SequentialBatches(tokens, rows, length);
-      int[][] lanes = new int[rows][];
-      Arrays.setAll(lanes, _ -> new int[0]);
+      var batches = new SequentialBatches(tokens, sequences, length);
+      int[][] streams = new int[sequences][];
+      Arrays.setAll(streams, _ -> new int[0]);
       int count = 0;
       while (batches.hasNext()) {
         Batch batch = batches.next();
         count++;
         boolean useful = false;
-        for (int row = 0; row < rows; row++) {
-          var lane = new IntList();
-          lane.addAll(lanes[row]);
+        for (int sequence = 0; sequence < sequences; sequence++) {
+          var stream = new IntList();
+          stream.addAll(streams[sequence]);
           for (int i = 0; i < length; i++) {
-            int at = row * length + i;
+            int at = sequence * length + i;
             boolean padding = batch.targets()[at] == Batch.IGNORED;
             if (padding) {
               assertThat(batch.inputs()[at]).isEqualTo(END);
             } else {
-              lane.add(batch.targets()[at]);
+              stream.add(batch.targets()[at]);
               useful = true;
             }
             assertThat(batch.starts()[at]).isEqualTo(batch.inputs()[at] == END);
           }
-          lanes[row] = lane.toArray();
+          streams[sequence] = stream.toArray();
         }
         assertThat(useful).as("no batch of padding alone").isTrue();
       }
       assertThat(batches.count()).isEqualTo(count);
       int[] all = IntStream.range(1, (int) tokens.size()).map(tokens::get).toArray();
-      assertThat(Arrays.stream(lanes).flatMapToInt(Arrays::stream).toArray()).isEqualTo(all);
+      assertThat(Arrays.stream(streams).flatMapToInt(Arrays::stream).toArray()).isEqualTo(all);
       assertThatThrownBy(batches::next).isInstanceOf(NoSuchElementException.class);
     }
   }
@@ -152,7 +152,7 @@ class BatchesTest {
     assertThatThrownBy(() -> new Batch(2, 2, new int[4], new int[3], new boolean[4]))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("targets (3)")
-        .hasMessageContaining("rows (2) x length (2)");
+        .hasMessageContaining("sequences (2) x length (2)");
     assertThatThrownBy(() -> new Batch(0, 2, new int[0], new int[0], new boolean[0]))
         .isInstanceOf(IllegalArgumentException.class);
   }

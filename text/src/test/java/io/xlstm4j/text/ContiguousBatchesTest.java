@@ -18,9 +18,9 @@ class ContiguousBatchesTest {
   @TempDir private Path folder;
 
   @Test
-  void a_row_reads_on_in_its_lane_and_begins_afresh_with_each_epoch() throws Exception {
+  void a_sequence_reads_on_in_its_stream_and_begins_afresh_with_each_epoch() throws Exception {
     try (var tokens = Samples.tokenFile(folder, "abcdefg")) { // E a b c d e f g E
-      var batches = new ContiguousBatches(tokens, 2, 3); // lanes E a b c and d e f g
+      var batches = new ContiguousBatches(tokens, 2, 3); // streams E a b c and d e f g
       assertThat(batches.batchesPerEpoch()).isEqualTo(2);
       Batch first = batches.batch(0);
       assertThat(first.inputs()).containsExactly(END, 'a', 'b', 'd', 'e', 'f');
@@ -38,34 +38,34 @@ class ContiguousBatchesTest {
     }
   }
 
-  @ParameterizedTest(name = "{0} documents in {1} rows of {2}")
+  @ParameterizedTest(name = "{0} documents in {1} sequences of {2}")
   @CsvSource({"1,1,1", "1,3,4", "1,500,7", "40,1,7", "40,3,5", "40,16,1", "40,2,5000", "40,900,2"})
-  void lanes_join_to_the_whole_stream_and_every_token_is_a_target_once(
-      int documents, int rows, int length) throws Exception {
+  void streams_join_to_the_whole_stream_and_every_token_is_a_target_once(
+      int documents, int sequences, int length) throws Exception {
     try (var tokens = randomTokens(documents)) {
-      var batches = new ContiguousBatches(tokens, rows, length);
-      int[][] lanes = new int[rows][];
-      Arrays.setAll(lanes, _ -> new int[0]);
+      var batches = new ContiguousBatches(tokens, sequences, length);
+      int[][] streams = new int[sequences][];
+      Arrays.setAll(streams, _ -> new int[0]);
       for (long number = 0; number < batches.batchesPerEpoch(); number++) {
         Batch batch = batches.batch(number);
         assertThat(Arrays.stream(batch.targets()))
             .as("not of padding alone")
             .anyMatch(t -> t != Batch.IGNORED);
-        for (int row = 0; row < rows; row++) {
-          var lane = new IntList();
-          lane.addAll(lanes[row]);
-          for (int i = row * length; i < (row + 1) * length; i++) {
+        for (int sequence = 0; sequence < sequences; sequence++) {
+          var stream = new IntList();
+          stream.addAll(streams[sequence]);
+          for (int i = sequence * length; i < (sequence + 1) * length; i++) {
             if (batch.targets()[i] != Batch.IGNORED) {
-              lane.add(batch.targets()[i]);
+              stream.add(batch.targets()[i]);
             }
-            boolean laneStart = number == 0 && i % length == 0;
-            assertThat(batch.starts()[i]).isEqualTo(laneStart || batch.inputs()[i] == END);
+            boolean streamStart = number == 0 && i % length == 0;
+            assertThat(batch.starts()[i]).isEqualTo(streamStart || batch.inputs()[i] == END);
           }
-          lanes[row] = lane.toArray();
+          streams[sequence] = stream.toArray();
         }
       }
       int[] all = IntStream.range(1, (int) tokens.size()).map(tokens::get).toArray();
-      assertThat(Arrays.stream(lanes).flatMapToInt(Arrays::stream).toArray()).isEqualTo(all);
+      assertThat(Arrays.stream(streams).flatMapToInt(Arrays::stream).toArray()).isEqualTo(all);
       assertThat(batches.targetsPerEpoch()).isEqualTo(all.length);
       assertThat(batches.epochs(batches.batchesPerEpoch())).isEqualTo(1);
     }
@@ -79,14 +79,14 @@ class ContiguousBatchesTest {
   }
 
   @Test
-  void rows_that_do_not_exist_are_refused() throws Exception {
+  void sequences_that_do_not_exist_are_refused() throws Exception {
     try (var tokens = randomTokens(3)) {
       var batches = new ContiguousBatches(tokens, 2, 3);
       assertThatThrownBy(() -> batches.batch(-1)).isInstanceOf(IndexOutOfBoundsException.class);
-      assertThatThrownBy(() -> batches.rows(0, 1, 3))
+      assertThatThrownBy(() -> batches.sequences(0, 1, 3))
           .isInstanceOf(IndexOutOfBoundsException.class)
-          .hasMessageContaining("rows [1, 3) must be some of [0, 2)");
-      assertThatThrownBy(() -> batches.rows(0, 1, 1)).isInstanceOf(IndexOutOfBoundsException.class);
+          .hasMessageContaining("sequences [1, 3) must be some of [0, 2)");
+      assertThatThrownBy(() -> batches.sequences(0, 1, 1)).isInstanceOf(IndexOutOfBoundsException.class);
     }
   }
 

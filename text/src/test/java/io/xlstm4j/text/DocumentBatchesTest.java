@@ -26,10 +26,10 @@ class DocumentBatchesTest {
       Batch batch = batches.batch(0);
       int[][] inputs = new int[3][];
       int[][] targets = new int[3][];
-      for (int row = 0; row < 3; row++) {
-        int window = (int) batches.order().window(0, row);
-        inputs[window] = Arrays.copyOfRange(batch.inputs(), row * 6, row * 6 + 6);
-        targets[window] = Arrays.copyOfRange(batch.targets(), row * 6, row * 6 + 6);
+      for (int sequence = 0; sequence < 3; sequence++) {
+        int window = (int) batches.order().window(0, sequence);
+        inputs[window] = Arrays.copyOfRange(batch.inputs(), sequence * 6, sequence * 6 + 6);
+        targets[window] = Arrays.copyOfRange(batch.targets(), sequence * 6, sequence * 6 + 6);
       }
       assertThat(inputs[0]).containsExactly(END, 'h', 'i', 'j', 'k', 'l'); // full, so closed first
       assertThat(targets[0]).containsExactly('h', 'i', 'j', 'k', 'l', 'm');
@@ -47,7 +47,7 @@ class DocumentBatchesTest {
     }
   }
 
-  @ParameterizedTest(name = "{0} documents up to {1} in {2} rows of {3}")
+  @ParameterizedTest(name = "{0} documents up to {1} in {2} sequences of {3}")
   @CsvSource({
     "1,0,1,1",
     "1,5,2,1",
@@ -61,12 +61,12 @@ class DocumentBatchesTest {
     "2000,200,5,64"
   })
   void every_document_comes_once_in_an_epoch_whole_unless_it_is_longer_than_a_window(
-      int documents, int longest, int rows, int length) throws Exception {
+      int documents, int longest, int sequences, int length) throws Exception {
     var random = new Random(documents + length);
     String[] texts = new String[documents];
     Arrays.setAll(texts, i -> "x".repeat(random.nextInt(longest + 1)) + (char) ('a' + i % 20));
     try (var tokens = Samples.tokenFile(folder, texts)) {
-      var batches = new DocumentBatches(tokens, rows, length, 3);
+      var batches = new DocumentBatches(tokens, sequences, length, 3);
       List<String> expected = new ArrayList<>();
       for (String text : texts) {
         String whole = text + "!"; // stands for the end of the text
@@ -74,8 +74,8 @@ class DocumentBatchesTest {
       }
       List<String> seen = new ArrayList<>();
       for (long number = 0; number < batches.order().windows(); number++) {
-        int row = (int) (number % rows);
-        seen.addAll(documents(batches.rows(number / rows, row, row + 1)));
+        int sequence = (int) (number % sequences);
+        seen.addAll(documents(batches.sequences(number / sequences, sequence, sequence + 1)));
       }
       assertThat(seen).containsExactlyInAnyOrderElementsOf(expected);
       assertThat(expected.stream().mapToLong(String::length).sum())
@@ -84,24 +84,24 @@ class DocumentBatchesTest {
     }
   }
 
-  /// The targets of a row, cut at starts, the end of text as `!`.
-  private static List<String> documents(Batch row) {
+  /// The targets of a sequence, cut at starts, the end of text as `!`.
+  private static List<String> documents(Batch sequence) {
     List<StringBuilder> found = new ArrayList<>();
     boolean padding = false;
-    for (int i = 0; i < row.length(); i++) {
-      if (row.targets()[i] == Batch.IGNORED) {
+    for (int i = 0; i < sequence.length(); i++) {
+      if (sequence.targets()[i] == Batch.IGNORED) {
         padding = true;
-        assertThat(row.starts()[i]).isTrue();
+        assertThat(sequence.starts()[i]).isTrue();
         continue;
       }
       assertThat(padding).as("padding stands at the end").isFalse();
-      if (row.starts()[i]) {
-        assertThat(row.inputs()[i]).isEqualTo(END);
+      if (sequence.starts()[i]) {
+        assertThat(sequence.inputs()[i]).isEqualTo(END);
         found.add(new StringBuilder());
       } else {
-        assertThat(row.inputs()[i]).isEqualTo(row.targets()[i - 1]);
+        assertThat(sequence.inputs()[i]).isEqualTo(sequence.targets()[i - 1]);
       }
-      found.getLast().append(row.targets()[i] == END ? '!' : (char) row.targets()[i]);
+      found.getLast().append(sequence.targets()[i] == END ? '!' : (char) sequence.targets()[i]);
     }
     return found.stream().map(StringBuilder::toString).toList();
   }

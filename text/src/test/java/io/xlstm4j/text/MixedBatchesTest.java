@@ -20,50 +20,50 @@ class MixedBatchesTest {
     double[] weight = Arrays.stream(weights.split(",")).mapToDouble(Double::parseDouble).toArray();
     double all = Arrays.stream(weight).sum();
     var mix = counting(weight, 32, 9);
-    long[] rows = new long[weight.length];
+    long[] sequences = new long[weight.length];
     int blocks = 3;
     int batch = 0;
     for (; batch < blocks * 65_536 / 32; batch++) {
-      for (int row = 0; row < 32; row++) {
-        rows[mix.part(batch, row)]++;
+      for (int sequence = 0; sequence < 32; sequence++) {
+        sequences[mix.part(batch, sequence)]++;
       }
-      if (batch == 99) { // 3200 rows; five deviations of a fair draw
-        for (int part = 0; part < rows.length; part++) {
+      if (batch == 99) { // 3200 sequences; five deviations of a fair draw
+        for (int part = 0; part < sequences.length; part++) {
           double share = weight[part] / all;
-          assertThat((double) rows[part])
+          assertThat((double) sequences[part])
               .isBetween(
                   3200 * share - 5 * Math.sqrt(3200 * share * (1 - share)) - 1,
                   3200 * share + 5 * Math.sqrt(3200 * share * (1 - share)) + 1);
         }
       }
     }
-    for (int part = 0; part < rows.length; part++) {
+    for (int part = 0; part < sequences.length; part++) {
       double share = weight[part] / all;
-      assertThat(Math.abs(rows[part] - blocks * 65_536.0 * share)).isLessThanOrEqualTo(1);
-      assertThat(mix.epochs(part, batch) * 1000).isBetween(rows[part] - 1e-6, rows[part] + 1e-6);
+      assertThat(Math.abs(sequences[part] - blocks * 65_536.0 * share)).isLessThanOrEqualTo(1);
+      assertThat(mix.epochs(part, batch) * 1000).isBetween(sequences[part] - 1e-6, sequences[part] + 1e-6);
     }
     assertThat(mix.epochs(batch) * weight.length * 1000)
         .isBetween(blocks * 65_536.0 - 1e-3, blocks * 65_536.0 + 1e-3);
   }
 
   @Test
-  void a_source_gives_each_of_its_rows_once() {
+  void a_source_gives_each_of_its_sequences_once() {
     var mix = counting(new double[] {2, 1, 1}, 16, 4);
     int batches = 2 * 65_536 / 16;
     boolean[][] seen = new boolean[3][2 * 65_536];
     for (int number = 0; number < batches; number++) {
       Batch batch = mix.batch(number);
-      for (int row = 0; row < 16; row++) {
-        int part = batch.inputs()[2 * row];
-        int place = batch.targets()[2 * row];
-        assertThat(part).isEqualTo(mix.part(number, row));
+      for (int sequence = 0; sequence < 16; sequence++) {
+        int part = batch.inputs()[2 * sequence];
+        int place = batch.targets()[2 * sequence];
+        assertThat(part).isEqualTo(mix.part(number, sequence));
         assertThat(seen[part][place]).isFalse();
         seen[part][place] = true;
-        assertThat(batch.starts()[2 * row]).isTrue();
-        assertThat(batch.targets()[2 * row + 1]).isEqualTo(Batch.IGNORED);
+        assertThat(batch.starts()[2 * sequence]).isTrue();
+        assertThat(batch.targets()[2 * sequence + 1]).isEqualTo(Batch.IGNORED);
       }
     }
-    for (int part = 0; part < 3; part++) { // the first rows of each, without a gap
+    for (int part = 0; part < 3; part++) { // the first sequences of each, without a gap
       int count = part == 0 ? 65_536 : 32_768;
       for (int place = 0; place < seen[part].length; place++) {
         assertThat(seen[part][place]).isEqualTo(place < count);
@@ -103,11 +103,11 @@ class MixedBatchesTest {
           first,
           new MixedBatches.Part("second", new Batches(other, 1, 4, 0), 1));
       assertRefused(
-          "mix: rows of first have 4 tokens, rows of second have 5; all must have the same",
+          "mix: sequences of first have 4 tokens, sequences of second have 5; all must have the same",
           first,
           new MixedBatches.Part("second", new Batches(bytes, 1, 5, 0), 1));
       assertRefused(
-          "mix: the rows of second go on from batch to batch",
+          "mix: the sequences of second go on from batch to batch",
           first,
           new MixedBatches.Part("second", new ContiguousBatches(bytes, 1, 4), 1));
       assertRefused("mix: first is given twice", first, first);
@@ -127,26 +127,26 @@ class MixedBatchesTest {
         .hasMessageContaining(message);
   }
 
-  private static MixedBatches counting(double[] weight, int rows, long seed) {
+  private static MixedBatches counting(double[] weight, int sequences, long seed) {
     var parts = new MixedBatches.Part[weight.length];
     Arrays.setAll(
         parts, i -> new MixedBatches.Part("part " + i, new Counting(i, 5 + i), weight[i]));
-    return new MixedBatches(List.of(parts), rows, seed);
+    return new MixedBatches(List.of(parts), sequences, seed);
   }
 
-  /// A thousand rows in an epoch, each of which says whose it is and which.
-  private record Counting(int id, int rows) implements BatchSource {
+  /// A thousand sequences in an epoch, each of which says whose it is and which.
+  private record Counting(int id, int sequences) implements BatchSource {
     @Override
     public int length() {
       return 2;
     }
 
     @Override
-    public Batch rows(long number, int from, int to) {
+    public Batch sequences(long number, int from, int to) {
       Batch batch = Batch.padding(to - from, 2, 0);
-      for (int row = from; row < to; row++) {
-        batch.inputs()[2 * (row - from)] = id;
-        batch.targets()[2 * (row - from)] = (int) (number * rows + row);
+      for (int sequence = from; sequence < to; sequence++) {
+        batch.inputs()[2 * (sequence - from)] = id;
+        batch.targets()[2 * (sequence - from)] = (int) (number * sequences + sequence);
       }
       return batch;
     }
@@ -158,7 +158,7 @@ class MixedBatchesTest {
 
     @Override
     public double epochs(long batches) {
-      return batches * rows / 1000.0;
+      return batches * sequences / 1000.0;
     }
 
     @Override

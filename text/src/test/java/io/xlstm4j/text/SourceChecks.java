@@ -8,21 +8,21 @@ import java.util.Arrays;
 final class SourceChecks {
   private SourceChecks() {}
 
-  /// Any way to cut a batch into ranges of rows gives the whole batch: nothing missing, nothing
+  /// Any way to cut a batch into ranges of sequences gives the whole batch: nothing missing, nothing
   /// twice.
   static void partsJoin(BatchSource source, long... numbers) {
     for (long number : numbers) {
       Batch whole = source.batch(number);
-      assertThat(whole.rows()).isEqualTo(source.rows());
+      assertThat(whole.sequences()).isEqualTo(source.sequences());
       assertThat(whole.length()).isEqualTo(source.length());
       assertThat(Arrays.stream(whole.targets()))
           .as("some target")
           .anyMatch(t -> t != Batch.IGNORED);
-      for (int ranks = 1; ranks <= source.rows(); ranks++) {
+      for (int ranks = 1; ranks <= source.sequences(); ranks++) {
         for (int rank = 0; rank < ranks; rank++) {
-          int from = source.rows() * rank / ranks;
-          int to = source.rows() * (rank + 1) / ranks;
-          assertSame(source.rows(number, from, to), whole, from, to);
+          int from = source.sequences() * rank / ranks;
+          int to = source.sequences() * (rank + 1) / ranks;
+          assertSame(source.sequences(number, from, to), whole, from, to);
         }
       }
     }
@@ -31,7 +31,7 @@ final class SourceChecks {
   private static void assertSame(Batch part, Batch whole, int from, int to) {
     int start = from * whole.length();
     int end = to * whole.length();
-    assertThat(part.rows()).isEqualTo(to - from);
+    assertThat(part.sequences()).isEqualTo(to - from);
     assertThat(part.inputs()).isEqualTo(Arrays.copyOfRange(whole.inputs(), start, end));
     assertThat(part.targets()).isEqualTo(Arrays.copyOfRange(whole.targets(), start, end));
     assertThat(part.starts()).isEqualTo(Arrays.copyOfRange(whole.starts(), start, end));

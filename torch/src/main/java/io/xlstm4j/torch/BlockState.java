@@ -6,7 +6,7 @@ import org.bytedeco.pytorch.Tensor;
 /// The state of one block for a batch: the last inputs of its convolution, if it has one, and its
 /// cell's state.
 ///
-/// The first axis of every tensor is the batch, so rows can be taken out and put together.
+/// The first axis of every tensor is the batch, so sequences can be taken out and put together.
 public sealed interface BlockState extends Scopes.Tensors
     permits MlstmBlock.State, SlstmBlock.State, LargeBlock.State {
   /// The tensors by name, in a fixed order.

@@ -80,7 +80,7 @@ final class CausalConv1d {
     return new Output(bias == null ? y : y.add(bias), tailAfter(known, documents, layout));
   }
 
-  /// The last K-1 inputs of each row's tokens, those of earlier documents as zeros.
+  /// The last K-1 inputs of each sequence's tokens, those of earlier documents as zeros.
   private Tensor tailAfter(Tensor known, @Nullable Tensor documents, SequenceLayout layout) {
     long kept = config.kernelSize() - 1L;
     long length = known.size(1) - kept;

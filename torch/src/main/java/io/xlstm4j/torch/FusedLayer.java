@@ -38,7 +38,7 @@ final class FusedLayer {
   /// @param parameters of `store`, in the order of the kernel
   /// @param kernel of the layer, made of others
   /// @param dim D
-  /// @param stateShapes of the parts for so many rows, in the order of the kernel
+  /// @param stateShapes of the parts for so many sequences, in the order of the kernel
   FusedLayer(
       Parameters store,
       List<Tensor> parameters,
@@ -87,7 +87,7 @@ final class FusedLayer {
 
   // ---- a sequence ------------------------------------------------------------------------------
 
-  /// @param sequence `(B, S, D)`
+  /// @param row `(B, S, D)`
   Output forward(Tensor sequence, LayerState last, SequenceLayout layout) {
     int batch = (int) sequence.size(0);
     int length = (int) sequence.size(1);

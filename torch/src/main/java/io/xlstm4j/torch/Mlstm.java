@@ -214,7 +214,7 @@ public final class Mlstm implements AutoCloseable {
     return parameters;
   }
 
-  /// The state before the first element of `batch` rows.
+  /// The state before the first element of `batch` sequences.
   public State initialState(long batch) {
     if (fused != null && execution.fuses()) {
       return new State(fused.zeroState(batch));
@@ -224,7 +224,7 @@ public final class Mlstm implements AutoCloseable {
         conv.zeroTail(batch, like), MlstmCell.State.zero(batch, numHeads, headDim, headDim, like));
   }
 
-  /// Advances every row by one element.
+  /// Advances every sequence by one element.
   ///
   /// @param input `(B, D)`
   /// @param state the state before it; read, never written
@@ -239,13 +239,13 @@ public final class Mlstm implements AutoCloseable {
 
   /// Runs a sequence.
   ///
-  /// @param sequence `(B, S, D)`
+  /// @param row `(B, S, D)`
   /// @param state the state before it; read, never written
   public Output forward(Tensor sequence, State state) {
     return forward(sequence, state, SequenceLayout.FULL);
   }
 
-  /// Runs a sequence whose rows may be padded or hold several documents.
+  /// Runs a batch whose sequences may be padded or hold several documents.
   public Output forward(Tensor sequence, State state, SequenceLayout layout) {
     Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
     return Scopes.scoped(() ->

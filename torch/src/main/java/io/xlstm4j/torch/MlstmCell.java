@@ -231,7 +231,7 @@ public final class MlstmCell {
       Tensor document = documents.unsqueeze(1); // (B, 1, L)
       reach = reach.logical_and(Ops.column(document).eq(document.unsqueeze(2))); // (B, 1, L, L)
       entered = document.eq(Ops.number(0));
-      carried = where(entered, carried, Ops.zerosLike(carried, 1)); // a fresh row has m = 0
+      carried = where(entered, carried, Ops.zerosLike(carried, 1)); // a fresh sequence has m = 0
     }
     // Sums over j < s <= l, added up and not subtracted: strong forgetting loses no digits.
     Tensor later = Ops.causal(length, q).logical_not().transpose(0, 1); // (L, L): s > j

@@ -189,7 +189,7 @@ final class RecordedSteps {
     return new Tensor[] {dFirst, Ops.present(carried)};
   }
 
-  /// Steps by rows, `(S, B, D)`, to rows by steps, `(B, S, D)`.
+  /// Steps by sequences, `(S, B, D)`, to sequences by steps, `(B, S, D)`.
   private void toRows(MemorySegment steps, Stretch stretch, Tensor rows) {
     MemorySegment to = TensorSegments.segment(rows);
     long bytes = (long) layer.dim() * Float.BYTES;

@@ -12,7 +12,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /// A model of sequences of numbers: features in, a block stack of the paper family, predictions
-/// out, of a whole row or of each of its positions.
+/// out, of a whole sequence or of each of its positions.
 ///
 /// Rows may have different lengths; what the padding holds never changes a result. Owns its
 /// parameters; [#close] frees them. Threads as for [XlstmLanguageModel].
@@ -93,19 +93,19 @@ public final class SequenceModel implements AutoCloseable {
     return parameterName.contains("weight") && !parameterName.contains("norm");
   }
 
-  /// The state before the first position of a batch of rows.
+  /// The state before the first position of a batch of sequences.
   public BlockStack.State initialState(long batch) {
     return blockStack.initialState(batch);
   }
 
-  /// Predictions from fresh rows of full length.
+  /// Predictions from fresh sequences of full length.
   ///
   /// @param x `(B, S, F)`
   public Tensor forward(Tensor x) {
     return forward(x, SequenceLayout.FULL);
   }
 
-  /// Predictions from fresh rows.
+  /// Predictions from fresh sequences.
   ///
   /// @param x `(B, S, F)`
   public Tensor forward(Tensor x, SequenceLayout layout) {
@@ -114,7 +114,7 @@ public final class SequenceModel implements AutoCloseable {
 
   /// Predictions, and the state after the last position.
   ///
-  /// A row without a valid position predicts from zeros.
+  /// A sequence without a valid position predicts from zeros.
   ///
   /// @param x `(B, S, F)`, on any device
   /// @param last the state before the first position; read, never written
@@ -184,9 +184,9 @@ public final class SequenceModel implements AutoCloseable {
   /// Returns predictions for a batch of sequences, post-processed: quantiles put in rising order,
   /// probabilities for classes.
   ///
-  /// @param rows features of each row, position after position; rows may differ in length
-  /// @return of each row `outputs · width` numbers, or as many for each of its positions
-  /// @throws IllegalArgumentException if a row is empty or is no whole number of positions
+  /// @param rows features of each sequence, position after position; sequences may differ in length
+  /// @return of each sequence `outputs · width` numbers, or as many for each of its positions
+  /// @throws IllegalArgumentException if a sequence is empty or is no whole number of positions
   public List<float[]> predict(List<float[]> rows) {
     int inputs = config.inputs();
     int longest = 0;

@@ -11,7 +11,7 @@ import org.bytedeco.pytorch.Tensor;
 final class SequenceStates {
   private SequenceStates() {}
 
-  /// One value per row; parts are named `blocks.{i}.{part}` and have no batch axis.
+  /// One value per sequence; parts are named `blocks.{i}.{part}` and have no batch axis.
   static List<ModelState> split(BlockStack.State state, long[] positions) {
     var rows = new ArrayList<LinkedHashMap<String, ModelState.Part>>();
     for (int row = 0; row < positions.length; row++) {
@@ -36,8 +36,8 @@ final class SequenceStates {
     return states;
   }
 
-  /// @param like a state of the right shapes, type and device for this many rows
-  /// @throws IllegalArgumentException if a row's state is not one of this model
+  /// @param like a state of the right shapes, type and device for this many sequences
+  /// @throws IllegalArgumentException if a sequence's state is not one of this model
   static BlockStack.State join(BlockStack.State like, List<ModelState> rows) {
     for (ModelState row : rows) {
       if (row.parts().size() != like.tensors().size()) {

@@ -209,7 +209,7 @@ public final class Slstm implements AutoCloseable {
     return parameters;
   }
 
-  /// The state before the first element of `batch` rows.
+  /// The state before the first element of `batch` sequences.
   public State initialState(long batch) {
     if (fused != null && execution.fuses()) {
       return new State(fused.zeroState(batch));
@@ -219,7 +219,7 @@ public final class Slstm implements AutoCloseable {
         conv.zeroTail(batch, like), SlstmCell.State.zero(batch, numHeads, headDim, like));
   }
 
-  /// Advances every row by one element.
+  /// Advances every sequence by one element.
   ///
   /// @param input `(B, D)`
   /// @param state the state before it; read, never written
@@ -234,13 +234,13 @@ public final class Slstm implements AutoCloseable {
 
   /// Runs a sequence.
   ///
-  /// @param sequence `(B, S, D)`
+  /// @param row `(B, S, D)`
   /// @param state the state before it; read, never written
   public Output forward(Tensor sequence, State state) {
     return forward(sequence, state, SequenceLayout.FULL);
   }
 
-  /// Runs a sequence whose rows may be padded or hold several documents.
+  /// Runs a batch whose sequences may be padded or hold several documents.
   public Output forward(Tensor sequence, State state, SequenceLayout layout) {
     Ops.expectShape("sequence", sequence, "(B, S, D)", -1, -1, inputDim);
     return Scopes.scoped(() ->

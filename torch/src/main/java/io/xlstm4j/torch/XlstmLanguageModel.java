@@ -113,12 +113,12 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.recompute(on);
   }
 
-  /// The state before the first token of a batch of rows.
+  /// The state before the first token of a batch of sequences.
   public BlockStack.State initialState(long batch) {
     return blockStack.initialState(batch);
   }
 
-  /// Logits at every position, from fresh rows of full length.
+  /// Logits at every position, from fresh sequences of full length.
   ///
   /// @param ids `(B, S)` int64
   /// @return `(B, S, V)`, owned by the caller's scope
@@ -242,7 +242,7 @@ public final class XlstmLanguageModel implements LanguageModel {
     return advance(ids, 1, states);
   }
 
-  /// Reads `length` tokens in each row and predicts after the last.
+  /// Reads `length` tokens in each sequence and predicts after the last.
   private List<Prediction> advance(int[] ids, int length, List<ModelState> states) {
     for (int id : ids) {
       if (id < 0 || id >= config.vocabSize()) {

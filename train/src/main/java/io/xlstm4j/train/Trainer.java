@@ -370,7 +370,7 @@ public final class Trainer implements AutoCloseable {
     for (int i = 0; i < config.training().gradientAccumulationSteps(); i++) {
       int from = firstRow(i);
       int to = firstRow(i + 1);
-      if (from < to) { // else there are more parts than rows here
+      if (from < to) { // else there are more parts than sequences here
         parts.add(task.part(number, from, to));
       }
     }
@@ -380,7 +380,7 @@ public final class Trainer implements AutoCloseable {
   private int firstRow(int part) {
     Shard own = world.share(config.training().batchSize());
     return own.from()
-        + (int) ((long) own.rows() * part / config.training().gradientAccumulationSteps());
+        + (int) ((long) own.sequences() * part / config.training().gradientAccumulationSteps());
   }
 
   /// Adds a part's share of the gradients.

@@ -9,7 +9,7 @@ import java.util.Locale;
 /// In files its keys and those of the stack stand side by side.
 ///
 /// @param inputs F, the features of a position
-/// @param outputs how many targets are predicted, of a row or of a position
+/// @param outputs how many targets are predicted, of a sequence or of a position
 /// @param pooling where the head reads
 /// @param loss what is predicted of each target
 /// @param blockStack the blocks between projection and head
@@ -23,9 +23,9 @@ public record SequenceModelConfig(
 
   /// The positions that the head reads.
   public enum Pooling {
-    /// at the last valid position of a row
+    /// at the last valid position of a sequence
     LAST,
-    /// the mean over the valid positions of a row
+    /// the mean over the valid positions of a sequence
     MEAN,
     /// at every position, each with predictions of its own
     EVERY;

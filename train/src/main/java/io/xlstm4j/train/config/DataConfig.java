@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 ///   `tokenizer.json`; a prepared folder and a formal language bring their own
 /// @param vocabSize tokens of a trained BPE; nothing else reads it
 /// @param resetAtDocuments whether every document starts from a fresh state, as a prompt does
-/// @param packing how documents come into the rows of a batch
-/// @param mix other corpora to draw rows from, beside `corpus`
+/// @param packing how documents come into the sequences of a batch
+/// @param mix other corpora to draw sequences from, beside `corpus`
 /// @param corpusWeight share of `corpus` beside those of the mix
 /// @param samples samples of a formal language in an epoch
 /// @param numValidationExamples samples of a formal language to measure on
@@ -35,9 +35,9 @@ public record DataConfig(
 
   /// The packing of documents into sequences.
   public enum Packing {
-    /// one after the other, cut at the end of a row: every token is a target once in an epoch
+    /// one after the other, cut at the end of a sequence: every token is a target once in an epoch
     STREAM,
-    /// each whole in one row, as many as fit; longer ones lose their end
+    /// each whole in one sequence, as many as fit; longer ones lose their end
     DOCUMENTS;
 
     @Override
@@ -49,7 +49,7 @@ public record DataConfig(
   /// A corpus of a mix.
   ///
   /// @param corpus as in [DataConfig]
-  /// @param weight share of the rows that come from it, relative to the others
+  /// @param weight share of the sequences that come from it, relative to the others
   public record Source(String corpus, double weight) {
     public Source {
       Check.notBlank("corpus", corpus == null ? "" : corpus);

@@ -9,10 +9,10 @@ import io.xlstm4j.torch.Precision;
 /// @param tokens tokens (or positions of a series) to train on; 0 for no such limit
 /// @param epochs passes over the training data; 0 for no such limit
 /// @param minutes of training, pauses between resumed parts not counted; 0 for no such limit
-/// @param batchSize rows of `context_length` tokens in a step
+/// @param batchSize sequences of `context_length` tokens in a step
 /// @param gradientAccumulationSteps micro-batches that a batch is divided into, computed one after
 ///   the other to save memory; divides batchSize
-/// @param truncatedBptt whether rows go on where the step before left off, with its state:
+/// @param truncatedBptt whether sequences go on where the step before left off, with its state:
 ///   back-propagation through time, truncated at the step's edge
 /// @param precision of the projections; gates, states, norms and the loss are always float32
 /// @param activationCheckpointing whether a block keeps only its input for the backward pass and is

@@ -38,9 +38,9 @@ public interface ProcessGroup extends AutoCloseable {
     return rank() == 0;
   }
 
-  /// The rows of a batch that this rank computes.
+  /// The sequences of a batch that this rank computes.
   ///
-  /// @throws InvalidInputException if there are fewer rows than ranks
+  /// @throws InvalidInputException if there are fewer sequences than ranks
   default Shard share(int rows) {
     return Shard.of(rows, rank(), size());
   }

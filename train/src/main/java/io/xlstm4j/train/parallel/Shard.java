@@ -2,15 +2,15 @@ package io.xlstm4j.train.parallel;
 
 import io.xlstm4j.core.InvalidInputException;
 
-/// The rows of a batch that one rank computes: consecutive ones.
+/// The sequences of a batch that one rank computes: consecutive ones.
 ///
 /// @param from the first
 /// @param to after the last
 public record Shard(int from, int to) {
-  /// The shares of all ranks follow each other without gap or overlap; the first ones are a row
-  /// longer where the rows cannot be split evenly.
+  /// The shares of all ranks follow each other without gap or overlap; the first ones are one
+  /// longer where the sequences cannot be split evenly.
   ///
-  /// @throws InvalidInputException if there are fewer rows than ranks
+  /// @throws InvalidInputException if there are fewer sequences than ranks
   public static Shard of(int rows, int rank, int size) {
     if (rows < size) {
       throw new InvalidInputException(

@@ -12,7 +12,7 @@ import org.bytedeco.pytorch.Tensor;
 /// @param layout document starts, if they reset the state
 record BatchTensors(Tensor inputs, Tensor targets, SequenceLayout layout) {
   static BatchTensors of(Batch batch, boolean resetAtDocuments) {
-    int rows = batch.rows();
+    int rows = batch.sequences();
     int length = batch.length();
     return new BatchTensors(
         Tensors.of(batch.inputs(), rows, length),

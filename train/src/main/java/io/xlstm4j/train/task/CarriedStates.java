@@ -15,10 +15,10 @@ import java.util.TreeMap;
 import java.util.function.IntFunction;
 import org.bytedeco.pytorch.Tensor;
 
-/// The states that rows of a batch go on with in the next one, cut off from the graph that made
+/// The states that sequences of a batch go on with in the next one, cut off from the graph that made
 /// them: truncated back-propagation through time.
 final class CarriedStates implements AutoCloseable {
-  /// By the first row of a part of the batch.
+  /// By the first sequence of a part of the batch.
   private final SequencedMap<Integer, Scopes.Holder<BlockStack.State>> parts = new TreeMap<>();
 
   /// The state that a part goes on with, or `fresh` if there is none yet.
@@ -51,8 +51,8 @@ final class CarriedStates implements AutoCloseable {
     return tensors;
   }
 
-  /// @param froms first rows of the parts
-  /// @param fresh a state of the shape that a part needs, by its first row
+  /// @param froms first sequences of the parts
+  /// @param fresh a state of the shape that a part needs, by its first sequence
   /// @throws InvalidInputException if a tensor is missing or spare
   void restore(TensorSource source, List<Integer> froms, IntFunction<BlockStack.State> fresh) {
     int taken = 0;

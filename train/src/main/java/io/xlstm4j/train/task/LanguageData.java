@@ -76,9 +76,9 @@ final class LanguageData implements AutoCloseable {
     }
   }
 
-  /// Questions, each a row of its own with one right answer.
+  /// Questions, each a sequence of its own with one right answer.
   ///
-  /// @param batches rows past the last sample come again from the first
+  /// @param batches sequences past the last sample come again from the first
   record Questions(BatchSource batches) implements Validation {
     @Override
     public String fingerprint() {

@@ -43,7 +43,7 @@ public final class LanguageTask implements Task {
   private final LanguageData data;
   private final XlstmLanguageModel model;
   private final BatchSource batches;
-  private final @Nullable CarriedStates carried; // null if rows do not go on
+  private final @Nullable CarriedStates carried; // null if sequences do not go on
 
   private LanguageTask(RunConfig config, LanguageData data, XlstmLanguageModel model) {
     this.config = config;
@@ -163,7 +163,7 @@ public final class LanguageTask implements Task {
 
   @Override
   public long tokensPerStep() {
-    return (long) batches.rows() * batches.length();
+    return (long) batches.sequences() * batches.length();
   }
 
   @Override
@@ -183,7 +183,7 @@ public final class LanguageTask implements Task {
 
   @Override
   public Part part(long number, int from, int to) {
-    Batch batch = batches.rows(number, from, to);
+    Batch batch = batches.sequences(number, from, to);
     return new Part() {
       @Override
       public long targets() {
@@ -205,7 +205,7 @@ public final class LanguageTask implements Task {
   private Tensor lossSum(Batch batch, long number, int from) {
     boolean resets = config.data().resetAtDocuments();
     var tensors = BatchTensors.of(batch, resets);
-    BlockStack.State last = model.initialState(batch.rows());
+    BlockStack.State last = model.initialState(batch.sequences());
     boolean goesOn =
         resets || !(batches instanceof ContiguousBatches lanes && lanes.startsEpoch(number));
     if (carried != null && goesOn) {
@@ -321,9 +321,9 @@ public final class LanguageTask implements Task {
       throw new InvalidInputException(
           "the saved state carries rows on, but training.truncated_bptt is false");
     }
-    int rows = batches.rows() / config.training().gradientAccumulationSteps();
+    int rows = batches.sequences() / config.training().gradientAccumulationSteps();
     var froms = new ArrayList<Integer>();
-    for (int from = 0; from < batches.rows(); from += rows) {
+    for (int from = 0; from < batches.sequences(); from += rows) {
       froms.add(from);
     }
     try (var _ = new PointerScope();

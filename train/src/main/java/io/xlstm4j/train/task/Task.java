@@ -84,7 +84,7 @@ public interface Task extends AutoCloseable {
     Tensor lossSum();
   }
 
-  /// The loss on data that is not trained on. The rows it reads may be shared among several
+  /// The loss on data that is not trained on. The sequences it reads may be shared among several
   /// processes: each passes its part and sums up.
   ///
   /// @param maxTokens read about so many; 0 for all

@@ -221,7 +221,7 @@ class ProcessGroupTest {
     for (int rank = 0; rank < size; rank++) {
       Shard share = Shard.of(rows, rank, size);
       assertThat(share.from()).isEqualTo(next);
-      assertThat(share.rows()).isBetween(rows / size, rows / size + 1);
+      assertThat(share.sequences()).isBetween(rows / size, rows / size + 1);
       next = share.to();
     }
     assertThat(next).isEqualTo(rows);

@@ -126,13 +126,13 @@ public final class RankProgram {
     Shard share = world.share(rows);
     try (var _ = new PointerScope()) {
       Tensor tokens =
-          Tensors.of(ids, rows, length + 1).narrow(0, share.from(), share.rows()).contiguous();
+          Tensors.of(ids, rows, length + 1).narrow(0, share.from(), share.sequences()).contiguous();
       Tensor inputs = tokens.narrow(1, 0, length).contiguous();
       Tensor targets = tokens.narrow(1, 1, length).contiguous();
       model.training(true);
       Tensor loss =
           model
-              .lossSum(inputs, targets, model.initialState(share.rows()), SequenceLayout.FULL)
+              .lossSum(inputs, targets, model.initialState(share.sequences()), SequenceLayout.FULL)
               .value()
               .mul(new Scalar(1.0 / ((double) rows * length)));
       model.parameters().zeroGradients();
