@@ -11,9 +11,9 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 
-/// Greedy decoding after a short prompt, one sequence alone and several sequences at once, in each type of
-/// weights. A run is 64 steps; it goes on where the one before ended, for a step takes as long
-/// wherever the sequence stands.
+/// Greedy decoding after a short prompt, one sequence alone and several sequences at once, in each
+/// type of weights. A run is 64 steps; it goes on where the one before ended, for a step takes as
+/// long wherever the sequence stands.
 final class Decode implements Benchmark {
   private static final int PROMPT = 8;
   private static final int STEPS = 64;

@@ -30,7 +30,7 @@ public final class Processes {
   /// @param purpose for the message: `start`, if the process was to start
   /// @return what it wrote, errors too
   /// @throws InvalidInputException if it cannot be started or ends with another code than 0
-  static List<String> said(List<String> command, String purpose) {
+  static List<String> outputOf(List<String> command, String purpose) {
     try {
       Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
       process.getOutputStream().close();

@@ -40,7 +40,7 @@ final class ServingMemory implements Benchmark {
                   List<String> command = command(model);
                   Timing.Result timed =
                       new Timing(1, 0, 0)
-                          .measure(() -> said.addAll(Processes.said(command, "generate")));
+                          .measure(() -> said.addAll(Processes.outputOf(command, "generate")));
                   return GenerationMemory.parse(said).addTo(line.of(timed));
                 }))
         .toList();

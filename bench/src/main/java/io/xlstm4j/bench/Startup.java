@@ -34,7 +34,8 @@ final class Startup implements Benchmark {
                 type,
                 (model, line) -> {
                   List<String> command = command(model);
-                  return line.of(serving.timing().measure(() -> Processes.said(command, "start")));
+                  return line.of(
+                      serving.timing().measure(() -> Processes.outputOf(command, "start")));
                 }))
         .toList();
   }

@@ -115,7 +115,7 @@ final class EvalCommand implements Callable<Integer> {
                   loaded.model().config().contextLength(),
                   maxTokens,
                   !truncatedBptt);
-          print(result, tokens, corpus.name() + ": " + chosen.said());
+          print(result, tokens, corpus.name() + ": " + chosen.label());
         }
       } finally {
         Files.deleteIfExists(file);
@@ -238,7 +238,7 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     /// Returns the name for the output.
-    String said() {
+    String label() {
       return said;
     }
 

@@ -14,7 +14,7 @@ final class FreshProgram {
 
   /// Runs `bench` there.
   ///
-  /// @throws InvalidInputException if it fails; why, it has told on the standard error
+  /// @throws InvalidInputException if it fails; it has written the reason to standard error
   static List<Measurement> bench(List<String> arguments) {
     var command = new ArrayList<String>(Processes.java(Main.class, List.of()));
     command.add("bench");

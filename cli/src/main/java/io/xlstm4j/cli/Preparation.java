@@ -8,7 +8,7 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /// Loads what `generate` will need on idle processors while the arguments are parsed. It only saves
-/// time: what goes wrong here goes wrong again, and is told, where it is done in earnest.
+/// time: what goes wrong here goes wrong again, and is reported, where it is needed.
 final class Preparation {
   private Preparation() {}
 
@@ -39,7 +39,7 @@ final class Preparation {
           try {
             work.run();
           } catch (RuntimeException | LinkageError e) {
-            return; // told where it is done in earnest
+            return; // reported where it is needed
           }
         });
   }

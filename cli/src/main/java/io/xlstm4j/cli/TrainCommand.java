@@ -115,7 +115,7 @@ final class TrainCommand implements Callable<Integer> {
   public Integer call() {
     ranks.check(spec);
     if (ranks.startsProcesses()) {
-      ranks.checkGpus(deviceOf(said()), Torch::gpus);
+      ranks.checkGpus(deviceOf(givenKeys()), Torch::gpus);
       return ranks.run(spec);
     }
     PrintWriter console = spec.commandLine().getOut();
@@ -126,11 +126,11 @@ final class TrainCommand implements Callable<Integer> {
     if (fromStep != null && !resume) {
       throw new ParameterException(spec.commandLine(), "--from-step needs --resume");
     }
-    ObjectNode said = said();
+    ObjectNode given = givenKeys();
     String source = config == null ? "" : config.toString();
     if (!resume || printConfig) {
-      RunConfig run = bound(said, source);
-      followers = FollowingDefaults.of(said);
+      RunConfig run = bound(given, source);
+      followers = FollowingDefaults.of(given);
       if (printConfig) {
         console.print(RunConfigFile.toYaml(run));
         followers.forEach(follower -> console.println("# " + follower));
@@ -151,7 +151,7 @@ final class TrainCommand implements Callable<Integer> {
         followers.forEach(console::println);
       }
       var report = new TrainingReport(console, interactive);
-      try (Trainer trainer = trainer(said, source, world, report)) {
+      try (Trainer trainer = trainer(given, source, world, report)) {
         return run(trainer, world, console, interrupt);
       } catch (RuntimeException e) {
         interrupt.awaitEnd(); // its folder was removed under it, which is no failure to speak of
@@ -161,41 +161,41 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   /// The keys that somebody wrote, in the file and on the command line.
-  private ObjectNode said() {
-    ObjectNode said = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
+  private ObjectNode givenKeys() {
+    ObjectNode given = config == null ? RunConfigFile.parse("", "") : RunConfigFile.read(config);
     try {
-      RunConfigFile.override(said, overrides);
+      RunConfigFile.override(given, overrides);
     } catch (InvalidInputException e) {
       throw usage(e);
     }
     if (data != null) {
-      if (isOfSeries(said)) {
-        put(said, "series", "file", TextNode.valueOf(data), "--data");
+      if (isOfSeries(given)) {
+        put(given, "series", "file", TextNode.valueOf(data), "--data");
       } else {
         TextData.refuseTable(
             data,
             "to train on series add the columns to predict: "
                 + Program.command("train --data %s 'series.target_columns=[COLUMN]'")
                 + "; to train on its text give it another ending");
-        put(said, "data", "corpus", TextNode.valueOf(data), "--data");
+        put(given, "data", "corpus", TextNode.valueOf(data), "--data");
       }
     }
     if (from != null) {
-      said.put(StartingModel.KEY, Path.of(from).normalize().toString());
+      given.put(StartingModel.KEY, Path.of(from).normalize().toString());
     }
     if (steps != null) {
-      put(said, "training", "steps", IntNode.valueOf(steps), "--steps");
+      put(given, "training", "steps", IntNode.valueOf(steps), "--steps");
     }
     if (device != null) {
-      said.put("device", device);
+      given.put("device", device);
     }
-    return said;
+    return given;
   }
 
   /// An option that stands for a key; the key must not be given otherwise beside it.
-  private void put(ObjectNode said, String section, String key, JsonNode value, String option) {
+  private void put(ObjectNode given, String section, String key, JsonNode value, String option) {
     String dotted = section + "." + key;
-    JsonNode other = said.path(section).path(key);
+    JsonNode other = given.path(section).path(key);
     if (!other.equals(value)
         && overrides.stream().anyMatch(pair -> pair.startsWith(dotted + "="))) {
       throw new ParameterException(
@@ -203,20 +203,20 @@ final class TrainCommand implements Callable<Integer> {
           "%s %s and %s=%s say different things; give one of them"
               .formatted(option, value.asText(), dotted, other.asText()));
     }
-    section(said, section).set(key, value);
+    section(given, section).set(key, value);
   }
 
   /// The configuration of the keys.
   ///
   /// @throws ParameterException if the command line is to blame
   /// @throws InvalidInputException if it is the file
-  private RunConfig bound(ObjectNode said, String source) {
-    if (said.path(StartingModel.KEY).isTextual()) {
-      StartingModel.open(said.get(StartingModel.KEY).asText()); // a folder is input, not usage
+  private RunConfig bound(ObjectNode given, String source) {
+    if (given.path(StartingModel.KEY).isTextual()) {
+      StartingModel.open(given.get(StartingModel.KEY).asText()); // a folder is input, not usage
     }
     try {
-      StartingModel.complete(said, source);
-      return RunConfig.DEFAULT.with(said, source);
+      StartingModel.complete(given, source);
+      return RunConfig.DEFAULT.with(given, source);
     } catch (InvalidInputException e) {
       throw fileIsGood() ? usage(e) : e;
     }
@@ -224,7 +224,7 @@ final class TrainCommand implements Callable<Integer> {
 
   /// Refuses keys that are wrong whatever the run is; what may not change is refused when it is
   /// opened.
-  private void checkChanges(ObjectNode said, RunFolder folder) {
+  private void checkChanges(ObjectNode given, RunFolder folder) {
     if (config != null) {
       return;
     }
@@ -235,7 +235,7 @@ final class TrainCommand implements Callable<Integer> {
       return; // resuming says what is wrong
     }
     try {
-      before.changed(said, "");
+      before.changed(given, "");
     } catch (InvalidInputException e) {
       throw usage(e);
     }
@@ -261,17 +261,17 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   private Trainer trainer(
-      ObjectNode said, String source, ProcessGroup world, TrainingReport report) {
+      ObjectNode given, String source, ProcessGroup world, TrainingReport report) {
     if (resume && out != null) {
-      checkChanges(said, RunFolder.of(out));
+      checkChanges(given, RunFolder.of(out));
       if (fromStep != null && world.isFirst()) {
         try (var _ = RunLock.take(out)) {
           RunFolder.reopen(out).goBackTo(fromStep);
         }
       }
-      return Trainer.resume(out, said, world, report);
+      return Trainer.resume(out, given, world, report);
     }
-    RunConfig run = bound(said, source);
+    RunConfig run = bound(given, source);
     byte[] folder =
         world.broadcast( // the first process chooses
             (out == null ? freshFolder(learnt(run)) : out).toString().getBytes(UTF_8));
@@ -292,10 +292,10 @@ final class TrainCommand implements Callable<Integer> {
     return ExitCode.OK;
   }
 
-  /// Returns whether the run is one on series, by what was said or by the run that goes on.
-  private boolean isOfSeries(ObjectNode said) {
-    JsonNode type = said.path("model").path("model_type");
-    if (type.isMissingNode() && said.path("series").isObject()) {
+  /// Returns whether the run is one on series, by what was given or by the run that goes on.
+  private boolean isOfSeries(ObjectNode given) {
+    JsonNode type = given.path("model").path("model_type");
+    if (type.isMissingNode() && given.path("series").isObject()) {
       return true;
     }
     if (!type.isMissingNode() || !resume || out == null) {
@@ -309,9 +309,9 @@ final class TrainCommand implements Callable<Integer> {
   }
 
   /// Returns the device of the run: the one given, or that of the run that is resumed.
-  private String deviceOf(ObjectNode said) {
-    if (said.has("device") || !resume || out == null) {
-      return said.path("device").asText(RunConfig.DEFAULT.device());
+  private String deviceOf(ObjectNode given) {
+    if (given.has("device") || !resume || out == null) {
+      return given.path("device").asText(RunConfig.DEFAULT.device());
     }
     try {
       return RunFolder.of(out).readRunConfig().device();

@@ -6,7 +6,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 
-/// Continues prompts token by token: prefill each, then steps of all sequences that are not done yet.
+/// Continues prompts token by token: prefill each, then steps of all sequences that are not done
+/// yet.
 public final class Generator {
   private final LanguageModel model;
   private final Options options;
@@ -48,7 +49,7 @@ public final class Generator {
     STOPPED
   }
 
-  /// Hears of each token as it is chosen.
+  /// Called with each token as it is chosen.
   public interface Listener {
     /// @param row index of the prompt
     /// @return false to stop this sequence

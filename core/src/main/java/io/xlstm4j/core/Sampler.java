@@ -5,8 +5,9 @@ import java.util.BitSet;
 import java.util.SplittableRandom;
 
 /// Chooses the next token from logits. A pure function: the same arguments always give the same
-/// token, and chance depends on seed, sequence and step only, so a sequence's text does not change with its
-/// neighbours in a batch, nor with the order in which sequences are sampled. Safe for many threads.
+/// token, and chance depends on seed, sequence and step only, so a sequence's text does not change
+/// with its neighbours in a batch, nor with the order in which sequences are sampled. Safe for many
+/// threads.
 public final class Sampler {
   private final SamplerConfig config;
 
@@ -198,7 +199,8 @@ public final class Sampler {
 
   /// Evenly spread over \[0, 1).
   private static double uniform(long seed, long row, long step) {
-    // Nested, not added: else (sequence 0, step 1) and (sequence 1, step 0) could share their numbers.
+    // Nested, not added: else (sequence 0, step 1) and (sequence 1, step 0) could share their
+    // numbers.
     return new SplittableRandom(scrambled(scrambled(seed) + row) + step).nextDouble();
   }
 

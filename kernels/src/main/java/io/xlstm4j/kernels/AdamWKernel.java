@@ -24,7 +24,7 @@ public interface AdamWKernel {
   /// Moves a parameter and its moments; all of one size.
   ///
   /// @throws IllegalArgumentException if the sizes differ
-  void move(
+  void update(
       Step step,
       MemorySegment parameter,
       MemorySegment gradient,

@@ -40,7 +40,7 @@ class AdamWKernelTest {
       MemorySegment gradient = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 6);
       MemorySegment mean = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 1);
       MemorySegment square = arena.allocateFrom(ValueLayout.JAVA_FLOAT, 4);
-      new ScalarAdamWKernel().move(STEP, parameter, gradient, mean, square);
+      new ScalarAdamWKernel().update(STEP, parameter, gradient, mean, square);
       double g = 3;
       double m = 0.9 * 1 + 0.1 * g;
       double v = 0.95 * 4 + 0.05 * g * g;
@@ -56,7 +56,7 @@ class AdamWKernelTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment two = gaussian(arena, 1, 2);
       assertThatThrownBy(
-              () -> new VectorAdamWKernel().move(STEP, two, two, gaussian(arena, 1, 3), two))
+              () -> new VectorAdamWKernel().update(STEP, two, two, gaussian(arena, 1, 3), two))
           .hasMessage("mean must be as long as the parameter, 8 bytes; it has 12");
     }
   }
@@ -66,7 +66,7 @@ class AdamWKernelTest {
     MemorySegment mean = arena.allocate(parameter.byteSize(), 64);
     MemorySegment square = arena.allocate(parameter.byteSize(), 64);
     for (int step = 0; step < 3; step++) {
-      kernel.move(STEP, parameter, gaussian(arena, 2 + step, count), mean, square);
+      kernel.update(STEP, parameter, gaussian(arena, 2 + step, count), mean, square);
     }
     return new float[][] {floats(parameter), floats(mean), floats(square)};
   }

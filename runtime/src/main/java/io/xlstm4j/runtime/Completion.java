@@ -19,7 +19,7 @@ public final class Completion {
     CANCELLED
   }
 
-  /// Hears of each token as it is chosen, on the thread that runs the [Generation].
+  /// Called with each token as it is chosen, on the thread that runs the [Generation].
   @FunctionalInterface
   public interface Listener {
     void onToken(Token token);
@@ -90,7 +90,7 @@ public final class Completion {
     return ids.get(ids.limit() - 1);
   }
 
-  /// Chooses the next token from the sequence's logits and tells it.
+  /// Chooses the next token from the sequence's logits and reports it.
   ///
   /// @return whether another step is needed
   boolean choose(Sampling sampling) {

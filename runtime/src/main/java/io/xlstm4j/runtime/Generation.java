@@ -43,8 +43,8 @@ public final class Generation implements AutoCloseable {
     return join(new Completion(request, listener, model.newRow(), true));
   }
 
-  /// Adds a request that goes on where a sequence stands. The sequence is changed in place, stands after the
-  /// last token but one at the end, and stays the caller's.
+  /// Adds a request that goes on where a sequence stands. The sequence is changed in place, stands
+  /// after the last token but one at the end, and stays the caller's.
   ///
   /// @param request its prompt may be empty if the sequence has logits
   public Completion add(Request request, Row row, Completion.Listener listener) {

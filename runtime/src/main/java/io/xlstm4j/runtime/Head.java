@@ -40,7 +40,7 @@ final class Head {
   }
 
   /// Returns the largest number of tokens in one call.
-  int most() {
+  int maxTokens() {
     return MOST;
   }
 

@@ -27,8 +27,8 @@ import org.jspecify.annotations.Nullable;
 /// [LanguageModel], are copied in and out at every call.
 ///
 /// Safe for many threads: calls wait for each other, and each is spread over the threads of the
-/// kernels. A sequence's numbers depend on its own tokens alone, bit for bit: not on the sequences beside it,
-/// nor on the number of threads. A run cut elsewhere gives the same up to rounding.
+/// kernels. A sequence's numbers depend on its own tokens alone, bit for bit: not on the sequences
+/// beside it, nor on the number of threads. A run cut elsewhere gives the same up to rounding.
 public final class RuntimeModel implements LanguageModel {
   /// Weights up to this size are looked through when they are opened, which takes a few
   /// milliseconds; larger ones when a result is not finite.
@@ -150,7 +150,8 @@ public final class RuntimeModel implements LanguageModel {
     });
   }
 
-  // ---- sequences, in place --------------------------------------------------------------------------
+  // ---- sequences, in place
+  // --------------------------------------------------------------------------
 
   /// A sequence before its first token, to be closed by the caller.
   public Row newRow() {
@@ -179,7 +180,7 @@ public final class RuntimeModel implements LanguageModel {
     prefill(row, ids, null);
   }
 
-  /// Hears of the logits after each token of a run.
+  /// Called with the logits after each token of a run.
   @FunctionalInterface
   public interface LogitsListener {
     /// @param index of the token in the run
@@ -218,8 +219,8 @@ public final class RuntimeModel implements LanguageModel {
 
   private void tellAll(Row row, int from, int count, LogitsListener listener) {
     Head head = network.head();
-    for (int first = 0; first < count; first += head.most()) {
-      int some = Math.min(head.most(), count - first);
+    for (int first = 0; first < count; first += head.maxTokens()) {
+      int some = Math.min(head.maxTokens(), count - first);
       FloatRows logits = head.forward(first, some);
       for (int i = 0; i < some; i++) {
         row.logits(logits.data(), logits.row(i));
@@ -231,8 +232,8 @@ public final class RuntimeModel implements LanguageModel {
   /// Advances several sequences by one token each; sequences may stand at different positions.
   ///
   /// @param ids one token id per sequence
-  /// @throws IllegalArgumentException if the counts differ, a sequence comes twice or an id is outside
-  ///   the vocabulary; the sequences are then as they were
+  /// @throws IllegalArgumentException if the counts differ, a sequence comes twice or an id is
+  ///   outside the vocabulary; the sequences are then as they were
   public void step(int[] ids, Row... rows) {
     step(ids, rows, rows.length);
   }
@@ -274,8 +275,8 @@ public final class RuntimeModel implements LanguageModel {
     }
     network.blocks();
     Head head = network.head();
-    for (int first = 0; first < count; first += head.most()) {
-      int some = Math.min(head.most(), count - first);
+    for (int first = 0; first < count; first += head.maxTokens()) {
+      int some = Math.min(head.maxTokens(), count - first);
       FloatRows logits = head.forward(first, some);
       for (int i = 0; i < some; i++) {
         Row row = rows[from + first + i];

@@ -20,9 +20,9 @@ import java.util.Map;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
-/// A sequence in a file: safetensors, one float32 tensor for each part of the state, and `logits` if the
-/// sequence has read a token. The header's strings say what it is: format, model, position, and the
-/// SHA-256 of all of it.
+/// A sequence in a file: safetensors, one float32 tensor for each part of the state, and `logits`
+/// if the sequence has read a token. The header's strings say what it is: format, model, position,
+/// and the SHA-256 of all of it.
 final class StateFile {
   private static final String FORMAT = "xlstm4j-row-1";
   private static final String LOGITS = "logits";

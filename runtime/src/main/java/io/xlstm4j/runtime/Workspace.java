@@ -12,8 +12,8 @@ import java.util.Map;
 /// Memory that the blocks of a model share during a forward pass: activations, the states of the
 /// sequences, and how work is spread over the threads.
 ///
-/// A batch is either one sequence with several tokens, or several sequences with one token each. Activations
-/// have one row for each token of either.
+/// A batch is either one sequence with several tokens, or several sequences with one token each.
+/// Activations have one row for each token of either.
 final class Workspace {
   /// Tokens in a batch at most; longer runs go through in pieces.
   static final int TOKENS = 512;
@@ -83,8 +83,8 @@ final class Workspace {
     return sequence;
   }
 
-  /// Returns whether cells go token by token: batches of several sequences, and runs too short to be
-  /// worth more.
+  /// Returns whether cells go token by token: batches of several sequences, and runs too short to
+  /// be worth more.
   boolean isByToken() {
     return !sequence || tokens <= SHORT;
   }

@@ -3,7 +3,8 @@ package io.xlstm4j.text;
 import java.util.Arrays;
 import java.util.Objects;
 
-/// Token ids for one step, (sequences, length), row-major in flat arrays. The arrays are not copied.
+/// Token ids for one step, (sequences, length), row-major in flat arrays. The arrays are not
+/// copied.
 ///
 /// @param sequences B, texts side by side
 /// @param length S, tokens of each

@@ -2,9 +2,10 @@ package io.xlstm4j.text;
 
 /// The window of each sequence of each batch: a new random order in every epoch, without a list.
 ///
-/// Sequence r of batch i is number g = i · sequences + r of an endless sequence of windows. Its epoch is g /
-/// windows, and within the epoch a keyed permutation says which window comes at place g mod
-/// windows. So any batch can be asked for at any time, and a run that resumes needs only a number.
+/// Sequence r of batch i is number g = i · sequences + r of an endless sequence of windows. Its
+/// epoch is g / windows, and within the epoch a keyed permutation says which window comes at place
+/// g mod windows. So any batch can be asked for at any time, and a run that resumes needs only a
+/// number.
 ///
 /// @param seed equal seeds give equal orders
 /// @param windows how many there are

@@ -35,8 +35,8 @@ public interface BatchSource {
   /// Returns the epochs completed after the batches [0, batches).
   double epochs(long batches);
 
-  /// Returns whether sequence r of a batch goes on where sequence r of the batch before ended, so that the
-  /// state may be carried from one to the next.
+  /// Returns whether sequence r of a batch goes on where sequence r of the batch before ended, so
+  /// that the state may be carried from one to the next.
   default boolean continuous() {
     return false;
   }

@@ -3,11 +3,11 @@ package io.xlstm4j.text;
 /// Batches that go on where the one before ended, for back-propagation through time that is cut at
 /// windows while the state is carried on.
 ///
-/// The tokens are cut into one stream for each sequence, all equally long but the last ones, and sequence r of
-/// batch i is the i-th window of stream r. After the last window an epoch ends and the next one
-/// begins with the first again, in the same order. In an epoch every token but the very first is a
-/// target exactly once; nothing is dropped: the last window of a stream is padded, and so is what
-/// streams at the end lack.
+/// The tokens are cut into one stream for each sequence, all equally long but the last ones, and
+/// sequence r of batch i is the i-th window of stream r. After the last window an epoch ends and
+/// the next one begins with the first again, in the same order. In an epoch every token but the
+/// very first is a target exactly once; nothing is dropped: the last window of a stream is padded,
+/// and so is what streams at the end lack.
 ///
 /// `starts` is true at the first input of each stream in an epoch, besides the starts of documents,
 /// so that carried state is empty there. Who resets at nothing else asks `startsEpoch`.
@@ -70,7 +70,8 @@ public final class ContiguousBatches implements BatchSource {
 
   @Override
   public String fingerprint() {
-    return Fingerprint.of("lanes 1", streams.tokens().fingerprint(), sequences() + " x " + length());
+    return Fingerprint.of(
+        "lanes 1", streams.tokens().fingerprint(), sequences() + " x " + length());
   }
 
   @Override

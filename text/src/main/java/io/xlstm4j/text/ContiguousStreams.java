@@ -2,8 +2,8 @@ package io.xlstm4j.text;
 
 /// Tokens cut into `sequences` streams of nearly equal length that are read side by side.
 ///
-/// Every token but the very first is a target in exactly one window of one stream; the shorter streams
-/// end in padding.
+/// Every token but the very first is a target in exactly one window of one stream; the shorter
+/// streams end in padding.
 record ContiguousStreams(Tokens tokens, int sequences, int length) {
   ContiguousStreams {
     SequenceRange.checkShape(sequences, length);

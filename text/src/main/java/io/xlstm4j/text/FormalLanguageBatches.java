@@ -4,9 +4,9 @@ import java.util.Arrays;
 
 /// Samples of a formal language, one in each sequence, in the order of their numbers.
 ///
-/// A sequence reads x_1 .. x_{size - 1} and then padding, token 0. Its one target is the answer, at the
-/// place of x_{size - 1}; all others are ignored. A sequence is a text of its own: `starts` is true at
-/// its first place only. After the last sample the first comes again.
+/// A sequence reads x_1 .. x_{size - 1} and then padding, token 0. Its one target is the answer, at
+/// the place of x_{size - 1}; all others are ignored. A sequence is a text of its own: `starts` is
+/// true at its first place only. After the last sample the first comes again.
 public final class FormalLanguageBatches implements BatchSource {
   /// Samples to train on in the experiments of xLSTM.
   public static final long TRAIN_SAMPLES = 5_120_000;

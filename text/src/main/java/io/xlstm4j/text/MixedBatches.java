@@ -7,12 +7,13 @@ import java.util.Set;
 
 /// Sequences of several sources, mixed by weight.
 ///
-/// Sequence r of batch i is number g = i · sequences + r of an endless sequence, which is cut into blocks of
-/// 65,536. After b whole blocks a source has given its weight's share of the sequences to within one
-/// sequence, so proportions are exact in the long run; within a block a keyed permutation decides which
-/// sequences are whose. Which source a sequence comes from, and which of the source's own sequences it is, are
-/// thus pure functions of seed, batch and sequence. A source gives each of its sequences once, in an order
-/// that is its own but for the permutation, so that each has epochs of its own.
+/// Sequence r of batch i is number g = i · sequences + r of an endless sequence, which is cut into
+/// blocks of 65,536. After b whole blocks a source has given its weight's share of the sequences to
+/// within one sequence, so proportions are exact in the long run; within a block a keyed
+/// permutation decides which sequences are whose. Which source a sequence comes from, and which of
+/// the source's own sequences it is, are thus pure functions of seed, batch and sequence. A source
+/// gives each of its sequences once, in an order that is its own but for the permutation, so that
+/// each has epochs of its own.
 public final class MixedBatches implements BatchSource {
   private static final int BLOCK = 1 << 16; // sequences
   private static final double SMALLEST_SHARE = 1e-4; // several sequences of every block

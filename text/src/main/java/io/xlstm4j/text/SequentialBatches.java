@@ -5,10 +5,10 @@ import java.util.NoSuchElementException;
 
 /// Batches to evaluate on: the tokens from first to last, once.
 ///
-/// The tokens are cut into `sequences` streams of nearly equal length. Sequence r of every batch reads on in
-/// stream r where it stopped in the batch before, so a model's state can be carried from batch to
-/// batch. Every token but the very first is a target exactly once; the shorter streams end in
-/// padding.
+/// The tokens are cut into `sequences` streams of nearly equal length. Sequence r of every batch
+/// reads on in stream r where it stopped in the batch before, so a model's state can be carried
+/// from batch to batch. Every token but the very first is a target exactly once; the shorter
+/// streams end in padding.
 public final class SequentialBatches implements Iterator<Batch> {
   private final ContiguousStreams streams;
   private long next;

@@ -28,7 +28,7 @@ final class TokenWriter {
   /// Writes the next shard: documents until it has enough tokens or there are no more.
   ///
   /// @param documents at least one; those written are taken from it
-  /// @param onDocument told of each that is written
+  /// @param onDocument is called after each document is written
   static TokenHeader write(
       FileChannel file,
       EncodedDocuments documents,

@@ -86,7 +86,8 @@ class ContiguousBatchesTest {
       assertThatThrownBy(() -> batches.sequences(0, 1, 3))
           .isInstanceOf(IndexOutOfBoundsException.class)
           .hasMessageContaining("sequences [1, 3) must be some of [0, 2)");
-      assertThatThrownBy(() -> batches.sequences(0, 1, 1)).isInstanceOf(IndexOutOfBoundsException.class);
+      assertThatThrownBy(() -> batches.sequences(0, 1, 1))
+          .isInstanceOf(IndexOutOfBoundsException.class);
     }
   }
 

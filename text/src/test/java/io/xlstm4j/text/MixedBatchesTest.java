@@ -40,7 +40,8 @@ class MixedBatchesTest {
     for (int part = 0; part < sequences.length; part++) {
       double share = weight[part] / all;
       assertThat(Math.abs(sequences[part] - blocks * 65_536.0 * share)).isLessThanOrEqualTo(1);
-      assertThat(mix.epochs(part, batch) * 1000).isBetween(sequences[part] - 1e-6, sequences[part] + 1e-6);
+      assertThat(mix.epochs(part, batch) * 1000)
+          .isBetween(sequences[part] - 1e-6, sequences[part] + 1e-6);
     }
     assertThat(mix.epochs(batch) * weight.length * 1000)
         .isBetween(blocks * 65_536.0 - 1e-3, blocks * 65_536.0 + 1e-3);

@@ -8,8 +8,8 @@ import java.util.Arrays;
 final class SourceChecks {
   private SourceChecks() {}
 
-  /// Any way to cut a batch into ranges of sequences gives the whole batch: nothing missing, nothing
-  /// twice.
+  /// Any way to cut a batch into ranges of sequences gives the whole batch: nothing missing,
+  /// nothing twice.
   static void partsJoin(BatchSource source, long... numbers) {
     for (long number : numbers) {
       Batch whole = source.batch(number);

@@ -204,14 +204,14 @@ public final class Diagnostics {
         size += product.abs().sum().item_double();
       }
     }
-    double above = moved(graph, directions, STEP);
-    double below = moved(graph, directions, -2 * STEP);
+    double above = shifted(graph, directions, STEP);
+    double below = shifted(graph, directions, -2 * STEP);
     double measured = (above - below) / (2 * STEP);
     return new Finding(
         where, "all gradients", Math.abs(slope - measured) / size, FINITE_DIFFERENCES);
   }
 
-  private static double moved(
+  private static double shifted(
       DiagnosticCase.Graph graph, Map<Tensor, Tensor> directions, double step) {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {

@@ -50,17 +50,17 @@ public final class FusedAdamW {
   /// @param gradient read only
   /// @param mean first moment, moved too
   /// @param square second moment, moved too
-  public static void move(
+  public static void update(
       Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
-    move(Kernels.shared(), step, parameter, gradient, mean, square);
+    update(Kernels.shared(), step, parameter, gradient, mean, square);
   }
 
-  static void move(
+  static void update(
       Kernels kernels, Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
     parameter.unsafeGetTensorImpl().bump_version(); // as any change of libtorch's own does
     kernels
         .adamW()
-        .move(
+        .update(
             step.inFloats(),
             TensorSegments.segment(parameter),
             TensorSegments.segment(gradient.contiguous()),

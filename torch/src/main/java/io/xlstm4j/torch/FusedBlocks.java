@@ -16,7 +16,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /// Whole blocks on our own kernels, one operation each: CPU, float32. The blocks' form of libtorch
-/// operations is the twin that they are held to.
+/// operations is the reference implementation that they are checked against.
 ///
 /// Parameters are leaves of the graph, so the backward pass adds to their gradients by itself.
 final class FusedBlocks {

@@ -15,8 +15,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// The cells on our own kernels: CPU, float32. [SlstmCell] and [MlstmCell] are the twins that they
-/// are held to.
+/// The cells on our own kernels: CPU, float32. [SlstmCell] and [MlstmCell] are the reference
+/// implementations that they are checked against.
 final class FusedCells {
   private final Kernels kernels;
 

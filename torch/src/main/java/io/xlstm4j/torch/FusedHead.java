@@ -7,8 +7,8 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
 /// The head of a language model and its loss on our own kernels: CPU, float32. [Losses] over the
-/// head's logits is the twin. The logits are never all in memory; the gradients are computed with
-/// the loss and wait for the backward pass.
+/// head's logits is the reference implementation. The logits are never all in memory; the gradients
+/// are computed with the loss and wait for the backward pass.
 final class FusedHead {
   private final Kernels kernels;
 

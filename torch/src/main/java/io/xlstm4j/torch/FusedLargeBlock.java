@@ -13,7 +13,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /// A whole block of the Large family on its kernel, one operation: CPU, float32, no biases but the
-/// gates'. The block's form of libtorch operations is the twin that it is held to.
+/// gates'. The block's form of libtorch operations is the reference implementation that it is
+/// checked against.
 ///
 /// The kernel takes matrices of one input stacked; those that are stored apart are put together for
 /// each call. Parameters are leaves of the graph, so the backward pass adds to their gradients by

@@ -12,7 +12,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
 /// A whole layer of the README on its kernel, one operation for a sequence or for a chain of steps:
-/// CPU, float32. The layer's form of libtorch operations is the twin that it is held to.
+/// CPU, float32. The layer's form of libtorch operations is the reference implementation that it is
+/// checked against.
 ///
 /// Parameters are leaves of the graph, so the backward pass adds to their gradients by itself.
 final class FusedLayer {

@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 /// on the Java side is a few small objects, let go after the backward pass. One backward pass for
 /// each forward pass.
 final class HandWrittenBackward {
-  /// Calls that never saw a backward pass are forgotten from here on.
+  /// Calls without a backward pass are dropped from here on.
   private static final int MOST_LIVE = 1 << 16;
 
   /// The hooks that a graph may still call; nothing native owns them.

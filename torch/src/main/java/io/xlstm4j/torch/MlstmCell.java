@@ -25,7 +25,8 @@ import org.jspecify.annotations.Nullable;
 /// products in the half type, which libtorch sums in float32 on GPUs, and all else in float32;
 /// [#step] and [#recurrent] widen q, k and v first.
 ///
-/// On libtorch operations: the reference the fused kernels are held to, and the form for GPUs.
+/// On libtorch operations: the reference implementation that the fused kernels are checked against,
+/// and the form for GPUs.
 public final class MlstmCell {
   /// Added to the denominator after the maximum.
   static final double EPS = 1e-6;

@@ -116,7 +116,7 @@ final class ModelDiagnosticCases {
         Map.of(),
         () -> {
           if (setting.isFused()) {
-            FusedAdamW.move(setting.kernels(), step, parameter, gradient, mean, square);
+            FusedAdamW.update(setting.kernels(), step, parameter, gradient, mean, square);
           } else {
             Tensor scaled = Ops.times(gradient, step.gradientScale());
             mean.mul_(Ops.number(step.beta1())).add_(scaled, Ops.number(1 - step.beta1()));

@@ -13,11 +13,12 @@ import org.jspecify.annotations.Nullable;
 /// The positions of a batch `(B, S)` that hold tokens, and those where documents start.
 ///
 /// A position past its sequence's length leaves the state as it was; its output means nothing. At a
-/// document start the state is that of a fresh sequence; a start in the padding is none. Either way a
-/// sequence's results are those of the sequence alone, whatever the padding holds, infinities and NaN
-/// included.
+/// document start the state is that of a fresh sequence; a start in the padding is none. Either way
+/// a sequence's results are those of the sequence alone, whatever the padding holds, infinities and
+/// NaN included.
 ///
-/// @param valid `(B, S)` booleans, true for the first `length` positions of a sequence; null for all
+/// @param valid `(B, S)` booleans, true for the first `length` positions of a sequence; null for
+///   all
 /// @param starts `(B, S)` booleans, true at the first token of a document; null for none
 public record SequenceLayout(@Nullable Tensor valid, @Nullable Tensor starts) {
   /// Every position is a token, no document starts.

@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
 /// on it (spec 1.6), but the returned c and n do, and so gradients into a final state are exact
 /// too.
 ///
-/// On libtorch operations: the reference the fused kernels are held to, and the form for GPUs.
+/// On libtorch operations: the reference implementation that the fused kernels are checked against,
+/// and the form for GPUs.
 ///
 /// @param function the paper's sLSTM, or a plain LSTM with the same recurrence
 /// @param recurrentCut whether no gradient flows back through the recurrent product

@@ -615,7 +615,7 @@ class FusedRecurrentLayersTest {
             .forEach((name, parameter) -> {
               Tensor gradient = randn(Ops.shape(parameter));
               Tensor none = zeros(Ops.shape(parameter));
-              FusedAdamW.move(step, parameter, gradient, none, none.clone());
+              FusedAdamW.update(step, parameter, gradient, none, none.clone());
               Ops.present(pair.twin.parameters().byName().get(name)).copy_(parameter);
             });
       }

@@ -133,7 +133,7 @@ final class SmallTraining {
             .forEach((name, parameter) -> {
               Tensor mean = means.computeIfAbsent(name, _ -> zeros_like(parameter.detach()));
               Tensor square = squares.computeIfAbsent(name, _ -> zeros_like(parameter.detach()));
-              FusedAdamW.move(numbers, parameter, parameter.grad(), mean, square);
+              FusedAdamW.update(numbers, parameter, parameter.grad(), mean, square);
             });
       }
       losses.add(loss.get().item_double());

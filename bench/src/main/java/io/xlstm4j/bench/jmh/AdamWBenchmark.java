@@ -51,8 +51,8 @@ public class AdamWBenchmark {
 
   /// Parameter and moments.
   @Benchmark
-  public void move() {
-    kernel.move(STEP, parameter, gradient, mean, square);
+  public void update() {
+    kernel.update(STEP, parameter, gradient, mean, square);
   }
 
   /// The norm that clipping needs.

@@ -32,7 +32,7 @@ public class MatrixProductBenchmark {
 
   /// `vector`, or `scalar`: the plain loops that define the product.
   @Param({"vector", "scalar"})
-  public String twin = "vector";
+  public String implementation = "vector";
 
   private MatrixProduct product;
   private Block a;
@@ -43,11 +43,12 @@ public class MatrixProductBenchmark {
   @Setup(Level.Trial)
   public void draw() {
     product =
-        switch (twin) {
+        switch (implementation) {
           case "vector" -> Kernels.with(1, true).matrixProduct();
           case "scalar" -> Kernels.with(1, false).matrixProduct();
           default ->
-              throw new IllegalArgumentException("twin (" + twin + ") must be vector or scalar");
+              throw new IllegalArgumentException(
+                  "implementation (" + implementation + ") must be vector or scalar");
         };
     var random = new Random(size);
     a = block(random);

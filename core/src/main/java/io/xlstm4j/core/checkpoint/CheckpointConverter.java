@@ -147,7 +147,7 @@ public final class CheckpointConverter {
   private TensorToWrite tensor(TensorInfo info, TensorSource source, ModelConfig model) {
     DType type = target.type == null ? info.dtype() : target.type;
     if (model instanceof PaperModelConfig paper) {
-      @Nullable TensorToWrite moved = KernelLayouts.moved(info, source, paper, type);
+      @Nullable TensorToWrite moved = KernelLayouts.converted(info, source, paper, type);
       if (moved != null) {
         return moved;
       }

@@ -23,7 +23,7 @@ final class KernelLayouts {
   /// A kernel or bias in the layout that the configuration names, or null for any other tensor.
   ///
   /// @param type of the new tensor
-  static @Nullable TensorToWrite moved(
+  static @Nullable TensorToWrite converted(
       TensorInfo info, TensorSource source, PaperModelConfig config, DType type) {
     boolean kernel = info.name().endsWith(PaperTensors.RECURRENT_KERNEL);
     boolean bias = info.name().endsWith(BIAS);

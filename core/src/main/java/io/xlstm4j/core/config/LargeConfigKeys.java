@@ -25,7 +25,7 @@ public final class LargeConfigKeys {
       List.of("bos_token_id", EOS_KEY, "pad_token_id", "tie_word_embeddings", "context_length");
 
   /// Hugging Face's second name of a size, by ours.
-  private static final Map<String, String> TWIN_KEYS =
+  private static final Map<String, String> EQUIVALENT_KEYS =
       Map.of("embedding_dim", "hidden_size", "num_blocks", "num_hidden_layers");
 
   /// Keys that choose kernels and types of the official code, with a value that any installation of
@@ -100,7 +100,7 @@ public final class LargeConfigKeys {
   static LargeModelConfig ofHuggingFace(ObjectNode file, String source) {
     ObjectNode keys = file.deepCopy();
     for (String name : List.of("embedding_dim", "num_blocks")) {
-      twin(keys, name, TWIN_KEYS.getOrDefault(name, ""), source);
+      equivalent(keys, name, EQUIVALENT_KEYS.getOrDefault(name, ""), source);
     }
     require(keys, List.of("vocab_size", "embedding_dim", "num_blocks", "num_heads"), source);
     requireFixed(file, source);
@@ -111,7 +111,7 @@ public final class LargeConfigKeys {
       String key = entry.getKey();
       if (FIXED_KEYS.containsKey(key)) {
         keys.remove(key); // has the one value that is computed
-      } else if (!known.has(key) && !TWIN_KEYS.containsValue(key)) {
+      } else if (!known.has(key) && !EQUIVALENT_KEYS.containsValue(key)) {
         requireNoSlip(key, known, keys, source);
         keys.remove(key);
       }
@@ -143,7 +143,7 @@ public final class LargeConfigKeys {
     ObjectNode tree = toTree(config);
     tree.putArray("architectures").add("xLSTMForCausalLM");
     tree.put("dtype", dtype);
-    TWIN_KEYS.forEach((name, twin) -> tree.set(twin, tree.get(name)));
+    EQUIVALENT_KEYS.forEach((name, equivalent) -> tree.set(equivalent, tree.get(name)));
     addKernelKeys(tree);
     return tree;
   }
@@ -165,8 +165,8 @@ public final class LargeConfigKeys {
   }
 
   /// Two names of one size become one.
-  private static void twin(ObjectNode keys, String name, String twin, String source) {
-    JsonNode second = keys.remove(twin);
+  private static void equivalent(ObjectNode keys, String name, String equivalent, String source) {
+    JsonNode second = keys.remove(equivalent);
     if (second == null || second.isNull()) {
       return;
     }
@@ -177,7 +177,7 @@ public final class LargeConfigKeys {
       throw new InvalidInputException(
           "%s: %s (%s) and %s (%s) are two names of one size and must be equal"
               .formatted(
-                  source, name, StrictBinder.shown(first), twin, StrictBinder.shown(second)));
+                  source, name, StrictBinder.shown(first), equivalent, StrictBinder.shown(second)));
     }
   }
 

@@ -247,7 +247,7 @@ public final class StrictBinder {
   }
 
   /// Jackson's message without its second line, which names Java classes, and without where an
-  /// object began, which is told as a source that it then withholds.
+  /// object began, which is passed as a source that it then withholds.
   private static String place(JsonProcessingException e) {
     String first = e.getOriginalMessage().lines().findFirst().orElse("unreadable");
     String message = OneLine.of(first.replaceFirst(" \\(start marker at .*]\\)", ""));

@@ -9,7 +9,7 @@ import java.lang.foreign.MemorySegment;
 /// [AdamWKernel] as plain loops.
 public final class ScalarAdamWKernel implements AdamWKernel {
   @Override
-  public void move(
+  public void update(
       Step step,
       MemorySegment parameter,
       MemorySegment gradient,

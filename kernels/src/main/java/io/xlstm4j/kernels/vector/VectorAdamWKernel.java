@@ -21,7 +21,7 @@ public final class VectorAdamWKernel implements AdamWKernel {
   private final AdamWKernel plain = new ScalarAdamWKernel();
 
   @Override
-  public void move(
+  public void update(
       Step step,
       MemorySegment parameter,
       MemorySegment gradient,
@@ -37,7 +37,7 @@ public final class VectorAdamWKernel implements AdamWKernel {
     }
     if (bound < count) {
       long from = bound * Float.BYTES;
-      plain.move( // the same operations, so the same bits
+      plain.update( // the same operations, so the same bits
           step,
           parameter.asSlice(from),
           gradient.asSlice(from),

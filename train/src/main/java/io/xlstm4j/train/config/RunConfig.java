@@ -198,7 +198,8 @@ public record RunConfig(
       throw wrongType(type, source);
     }
     ObjectNode defaults = toTree();
-    defaults.set("model", said.objectNode()); // so that a wrong key is told of the section
+    defaults.set(
+        "model", said.objectNode()); // so that the message about a wrong key names the section
     boolean ofSeries = isOfSeries(modelKeys, rest);
     if (ofSeries) {
       defaults.remove(LANGUAGE_SECTIONS);

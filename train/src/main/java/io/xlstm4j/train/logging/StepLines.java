@@ -32,7 +32,7 @@ final class StepLines {
     long stepOf(String line, int number);
   }
 
-  /// Hears whole lines.
+  /// Called with whole lines.
   @FunctionalInterface
   interface Visitor {
     /// @param number of the line, from 1 on

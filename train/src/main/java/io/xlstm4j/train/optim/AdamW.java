@@ -108,7 +108,7 @@ public final class AdamW implements AutoCloseable {
       for (Slot slot : slots.values()) {
         double rate = learningRate * slot.settings.learningRateFactor();
         if (slot.settings.learningRateFactor() > 0) { // a frozen one stays as it is
-          move(slot, scale, rate, correction1, correction2);
+          update(slot, scale, rate, correction1, correction2);
         }
       }
     }
@@ -119,7 +119,7 @@ public final class AdamW implements AutoCloseable {
     return updates;
   }
 
-  private void move(
+  private void update(
       Slot slot, double scale, double learningRate, double correction1, double correction2) {
     Tensor gradient = slot.parameter.grad();
     if (!gradient.defined()) {
@@ -130,7 +130,7 @@ public final class AdamW implements AutoCloseable {
       var step =
           new FusedAdamW.Step(
               scale, decay, learningRate / correction1, beta1, beta2, correction2, epsilon);
-      FusedAdamW.move(step, slot.parameter, gradient, slot.mean, slot.square);
+      FusedAdamW.update(step, slot.parameter, gradient, slot.mean, slot.square);
       return;
     }
     if (scale != 1) {

@@ -40,7 +40,7 @@ final class BucketReducer implements GradientReducer {
   private static final class Slot {
     final String name;
     final Tensor parameter;
-    int told; // in this backward pass, by our own operations
+    int reported; // in this backward pass, by our own operations
     boolean byAutograd; // ever
     boolean early;
     @Nullable VoidTensorHook hook; // which nothing native owns
@@ -65,7 +65,7 @@ final class BucketReducer implements GradientReducer {
         listen(slot);
       }
     }
-    parameters.gradientListener(this::told);
+    parameters.gradientListener(this::gradientReady);
   }
 
   private void listen(Slot slot) {
@@ -85,16 +85,16 @@ final class BucketReducer implements GradientReducer {
   @Override
   public void begin() {
     armed = true;
-    slots.forEach(slot -> slot.told = 0);
+    slots.forEach(slot -> slot.reported = 0);
   }
 
   /// A gradient has come from a backward pass of ours.
-  private void told(Tensor parameter) {
+  private void gradientReady(Tensor parameter) {
     @Nullable Slot slot = byTensor.get(parameter);
     if (!armed || slot == null) {
       return;
     }
-    slot.told++;
+    slot.reported++;
     checkNotSent(slot);
     if (slot.early) {
       sendReady();
@@ -142,7 +142,7 @@ final class BucketReducer implements GradientReducer {
   private void fill(boolean watched) {
     learned = watched;
     buckets.forEach(Bucket::close);
-    slots.forEach(slot -> slot.early = watched && slot.told == 1 && !slot.byAutograd);
+    slots.forEach(slot -> slot.early = watched && slot.reported == 1 && !slot.byAutograd);
     buckets = new ArrayList<>();
     fill(slots.stream().filter(slot -> slot.early).toList());
     fill(slots.stream().filter(slot -> !slot.early).toList());
@@ -221,7 +221,7 @@ final class BucketReducer implements GradientReducer {
     }
 
     boolean isReady() {
-      return slots.stream().allMatch(slot -> slot.early && slot.told == 1);
+      return slots.stream().allMatch(slot -> slot.early && slot.reported == 1);
     }
 
     void send(Collectives collectives) {

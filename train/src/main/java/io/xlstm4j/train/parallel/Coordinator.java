@@ -193,7 +193,7 @@ final class Coordinator implements AutoCloseable {
   private void listen(Member member) {
     try {
       while (true) {
-        hear(member, member.link.read());
+        handle(member, member.link.read());
       }
     } catch (IOException e) {
       synchronized (this) {
@@ -206,7 +206,7 @@ final class Coordinator implements AutoCloseable {
     }
   }
 
-  private synchronized void hear(Member member, Message message) throws IOException {
+  private synchronized void handle(Member member, Message message) throws IOException {
     member.silentBeats = 0;
     switch (message) {
       case Message.Beat(long arrived) -> {
@@ -235,7 +235,7 @@ final class Coordinator implements AutoCloseable {
     meeting = name;
     parts.put(member.rank, content);
     if (parts.size() == members.length) {
-      tell(new Message.Whole(List.copyOf(parts.values())));
+      broadcast(new Message.Whole(List.copyOf(parts.values())));
       parts.clear();
     } else {
       members().filter(other -> other.left).findFirst().ifPresent(this::failAsLeft);
@@ -250,7 +250,7 @@ final class Coordinator implements AutoCloseable {
     }
     if (members().allMatch(other -> other.left) && !ended) {
       ended = true;
-      tell(new Message.Leave());
+      broadcast(new Message.Leave());
     }
   }
 
@@ -264,7 +264,7 @@ final class Coordinator implements AutoCloseable {
     if (ended) {
       return false;
     }
-    tell(new Message.Beat(0));
+    broadcast(new Message.Beat(0));
     long furthest = members().mapToLong(member -> member.arrived).max().orElse(0);
     for (Member member : members().toList()) {
       member.silentBeats++;
@@ -288,11 +288,11 @@ final class Coordinator implements AutoCloseable {
   private synchronized void fail(String cause) {
     if (!ended) {
       ended = true;
-      tell(new Message.Failure(cause));
+      broadcast(new Message.Failure(cause));
     }
   }
 
-  private void tell(Message message) {
+  private void broadcast(Message message) {
     members().forEach(member -> member.link.send(message));
   }
 

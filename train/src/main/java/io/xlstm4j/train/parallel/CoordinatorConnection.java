@@ -172,7 +172,7 @@ final class CoordinatorConnection implements AutoCloseable {
   private void listen() {
     try {
       while (true) {
-        hear(link.read());
+        handle(link.read());
       }
     } catch (IOException e) {
       if (!allLeft.isDone()) {
@@ -181,7 +181,7 @@ final class CoordinatorConnection implements AutoCloseable {
     }
   }
 
-  private void hear(Message message) throws IOException {
+  private void handle(Message message) throws IOException {
     silentBeats.set(0);
     switch (message) {
       case Message.Beat _ -> {}

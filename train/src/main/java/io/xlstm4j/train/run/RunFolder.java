@@ -185,7 +185,7 @@ public record RunFolder(Path path) {
     return path.resolve("samples.md");
   }
 
-  /// Stores what the run was told, for people to read; a state has its own copy.
+  /// Writes the configuration of the run for the user; a state has its own copy.
   public void saveRunConfig(RunConfig run) {
     byte[] yaml = RunConfigFile.toYaml(run).getBytes(StandardCharsets.UTF_8);
     AtomicFile.write(

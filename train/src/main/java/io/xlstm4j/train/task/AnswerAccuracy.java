@@ -38,7 +38,8 @@ final class AnswerAccuracy {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       logits =
-          Tensors.floats(model.forward(Tensors.of(batch.inputs(), batch.sequences(), batch.length())));
+          Tensors.floats(
+              model.forward(Tensors.of(batch.inputs(), batch.sequences(), batch.length())));
     }
     for (int at = 0; at < batch.targets().length; at++) {
       int target = batch.targets()[at];

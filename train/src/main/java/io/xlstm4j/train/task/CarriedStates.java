@@ -15,8 +15,8 @@ import java.util.TreeMap;
 import java.util.function.IntFunction;
 import org.bytedeco.pytorch.Tensor;
 
-/// The states that sequences of a batch go on with in the next one, cut off from the graph that made
-/// them: truncated back-propagation through time.
+/// The states that sequences of a batch go on with in the next one, cut off from the graph that
+/// made them: truncated back-propagation through time.
 final class CarriedStates implements AutoCloseable {
   /// By the first sequence of a part of the batch.
   private final SequencedMap<Integer, Scopes.Holder<BlockStack.State>> parts = new TreeMap<>();

@@ -92,7 +92,7 @@ final class LanguageData implements AutoCloseable {
   }
 
   /// @param folder of the run
-  /// @param preparing hears of what takes long
+  /// @param preparing is called while something takes long
   static LanguageData open(RunConfig config, Path folder, Consumer<String> preparing) {
     var opening = new Opening(config, folder, preparing);
     try {

@@ -61,7 +61,7 @@ public final class LanguageTask implements Task {
   ///
   /// @param folder of the run; tokens and tokenizer are made there where they are missing
   /// @param stored checkpoint folder of the run to go on with; null for the first weights
-  /// @param preparing hears of what takes long
+  /// @param preparing is called while something takes long
   public static LanguageTask open(
       RunConfig config, Path folder, @Nullable Path stored, Consumer<String> preparing) {
     var device = Torch.device(config.device());

@@ -92,7 +92,7 @@ public final class RankProgram {
         GradientReducer reducer = world.reducer(model.parameters())) {
       for (int step = 0; step < steps; step++) {
         step(world, model, reducer, plain, rows, length, step);
-        move(optimizer, TRAINING.learningRate());
+        step(optimizer, TRAINING.learningRate());
       }
       if (reducer instanceof BucketReducer buckets && steps > 1 && !plain) {
         if (buckets.sentEarly() < steps - 1) {
@@ -156,7 +156,7 @@ public final class RankProgram {
       for (int step = 0; step < seconds.length; step++) {
         long began = System.nanoTime();
         step(world, model, reducer, plain, 16, 256, step);
-        move(optimizer, 1e-3);
+        step(optimizer, 1e-3);
         seconds[step] = (System.nanoTime() - began) / 1e9;
       }
       double[] late = Arrays.copyOfRange(seconds, 15, seconds.length);
@@ -200,7 +200,7 @@ public final class RankProgram {
     }
   }
 
-  private static void move(AdamW optimizer, double learningRate) {
+  private static void step(AdamW optimizer, double learningRate) {
     double norm = optimizer.gradientNorm();
     optimizer.step(learningRate, norm > 1 ? 1 / norm : 1);
   }
