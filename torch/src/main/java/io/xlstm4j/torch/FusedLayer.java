@@ -88,7 +88,7 @@ final class FusedLayer {
 
   // ---- a sequence ------------------------------------------------------------------------------
 
-  /// @param row `(B, S, D)`
+  /// @param sequence `(B, S, D)`
   Output forward(Tensor sequence, LayerState last, SequenceLayout layout) {
     int batch = (int) sequence.size(0);
     int length = (int) sequence.size(1);

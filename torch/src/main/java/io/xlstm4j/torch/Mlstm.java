@@ -239,7 +239,7 @@ public final class Mlstm implements AutoCloseable {
 
   /// Runs a sequence.
   ///
-  /// @param row `(B, S, D)`
+  /// @param sequence `(B, S, D)`
   /// @param state the state before it; read, never written
   public Output forward(Tensor sequence, State state) {
     return forward(sequence, state, SequenceLayout.FULL);

@@ -234,7 +234,7 @@ public final class Slstm implements AutoCloseable {
 
   /// Runs a sequence.
   ///
-  /// @param row `(B, S, D)`
+  /// @param sequence `(B, S, D)`
   /// @param state the state before it; read, never written
   public Output forward(Tensor sequence, State state) {
     return forward(sequence, state, SequenceLayout.FULL);
