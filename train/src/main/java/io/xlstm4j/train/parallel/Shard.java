@@ -11,20 +11,20 @@ public record Shard(int from, int to) {
   /// longer where the sequences cannot be split evenly.
   ///
   /// @throws InvalidInputException if there are fewer sequences than ranks
-  public static Shard of(int rows, int rank, int size) {
-    if (rows < size) {
+  public static Shard of(int sequences, int rank, int size) {
+    if (sequences < size) {
       throw new InvalidInputException(
-          "a batch of %d rows cannot be split over %d ranks; use at least one row for each rank"
-              .formatted(rows, size));
+          "a batch of %d sequences cannot be split over %d ranks; use at least one sequence for each rank"
+              .formatted(sequences, size));
     }
-    return new Shard(start(rows, rank, size), start(rows, rank + 1, size));
+    return new Shard(start(sequences, rank, size), start(sequences, rank + 1, size));
   }
 
-  private static int start(int rows, int rank, int size) {
-    return rank * (rows / size) + Math.min(rank, rows % size);
+  private static int start(int sequences, int rank, int size) {
+    return rank * (sequences / size) + Math.min(rank, sequences % size);
   }
 
-  public int rows() {
+  public int sequences() {
     return to - from;
   }
 }

@@ -15,19 +15,19 @@ final class AnswerAccuracy {
   /// @return summed cross entropy in nats, answers, right ones
   static Task.Tally tally(
       XlstmLanguageModel model, BatchSource questions, long maxTokens, Task.Shard share) {
-    int from = share.from(questions.rows());
-    int to = share.to(questions.rows());
+    int from = share.from(questions.sequences());
+    int to = share.to(questions.sequences());
     double[] sums = new double[3];
     long left = questions.targetsPerEpoch();
     long positions = 0;
     for (long number = 0;
         left > 0 && (maxTokens == 0 || positions < maxTokens);
-        number++, left -= questions.rows()) {
+        number++, left -= questions.sequences()) {
       int end = (int) Math.min(to, left); // the last batch may come round again
       if (from < end) {
-        add(sums, model, questions.rows(number, from, end));
+        add(sums, model, questions.sequences(number, from, end));
       }
-      positions += (long) questions.rows() * questions.length();
+      positions += (long) questions.sequences() * questions.length();
     }
     return new Task.Tally(sums);
   }
