@@ -107,7 +107,7 @@ final class PrepareCommand implements Callable<Integer> {
                     + out
                     + ", going on with what was there, in "
                     + ProgressLine.duration(seconds);
-            case ALREADY_THERE -> out + " is there already, with these tokens; nothing was done";
+            case ALREADY_THERE -> out + " is up to date: it has these tokens already";
           });
       console.println("train with: " + Program.command("train --data " + Program.quoted(out)));
     }

@@ -30,7 +30,7 @@ import picocli.CommandLine.Spec;
       "",
       "Compared by bits per byte, which does not depend on the tokenizer; runs without",
       "come behind, by their loss. Below each run: the keys of run.yaml in which the",
-      "runs differ. docs/watching.md says what the files in a run folder hold."
+      "runs differ. docs/logging.md says what the files in a run folder hold."
     })
 final class RunsCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;

@@ -118,7 +118,7 @@ class ExamplesTest {
         .startsWith("xlstm: ")
         .containsAnyOf(
             "corpus tinystories: no such file or folder; give wordnet",
-            "device cuda is not here; use cpu",
+            "device cuda is not available; use cpu",
             "examples/ausbeer.csv: no such file");
   }
 

@@ -108,7 +108,7 @@ class ProgramTest {
         .contains("train with: xlstm train --data " + out)
         .doesNotContain("\r");
     assertThat(out.resolve("tokens.json")).exists();
-    assertThat(CommandLineRun.of(command).out()).contains("is there already, with these tokens");
+    assertThat(CommandLineRun.of(command).out()).contains("is up to date: it has these tokens");
     assertThat(CommandLineRun.of("prepare", "--verify", "--out", out.toString()).out())
         .contains("every file is as it was prepared");
     assertThat(train(out, folder.resolve("trained")).code()).isZero();

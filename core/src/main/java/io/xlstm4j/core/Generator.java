@@ -25,7 +25,7 @@ public final class Generator {
     this.sampler = new Sampler(options.sampler);
   }
 
-  /// @param maxTokens most tokens to add to a prompt
+  /// @param maxTokens maximum number of new tokens
   /// @param vocabLimit only ids below it are chosen: those the tokenizer knows
   /// @param ends the ids that end a sequence; they are not handed out
   /// @param sampler how the next token is chosen

@@ -22,7 +22,7 @@ public final class Sampler {
   ///   infinity means never.
   /// @param vocabLimit only ids below this are chosen; the rest of `logits` is padding and ignored
   /// @param history the ids seen so far, from position to limit, for the repetition penalty; read,
-  ///   never moved. Ids from `vocabLimit` on are ignored.
+  ///   its position is never changed. Ids from `vocabLimit` on are ignored.
   /// @param row which sequence this is
   /// @param step which of its tokens this is
   /// @return an id in \[0, vocabLimit)

@@ -7,6 +7,6 @@ import java.nio.IntBuffer;
 public interface LogitsProcessor {
   /// @param logits natural-log scores of the next token, to be changed in place; minus infinity
   ///   forbids an id. A copy: the sequence keeps its own.
-  /// @param history prompt and tokens so far, from position to limit; read, never moved
+  /// @param history prompt and tokens so far, from position to limit; its position is never changed
   void process(float[] logits, IntBuffer history);
 }

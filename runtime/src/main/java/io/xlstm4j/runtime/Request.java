@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 /// A request to continue a prompt: how far and how.
 ///
 /// @param prompt token ids; may be empty only to go on from a sequence that has logits. Not copied.
-/// @param maxTokens most tokens to add; default 128
+/// @param maxTokens maximum number of new tokens; default 128
 /// @param ends ids that end the text and are not handed out; null for those that the model's folder
 ///   names (see [io.xlstm4j.core.checkpoint.SpecialTokens]); default null
 /// @param sampler how the next token is chosen; default the likeliest

@@ -106,8 +106,8 @@ public final class BlockStack {
   /// Returns whether a block keeps only what entered it for the backward pass and is computed again
   /// there: less memory for more time, the same numbers. Off at first. Blocks that one fused kernel
   /// runs do without: it computes again what it can by itself.
-  public void recompute(boolean on) {
-    execution.recompute(on);
+  public void activationCheckpointing(boolean on) {
+    execution.activationCheckpointing(on);
   }
 
   /// The state before the first token.
@@ -148,6 +148,8 @@ public final class BlockStack {
   }
 
   private boolean recomputes(Block block, Tensor x) {
-    return execution.recompute() && HandWrittenBackward.isOn() && !block.isOneOperation(x);
+    return execution.activationCheckpointing()
+        && HandWrittenBackward.isOn()
+        && !block.isOneOperation(x);
   }
 }

@@ -312,7 +312,7 @@ final class DiagnosticCases {
   private static DiagnosticCase.Graph block(
       DiagnosticSetting setting, Parameters parameters, BlockStack stack, boolean recompute) {
     stack.backend(setting.backend());
-    stack.recompute(recompute);
+    stack.activationCheckpointing(recompute);
     Tensor x = setting.leaf(1, BATCH, LENGTH, DIM);
     SequenceLayout layout = layout(setting);
     return graph(

@@ -39,11 +39,11 @@ final class ExecutionMode {
   }
 
   /// Returns whether blocks are computed again in the backward pass.
-  boolean recompute() {
+  boolean activationCheckpointing() {
     return recompute;
   }
 
-  void recompute(boolean on) {
+  void activationCheckpointing(boolean on) {
     recompute = on;
   }
 

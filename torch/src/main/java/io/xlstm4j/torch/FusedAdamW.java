@@ -48,8 +48,8 @@ public final class FusedAdamW {
   /// Moves one parameter.
   ///
   /// @param gradient read only
-  /// @param mean first moment, moved too
-  /// @param square second moment, moved too
+  /// @param mean first moment, updated too
+  /// @param square second moment, updated too
   public static void update(
       Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
     update(Kernels.shared(), step, parameter, gradient, mean, square);

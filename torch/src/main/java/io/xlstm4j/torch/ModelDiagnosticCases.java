@@ -78,7 +78,7 @@ final class ModelDiagnosticCases {
       DiagnosticSetting setting, ModelConfig config, boolean recompute) {
     var model = new XlstmLanguageModel(config, setting.parameters());
     model.backend(setting.backend());
-    model.recompute(recompute);
+    model.activationCheckpointing(recompute);
     shake(setting, model.parameters());
     return new DiagnosticCase.Graph(
         Map.of(),

@@ -37,11 +37,13 @@ public final class Torch {
     }
     if (name.startsWith("cuda") && !hasCuda()) {
       throw new InvalidInputException(
-          "device " + name + " is not here; use cpu, or build with -Pcuda on a machine with a GPU");
+          "device "
+              + name
+              + " is not available; use cpu, or build with -Pcuda on a machine with a GPU");
     }
     if (name.startsWith("cuda:") && Integer.parseInt(name.substring("cuda:".length())) >= gpus()) {
       throw new InvalidInputException(
-          "device %s is not here; the last GPU of this machine is cuda:%d"
+          "device %s is not available; the last GPU of this machine is cuda:%d"
               .formatted(name, gpus() - 1));
     }
     return new Device(name);

@@ -108,9 +108,9 @@ public final class XlstmLanguageModel implements LanguageModel {
   }
 
   /// Returns whether a block keeps only what entered it for the backward pass and is computed again
-  /// there; see [BlockStack#recompute]. Off at first.
-  public void recompute(boolean on) {
-    blockStack.recompute(on);
+  /// there; see [BlockStack#activationCheckpointing]. Off at first.
+  public void activationCheckpointing(boolean on) {
+    blockStack.activationCheckpointing(on);
   }
 
   /// The state before the first token of a batch of sequences.

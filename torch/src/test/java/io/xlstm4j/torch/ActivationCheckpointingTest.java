@@ -70,7 +70,7 @@ class ActivationCheckpointingTest {
   /// every gradient, that of the state before the first window included.
   private static Map<String, Tensor> pass(
       XlstmLanguageModel model, Tensor ids, SequenceLayout layout, boolean recompute) {
-    model.recompute(recompute);
+    model.activationCheckpointing(recompute);
     model.parameters().zeroGradients();
     Torch.seed(7);
     long rows = ids.size(0);
@@ -181,7 +181,7 @@ class ActivationCheckpointingTest {
       Tensor x = new Tensor(randn(new long[] {2, 5, 16}, new TensorOptions(ScalarType.Double)));
       var gradients = new ArrayList<List<Tensor>>();
       for (boolean on : new boolean[] {false, true}) {
-        stack.recompute(on);
+        stack.activationCheckpointing(on);
         parameters.zeroGradients();
         Tensor leaf = new Tensor(x.clone().set_requires_grad(wanted));
         stack
@@ -212,7 +212,7 @@ class ActivationCheckpointingTest {
         var model = new XlstmLanguageModel(paper(2, 16, 0.5))) {
       model.backend(Backend.LIBTORCH);
       model.training(true);
-      model.recompute(true);
+      model.activationCheckpointing(true);
       Tensor ids = Tensors.of(Draws.float64(5).ids(20, VOCABULARY), 2, 10);
       float[][] after = new float[2][];
       for (int run = 0; run < 2; run++) {
@@ -232,7 +232,7 @@ class ActivationCheckpointingTest {
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(paper(8, 32, 0))) {
       model.backend(Backend.LIBTORCH);
-      model.recompute(recompute);
+      model.activationCheckpointing(recompute);
       Tensor ids = Tensors.of(Draws.float64(6).ids(2 * 512, VOCABULARY), 2, 512);
       Scopes.scopedTensor(() -> model.forward(ids)); // what libtorch allocates once
       long before = NativeMemory.settled();
@@ -257,7 +257,7 @@ class ActivationCheckpointingTest {
         var model = new XlstmLanguageModel(paper(2, 16, 0.1))) {
       model.backend(Backend.LIBTORCH);
       model.training(true);
-      model.recompute(true);
+      model.activationCheckpointing(true);
       Tensor ids = Tensors.of(Draws.float64(8).ids(2 * 6, VOCABULARY), 2, 6);
       long before = 0;
       long handles = 0;
@@ -283,7 +283,7 @@ class ActivationCheckpointingTest {
     try (var _ = new PointerScope()) {
       var model = new XlstmLanguageModel(paper(2, 16, 0.1));
       model.backend(Backend.LIBTORCH);
-      model.recompute(true);
+      model.activationCheckpointing(true);
       Tensor ids = Tensors.of(Draws.float64(8).ids(2 * 6, VOCABULARY), 2, 6);
       Tensor changed = Losses.crossEntropy(model.forward(ids), ids);
       model.training(true);
@@ -302,7 +302,7 @@ class ActivationCheckpointingTest {
         var _ = new NoGradGuard();
         var model = new XlstmLanguageModel(paper(2, 16, 0))) {
       model.backend(Backend.LIBTORCH);
-      model.recompute(true);
+      model.activationCheckpointing(true);
       assertThat(model.forward(zeros(1, 3)).requires_grad()).isFalse();
     }
   }

@@ -124,7 +124,7 @@ class PrecisionTest {
       try (var _ = new PointerScope();
           var model = model(family)) {
         model.precision(Precision.BFLOAT16);
-        model.recompute(recompute);
+        model.activationCheckpointing(recompute);
         Tensor ids = Tensors.of(Draws.float64(4).ids(2 * 17, VOCABULARY), 2, 17);
         double first = step(model, ids);
         for (int i = 0; i < 40; i++) {

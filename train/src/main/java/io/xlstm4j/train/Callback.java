@@ -31,7 +31,7 @@ public interface Callback extends AutoCloseable {
   /// The first step of this part of the run is about to begin.
   default void onStart(Run run) {}
 
-  /// The weights were moved.
+  /// Called after the weights were updated.
   default void onStep(Run run, Step step) {}
 
   /// A step was left out, because a number of it was not finite; the weights are as they were.
@@ -66,7 +66,7 @@ public interface Callback extends AutoCloseable {
   /// @param learningRate before the factors of groups
   /// @param gradientNorm global norm before clipping
   /// @param tokens tokens trained on so far
-  /// @param seconds this step took, from the first token read to the weights moved
+  /// @param seconds this step took, from the first token read to the updated weights
   /// @param tokensPerSecond of this step
   record Step(
       int number,

@@ -283,7 +283,7 @@ public final class Trainer implements AutoCloseable {
     if (over != null) {
       ending = over;
     } else if (ending == null && votes[1] + votes[2] > 0) {
-      ending = asked == null ? "asked to stop" : asked;
+      ending = asked == null ? "interrupted" : asked;
     }
   }
 
@@ -359,7 +359,7 @@ public final class Trainer implements AutoCloseable {
     update(number, loss, parts, began);
     if (state.skippedInRow() > config.training().maxNonfiniteSteps()) {
       throw new InvalidInputException(
-          "%d steps in a row were not finite, the last of them step %d; the weights were not moved. Lower optimizer.learning_rate (%s) or look at the data, and go on with --resume"
+          "%d steps in a row were not finite, the last of them step %d; the weights were not updated. Lower optimizer.learning_rate (%s) or look at the data, and go on with --resume"
               .formatted(state.skippedInRow(), state.step(), config.optimizer().learningRate()));
     }
   }

@@ -87,7 +87,7 @@ public final class CheckpointConverter {
   public static void write(ModelFolder from, Path to, Target target) {
     try {
       if (Files.exists(to) && Files.isSameFile(from.path(), to)) {
-        throw new InvalidInputException(OneLine.of(to) + ": is the folder that is converted");
+        throw new InvalidInputException(OneLine.of(to) + ": input and output are the same folder");
       }
     } catch (IOException e) {
       throw new InvalidInputException(OneLine.of(to) + ": " + OneLine.reason(e), e);

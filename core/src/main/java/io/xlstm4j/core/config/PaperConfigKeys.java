@@ -11,7 +11,8 @@ import java.util.List;
 public final class PaperConfigKeys {
   private static final String STACK = "block_stack";
 
-  /// Official keys that nothing here depends on; they are read over, at the places that have them.
+  /// Official keys that nothing here depends on; they are accepted and ignored where the official
+  /// configuration has them.
   private static final List<String> INERT_CELL_KEYS =
       List.of(
           "hidden_size",

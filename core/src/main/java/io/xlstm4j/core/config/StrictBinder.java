@@ -22,8 +22,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/// Turns a tree of keys into a record: what is not said keeps its default, what is not known is an
-/// error that suggests the nearest key, what has the wrong type is an error that shows it.
+/// Turns a tree of keys into a record: omitted keys keep their defaults, an unknown key is an error
+/// that suggests the nearest key, what has the wrong type is an error that shows it.
 ///
 /// Keys are the record components in snake_case.
 public final class StrictBinder {

@@ -372,7 +372,7 @@ class CheckpointConverterTest {
     assertRefused(paper, layout(Layout.OFFICIAL), "is of the paper family");
     assertThatThrownBy(() -> convert(large, "large", Target.SAME))
         .isInstanceOf(InvalidInputException.class)
-        .hasMessageEndingWith("is the folder that is converted");
+        .hasMessageEndingWith("input and output are the same folder");
   }
 
   private void assertRefused(Path from, Target target, String message) {

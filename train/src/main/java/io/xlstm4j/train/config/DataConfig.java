@@ -14,12 +14,12 @@ import org.jspecify.annotations.Nullable;
 /// @param tokenizer `bpe` (trained on the corpus), `bytes`, `gpt2`, or the path of a
 ///   `tokenizer.json`; a prepared folder and a formal language bring their own
 /// @param vocabSize tokens of a trained BPE; nothing else reads it
-/// @param resetAtDocuments whether every document starts from a fresh state, as a prompt does
+/// @param resetAtDocuments whether the state is reset at every document, as a prompt does
 /// @param packing how documents come into the sequences of a batch
 /// @param mix other corpora to draw sequences from, beside `corpus`
 /// @param corpusWeight share of `corpus` beside those of the mix
-/// @param samples samples of a formal language in an epoch
-/// @param numValidationExamples samples of a formal language to measure on
+/// @param numExamples examples of a formal language in an epoch
+/// @param numValidationExamples examples of a formal language to measure on
 public record DataConfig(
     String corpus,
     @Nullable String validation,
@@ -29,7 +29,7 @@ public record DataConfig(
     Packing packing,
     List<Source> mix,
     double corpusWeight,
-    int samples,
+    int numExamples,
     int numValidationExamples) {
   public static final String TRAINED = "bpe";
 
@@ -63,7 +63,7 @@ public record DataConfig(
     Check.positive("vocabSize", vocabSize);
     mix = List.copyOf(mix);
     Check.positive("corpusWeight", corpusWeight);
-    Check.positive("samples", samples);
+    Check.positive("numExamples", numExamples);
     Check.positive("numValidationExamples", numValidationExamples);
   }
 
@@ -83,7 +83,7 @@ public record DataConfig(
         packing,
         mix,
         corpusWeight,
-        samples,
+        numExamples,
         numValidationExamples);
   }
 }

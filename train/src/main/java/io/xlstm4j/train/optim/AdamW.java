@@ -155,7 +155,7 @@ public final class AdamW implements AutoCloseable {
 
   /// Takes moments back.
   ///
-  /// @param updatesDone how many times they were moved
+  /// @param updatesDone the number of updates they have had
   /// @throws InvalidInputException if a moment is missing or does not fit its parameter
   public void restore(TensorSource source, long updatesDone) {
     try (var _ = new PointerScope();

@@ -185,7 +185,7 @@ public final class LocalRanks {
       builder.redirectInput(Redirect.INHERIT); // a terminal stays one
     }
     if (stopping) {
-      throw new InvalidInputException("asked to stop before all ranks were started");
+      throw new InvalidInputException("interrupted before all ranks were started");
     }
     try {
       Process process = builder.start();

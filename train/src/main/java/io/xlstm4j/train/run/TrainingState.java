@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param format of the files of a training state
 /// @param step batches trained on, skipped ones too
-/// @param updates times the weights were moved
+/// @param updates number of updates of the weights
 /// @param tokens tokens trained on
 /// @param seconds that training took so far, in all its parts
 /// @param skippedInRow steps just skipped, one after the other
@@ -56,15 +56,15 @@ public record TrainingState(
     return new TrainingState(FORMAT, 0, 0, 0, 0, 0, null, 0, null, 0, processes, fingerprints);
   }
 
-  /// @param moved whether the weights were moved, or the step was skipped
-  public TrainingState afterStep(boolean moved, long newTokens, double newSeconds) {
+  /// @param updated whether the weights were updated; false for a skipped step
+  public TrainingState afterStep(boolean updated, long newTokens, double newSeconds) {
     return new TrainingState(
         format,
         step + 1,
-        moved ? updates + 1 : updates,
+        updated ? updates + 1 : updates,
         tokens + newTokens,
         seconds + newSeconds,
-        moved ? 0 : skippedInRow + 1,
+        updated ? 0 : skippedInRow + 1,
         bestLoss,
         bestStep,
         null,

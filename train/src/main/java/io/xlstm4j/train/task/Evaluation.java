@@ -33,7 +33,7 @@ public final class Evaluation {
   /// @param rows lanes of the file read side by side
   /// @param length tokens of a lane at once
   /// @param maxTokens stop after about so many; 0 for all
-  /// @param resetAtDocuments whether every document starts from a fresh state
+  /// @param resetAtDocuments whether the state is reset at every document
   public static Result run(
       XlstmLanguageModel model,
       Tokens file,

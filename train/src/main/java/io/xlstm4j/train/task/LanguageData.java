@@ -211,7 +211,12 @@ final class LanguageData implements AutoCloseable {
       }
       var train =
           new FormalLanguageBatches(
-              language, Split.TRAIN, rows(), language.maxLength() - 1, seed(), config.samples());
+              language,
+              Split.TRAIN,
+              rows(),
+              language.maxLength() - 1,
+              seed(),
+              config.numExamples());
       var validation =
           new FormalLanguageBatches(
               longer,

@@ -51,7 +51,7 @@ public final class LanguageTask implements Task {
     this.model = model;
     model.backend(config.backend());
     model.precision(config.training().precision());
-    model.recompute(config.training().activationCheckpointing());
+    model.activationCheckpointing(config.training().activationCheckpointing());
     batches = data.train();
     carried = config.training().truncatedBptt() ? new CarriedStates() : null;
   }

@@ -115,7 +115,11 @@ class RunKeysTest {
           n_embd                 | model.embedding_dim
           training.max_steps     | training.steps
           max_iters              | training.steps
-          training.gradient_accumulation_steps | training.gradient_accumulation_steps
+          training.accumulate     | training.gradient_accumulation_steps
+          training.carry_state    | training.truncated_bptt
+          recompute_blocks       | training.activation_checkpointing
+          schedule.final_fraction | schedule.min_lr_ratio
+          max_skipped            | training.max_nonfinite_steps
           batch_size             | training.batch_size
           dropout                | model.dropout
           weight_decay           | optimizer.weight_decay
@@ -210,7 +214,7 @@ class RunKeysTest {
       textBlock =
           """
           data: {tokenizer: bytes, vocab_size: 100} | data.vocab_size (100) means nothing here, because data.tokenizer is bytes and not bpe; leave it out
-          data: {samples: 7}                        | data.num_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
+          data: {num_examples: 7}                  | data.num_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
           data: {num_validation_examples: 7}             | data.num_validation_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
           data: {corpus: 'parity:3-40', packing: documents} | data.packing (documents) means nothing here, because data.corpus is the formal language parity:3-40; leave it out
           data: {corpus_weight: 2}                  | data.corpus_weight (2) means nothing here, because data.mix is empty; leave it out
