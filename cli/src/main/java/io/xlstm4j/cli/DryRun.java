@@ -67,7 +67,7 @@ final class DryRun {
     line(
         out,
         "step",
-        "%,d %s in %d rows, %d parts one after the other",
+        "%,d %s in %d sequences, %d micro-batches",
         unit.count(run.task().tokensPerStep()),
         unit.name(),
         config.training().batchSize(),
@@ -88,7 +88,10 @@ final class DryRun {
     try {
       memory = RunMemory.of(run);
     } catch (ArithmeticException e) {
-      line(out, "memory", "more than any machine has: model.context_length times rows overflows");
+      line(
+          out,
+          "memory",
+          "more than any machine has: model.context_length times training.batch_size overflows");
       return;
     }
     line(

@@ -50,7 +50,7 @@ final class Fingerprint {
       return;
     }
     for (int i = 0; i < PIECES; i++) {
-      long at = (size - PIECE) / (PIECES - 1) * i;
+      long at = (size - PIECE) * i / (PIECES - 1); // the last piece ends with the data
       digest.update(data.asSlice(at, PIECE).toArray(ValueLayout.JAVA_BYTE));
     }
   }

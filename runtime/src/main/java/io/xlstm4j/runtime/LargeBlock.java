@@ -11,7 +11,7 @@ import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// `x + mlstm(norm(x))`, then `x + ffn(norm(x))` of the Large family (spec 3.4).
+/// `x + mlstm(norm(x))`, then `x + ffn(norm(x))` of the Large family (docs/math.md 3.9).
 final class LargeBlock implements RuntimeBlock {
   private final Workspace work;
   private final Weights weights;

@@ -12,7 +12,7 @@ import io.xlstm4j.kernels.WeightMatrix;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// `x + mlstm(norm(x))` of the paper family (spec 3.2).
+/// `x + mlstm(norm(x))` of the paper family (docs/math.md 3.2).
 final class PaperMlstmBlock implements RuntimeBlock {
   private final Workspace work;
   private final Part[] up;

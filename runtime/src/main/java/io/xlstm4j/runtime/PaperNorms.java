@@ -4,7 +4,7 @@ import io.xlstm4j.kernels.RowKernels.Norm;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// The norms of the paper family (spec 3.1).
+/// The norms of the paper family (docs/math.md 3.1).
 final class PaperNorms {
   private static final float EPSILON = 1e-5f;
 

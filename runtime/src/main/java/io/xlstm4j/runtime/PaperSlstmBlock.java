@@ -13,7 +13,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// `x + slstm(norm(x))`, then `x + ffn(norm(x))` where there is a feed-forward, of the paper family
-/// (spec 1.3 and 3.3).
+/// (docs/math.md 1.3 and 3.3).
 final class PaperSlstmBlock implements RuntimeBlock {
   private final Workspace work;
   private final @Nullable Convolution convolution;

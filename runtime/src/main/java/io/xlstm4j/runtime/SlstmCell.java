@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /// The sLSTM cell of a block with the projections of its gates: whole runs by the sequence kernel,
-/// single tokens step by step (spec 1.1 to 1.3).
+/// single tokens step by step (docs/math.md 1.1 to 1.3).
 final class SlstmCell {
   private static final String[] SLOTS = {
     "fgate", "igate", "zgate", "ogate"

@@ -1,7 +1,7 @@
 package io.xlstm4j.runtime;
 
 /// Recurrent kernel and bias of a stored sLSTM cell, in the layouts that computing needs, whichever
-/// of the two official layouts the checkpoint has (spec 1.2).
+/// of the two official layouts the checkpoint has (docs/math.md 1.2).
 final class StoredSlstm {
   private final int heads;
   private final int headDim;

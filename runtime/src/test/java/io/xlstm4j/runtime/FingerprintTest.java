@@ -8,6 +8,8 @@ import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.safetensors.DType;
 import io.xlstm4j.core.safetensors.QuantizedTensors;
 import io.xlstm4j.core.safetensors.SafetensorsFile;
+import io.xlstm4j.core.safetensors.SafetensorsWriter;
+import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorInfo;
 import io.xlstm4j.core.safetensors.TensorSource;
 import java.io.IOException;
@@ -16,6 +18,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -43,6 +46,23 @@ class FingerprintTest {
       Int8Quantizer.write(folder, to, 32);
     }
     assertEveryTensorCounts(to);
+  }
+
+  @Test
+  void the_first_and_the_last_byte_of_a_long_tensor_count() throws IOException {
+    CheckpointConfig config =
+        CheckpointConfig.read(Fixtures.folder("hf_xlstm_tiny", DType.F32, temporary));
+    Path file = temporary.resolve("long.safetensors");
+    SafetensorsWriter.write(
+        file,
+        List.of(TensorData.of("w", DType.F32, new long[] {20_001}, new float[20_001])),
+        Map.of());
+    String before = fingerprint(config, file);
+    for (long at : new long[] {0, 4L * 20_001 - 1}) {
+      flip(file, at);
+      assertThat(fingerprint(config, file)).as("byte %d", at).isNotEqualTo(before);
+      flip(file, at);
+    }
   }
 
   /// Changes one bit of every stored tensor, one at a time.

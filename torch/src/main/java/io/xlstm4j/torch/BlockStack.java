@@ -41,7 +41,7 @@ public final class BlockStack {
     }
   }
 
-  /// A stack of the Large family (spec 3.4).
+  /// A stack of the Large family (docs/math.md 3.9).
   BlockStack(Parameters.Prefix at, LargeModelConfig config, ExecutionMode execution) {
     this.parameters = at.store();
     this.execution = execution;

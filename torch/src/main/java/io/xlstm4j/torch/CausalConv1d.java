@@ -5,8 +5,8 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// A convolution over time that sees the current and the K-1 earlier tokens (spec 1.3): `y_t = b +
-/// Σ_lag w[K-1-lag] x_{t-lag}`.
+/// A convolution over time that sees the current and the K-1 earlier tokens (docs/math.md 1.3):
+/// `y_t = b + Σ_lag w[K-1-lag] x_{t-lag}`.
 ///
 /// Its state is the last K-1 inputs `(B, K-1, C)`, zeros before the first token.
 final class CausalConv1d {

@@ -6,8 +6,8 @@ import io.xlstm4j.core.config.LinearHeadwiseExpandConfig;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// A projection by independent blocks, `y[h, o] = Σ x[h, d] W[h, o, d]` (spec 1.3), in the type of
-/// x.
+/// A projection by independent blocks, `y[h, o] = Σ x[h, d] W[h, o, d]` (docs/math.md 1.3), in the
+/// type of x.
 ///
 /// @param weight `(NH, out, in)`
 /// @param bias `(NH * out)`, or null

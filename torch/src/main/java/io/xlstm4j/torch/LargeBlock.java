@@ -6,7 +6,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// A block of the Large family: `x + mlstm(norm(x))`, then `x + ffn(norm(x))` (spec 3.4).
+/// A block of the Large family: `x + mlstm(norm(x))`, then `x + ffn(norm(x))` (docs/math.md 3.9).
 final class LargeBlock implements Block {
   private final LargeNorms.RmsNorm normMlstm;
   private final LargeMlstmLayer mlstmLayer;

@@ -5,7 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 
-/// The mLSTM layer of the Large family (spec 3.4): no convolution, no skip, soft-capped gates.
+/// The mLSTM layer of the Large family (docs/math.md 3.9): no convolution, no skip, soft-capped
+/// gates.
 ///
 /// ```
 /// y = (sigmoid(o) * norm(mlstm(q, k, v, cap(i), cap(f)))) W_out

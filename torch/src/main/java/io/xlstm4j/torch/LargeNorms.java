@@ -9,7 +9,7 @@ import org.bytedeco.pytorch.TensorOptional;
 import org.jspecify.annotations.Nullable;
 
 /// The norms of the Large family: the stored weight scales as it is, not by `1 + w`, after the
-/// result is back in the type of the input (spec 3.1).
+/// result is back in the type of the input (docs/math.md 3.1).
 final class LargeNorms {
   private LargeNorms() {}
 

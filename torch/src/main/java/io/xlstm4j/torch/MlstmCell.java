@@ -12,8 +12,8 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// The mLSTM cell: matrix memory, exponential gates (spec 2; Beck et al. 2024, arXiv:2405.04517,
-/// eq. 19-27), in three forms that give the same numbers.
+/// The mLSTM cell: matrix memory, exponential gates (docs/math.md 2; Beck et al. 2024,
+/// arXiv:2405.04517, eq. 19-27), in three forms that give the same numbers.
 ///
 /// Shapes: q, k `(B, NH, S, DHQK)`, v and h `(B, NH, S, DHV)`, gates before their activation `(B,
 /// NH, S)`. Queries are scaled by `DHQK^-0.5` inside. The stabilizer m is detached: every gradient

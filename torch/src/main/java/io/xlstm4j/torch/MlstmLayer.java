@@ -10,7 +10,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The mLSTM layer of the paper family (spec 3.2; paper figure 11).
+/// The mLSTM layer of the paper family (docs/math.md 3.2; paper figure 11).
 ///
 /// I is the inner width, DH = I / NH the width of a head, for queries, keys and values alike.
 final class MlstmLayer {

@@ -3,7 +3,8 @@ package io.xlstm4j.torch;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The norms of the paper family: no bias, and a stored weight w that scales by `1 + w` (spec 3.1).
+/// The norms of the paper family: no bias, and a stored weight w that scales by `1 + w`
+/// (docs/math.md 3.1).
 final class Norms {
   static final double EPS = 1e-5;
 

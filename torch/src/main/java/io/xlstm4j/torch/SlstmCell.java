@@ -16,11 +16,11 @@ import org.bytedeco.pytorch.TensorTensorHook;
 import org.jspecify.annotations.Nullable;
 
 /// The sLSTM cell: scalar memory, exponential input gate, a recurrence that mixes the units of one
-/// head (spec 1; Beck et al. 2024, arXiv:2405.04517, eq. 8-17).
+/// head (docs/math.md 1; Beck et al. 2024, arXiv:2405.04517, eq. 8-17).
 ///
 /// Gates stand in the order i, f, z, o. The stabilizer m stays in the graph: outputs do not depend
-/// on it (spec 1.6), but the returned c and n do, and so gradients into a final state are exact
-/// too.
+/// on it (docs/math.md 1.6), but the returned c and n do, and so gradients into a final state are
+/// exact too.
 ///
 /// On libtorch operations: the reference implementation that the fused kernels are checked against,
 /// and the form for GPUs.

@@ -4,8 +4,8 @@ import io.xlstm4j.core.config.SlstmLayerConfig.Backend;
 import org.bytedeco.pytorch.Tensor;
 
 /// The two layouts in which official checkpoints store the recurrent kernel and bias of an sLSTM
-/// cell (spec 1.2). In memory it is always that of the CUDA backend: kernel `[NH, DHin, 4 DHout]`,
-/// bias flat in order (head, gate, unit).
+/// cell (docs/math.md 1.2). In memory it is always that of the CUDA backend: kernel `[NH, DHin, 4
+/// DHout]`, bias flat in order (head, gate, unit).
 ///
 /// A checkpoint does not say which it uses. The kernel's shape does, and the bias follows it.
 final class SlstmKernelLayout {

@@ -10,7 +10,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The sLSTM layer of the paper family (spec 1.3; paper figure 10).
+/// The sLSTM layer of the paper family (docs/math.md 1.3; paper figure 10).
 ///
 /// The stored gate names are swapped, as in every official checkpoint: the module `fgate` feeds the
 /// input gate and `igate` the forget gate. Kernel and bias are by slot and not swapped.

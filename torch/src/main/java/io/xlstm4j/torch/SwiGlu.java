@@ -8,7 +8,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/// The feed-forward of the Large family: `(silu(x W_gate) * (x W_up)) W_down` (spec 3.4).
+/// The feed-forward of the Large family: `(silu(x W_gate) * (x W_up)) W_down` (docs/math.md 3.9).
 final class SwiGlu {
   private final long width; // U
   private final List<Linear> up; // gate and up, or both stacked

@@ -17,7 +17,8 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/// A language model of either family: embedding, block stack, head (spec 3.4 and section 4).
+/// A language model of either family: embedding, block stack, head (docs/math.md 3.9 and section
+/// 4).
 ///
 /// Owns its parameters; [#close] frees them. Forward passes only read them, so several threads may
 /// run one model, each in its own scope, as long as none trains it. Let them be platform threads:

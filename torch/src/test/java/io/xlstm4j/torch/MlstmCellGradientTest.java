@@ -9,9 +9,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /// Every gradient of the mLSTM cell against finite differences, in float64.
 class MlstmCellGradientTest {
-  /// The detached stabilizer leaves out `-h eps / (N + eps)` per unit of m (spec 2.6): at eps 1e-6,
-  /// with denominators above 0.05 here and several positions adding up, up to a few 1e-5 times the
-  /// slopes.
+  /// The detached stabilizer leaves out `-h eps / (N + eps)` per unit of m (docs/math.md 2.6): at
+  /// eps 1e-6, with denominators above 0.05 here and several positions adding up, up to a few 1e-5
+  /// times the slopes.
   private static final double TOLERANCE = 5e-5;
 
   private static final int LENGTH = 5;

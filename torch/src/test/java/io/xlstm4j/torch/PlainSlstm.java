@@ -3,8 +3,8 @@ package io.xlstm4j.torch;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/// The sLSTM cell and its backward pass as plain loops, written from the equations of spec 1.1 and
-/// 1.6, with the plain LSTM of the same recurrence beside it. Only for tests.
+/// The sLSTM cell and its backward pass as plain loops, written from the equations of docs/math.md
+/// 1.1 and 1.6, with the plain LSTM of the same recurrence beside it. Only for tests.
 ///
 /// Arrays are row-major: wx and dWx `(B, S, 4, NH, DH)`, r `(NH, DH, 4, DH)`, b `(NH, 4, DH)`,
 /// states and y of one step `(B, NH, DH)`.

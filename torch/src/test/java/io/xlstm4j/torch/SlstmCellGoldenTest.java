@@ -48,7 +48,7 @@ class SlstmCellGoldenTest {
       Golden.assertClose("d_wx", wx.grad(), golden.doubles("d_wx"), TOLERANCE);
       Golden.assertClose("d_r", r.grad(), golden.doubles("d_r"), TOLERANCE);
       Golden.assertClose("d_b", b.grad(), golden.doubles("d_b"), TOLERANCE);
-      Golden.assertClose( // of y, c, n; that of m is not comparable (spec 1.6)
+      Golden.assertClose( // of y, c, n; that of m is not comparable (docs/math.md 1.6)
           "d_state0",
           state0.grad().narrow(0, 0, 3),
           golden.doubles("d_state0").narrow(0, 0, 3),

@@ -32,7 +32,10 @@ final class PictureCallback implements Callback {
     RunReading reading = RunReading.of(folder.path());
     attempt("report.html", () -> RunReport.write(reading, folder.report()));
     attempt(
-        "loss.png", () -> LossPicture.draw(reading.curves(), reading.name(), folder.lossPicture()));
+        "loss.png",
+        () ->
+            LossPicture.draw(
+                reading.curves(), reading.name(), reading.lossUnit(), folder.lossPicture()));
     drawn = System.nanoTime();
     took = drawn - began;
   }

@@ -14,7 +14,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// The two layouts in which official checkpoints hold the recurrent kernel and the bias of an sLSTM
-/// cell (spec 1.2). The kernel's shape tells which it is, and the bias follows it.
+/// cell (docs/math.md 1.2). The kernel's shape tells which it is, and the bias follows it.
 final class KernelLayouts {
   private static final String BIAS = "_bias_";
 

@@ -4,7 +4,7 @@ import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import java.util.Map;
 
-/// The tensors of a Large-family model (spec 5.2 and 5.3), under Hugging Face's names.
+/// The tensors of a Large-family model (docs/math.md 5), under Hugging Face's names.
 record LargeTensors(LargeModelConfig config) {
   static final String EMBEDDING = "backbone.embeddings.weight";
   static final String OFFICIAL_EMBEDDING = "embedding.weight";

@@ -125,7 +125,7 @@ public final class ModelFolder implements AutoCloseable {
     };
   }
 
-  /// The name that we use for a tensor of the Large family (spec 5.3).
+  /// The name that we use for a tensor of the Large family (docs/math.md 5).
   private static String common(String name) {
     if (name.equals(LargeTensors.OFFICIAL_EMBEDDING)) {
       return LargeTensors.EMBEDDING;

@@ -25,7 +25,7 @@ public final class ModelTensors {
 
   private ModelTensors() {}
 
-  /// Every stored tensor of a model, in the order of the official modules (spec 5.1 to 5.3): the
+  /// Every stored tensor of a model, in the order of the official modules (docs/math.md 5): the
   /// paper family under its official names, the Large family under those of Hugging Face.
   ///
   /// A tied head is in it, with the shape of the embedding it shares. The recurrent kernels of

@@ -10,7 +10,7 @@ import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
 import java.util.Map;
 
-/// The tensors of a paper-family model (spec 5.1), under their official names.
+/// The tensors of a paper-family model (docs/math.md 5), under their official names.
 ///
 /// @param stack its blocks
 record PaperTensors(BlockStackConfig stack) {

@@ -8,7 +8,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/// The two ways to store projections of one input: apart, or stacked row upon row (spec 3.4).
+/// The two ways to store projections of one input: apart, or stacked row upon row (docs/math.md
+/// 3.9).
 final class WeightModes {
   private WeightModes() {}
 

@@ -2,7 +2,7 @@ package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
 
-/// A causal convolution over time (spec 1.3 and 3.6).
+/// A causal convolution over time (docs/math.md 1.3 and 3.6).
 ///
 /// @param featureDim C, channels in and out
 /// @param kernelSize K, taps; the last multiplies the current token; default 4

@@ -2,7 +2,8 @@ package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
 
-/// The gated feed-forward of an sLSTM block, `act(gate) x up`, then down (spec 3.3 and 3.6).
+/// The gated feed-forward of an sLSTM block, `act(gate) x up`, then down (docs/math.md 3.3 and
+/// 3.6).
 ///
 /// @param projFactor width as a multiple of D, before rounding; default 1.3
 /// @param actFn the activation of the gate half; default exact GELU

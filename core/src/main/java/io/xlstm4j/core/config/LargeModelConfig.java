@@ -6,7 +6,7 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /// A language model of the Large family, the architecture of the released 7B model: blocks of mLSTM
-/// and SwiGLU feed-forward, soft caps, RMSNorm (spec 3.4 and 3.6).
+/// and SwiGLU feed-forward, soft caps, RMSNorm (docs/math.md 3.9 and 3.6).
 ///
 /// The official fields that choose among kernels (`chunkwise_kernel`, `sequence_kernel`,
 /// `step_kernel`, `mode`, `return_last_states`, `autocast_kernel_dtype`, `inference_state_dtype`)

@@ -13,7 +13,7 @@ final class LargeWidth {
   /// `int(((D * factor + m - 1) // m) * m)` in floating point, as the official code computes it.
   ///
   /// That is no true ceiling: 768 x 2.6667 = 2048.03 gives 2048, where the next multiple of 64
-  /// above it is 2112 (spec 3.4).
+  /// above it is 2112 (docs/math.md 3.9).
   ///
   /// @throws IllegalArgumentException if nothing is left, or the width overflows
   static int feedForward(double factor, int embeddingDim, int multipleOf) {

@@ -2,7 +2,7 @@ package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
 
-/// A projection by independent square or widening blocks (spec 1.3 and 3.6).
+/// A projection by independent square or widening blocks (docs/math.md 1.3 and 3.6).
 ///
 /// @param inFeatures width in
 /// @param numHeads how many blocks; divides both widths

@@ -2,7 +2,7 @@ package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
 
-/// An mLSTM layer of the paper family (spec 3.2 and 3.6).
+/// An mLSTM layer of the paper family (docs/math.md 3.2 and 3.6).
 ///
 /// The official fields `embedding_dim`, `context_length`, `bias`, `dropout` and `_num_blocks` are
 /// overwritten by the stack there, so only the stack has them here.

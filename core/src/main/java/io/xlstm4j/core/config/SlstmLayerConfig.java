@@ -4,7 +4,7 @@ import io.xlstm4j.core.Check;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
-/// An sLSTM layer of the paper family with its cell (spec 1 and 3.6).
+/// An sLSTM layer of the paper family with its cell (docs/math.md 1 and 3.6).
 ///
 /// The official fields that only steer the CUDA compiler or are overwritten or unused there
 /// (`batch_size`, `constants`, the three shapes, the dtypes, `num_states`, `num_gates`,
@@ -47,7 +47,7 @@ public record SlstmLayerConfig(
           null,
           null);
 
-  /// Storage layout of the recurrent kernel and bias (spec 1.2).
+  /// Storage layout of the recurrent kernel and bias (docs/math.md 1.2).
   public enum Backend {
     /// kernel `[NH, DHin, 4 DHout]`, bias in order (head, gate, unit)
     CUDA,
@@ -71,7 +71,7 @@ public record SlstmLayerConfig(
     }
   }
 
-  /// Start of the biases (spec 1.4).
+  /// Start of the biases (docs/math.md 1.4).
   public enum BiasInit {
     POWERLAW_BLOCKDEPENDENT,
     SMALL_INIT,
@@ -84,7 +84,7 @@ public record SlstmLayerConfig(
     }
   }
 
-  /// Start of the recurrent kernel (spec 1.4).
+  /// Start of the recurrent kernel (docs/math.md 1.4).
   public enum RecurrentWeightInit {
     ZEROS,
     STANDARD;

@@ -3,7 +3,8 @@ package io.xlstm4j.train.config;
 import io.xlstm4j.core.Check;
 import java.util.Locale;
 
-/// The learning rate over a run: a warm-up, a main part, and a cool-down if wanted (spec 8.3).
+/// The learning rate over a run: a warm-up, a main part, and a cool-down if wanted (docs/math.md
+/// 6).
 ///
 /// @param kind of the main part
 /// @param warmupSteps steps of linear growth to the peak, which the last of them reaches

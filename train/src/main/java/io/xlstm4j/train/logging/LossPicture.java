@@ -46,13 +46,22 @@ public final class LossPicture {
   /// @param title such as the name of the run
   /// @throws InvalidInputException if the picture cannot be written
   public static void draw(Curves curves, String title, Path file) {
+    draw(curves, title, "nats per token", file);
+  }
+
+  /// Draws 960 by 560 pixels.
+  ///
+  /// @param unit of the loss, such as `nats per token`
+  /// @throws InvalidInputException if the picture cannot be written
+  public static void draw(Curves curves, String title, String unit, Path file) {
+    String axis = "loss, " + unit;
     XYChart chart =
         new XYChartBuilder()
             .width(960)
             .height(560)
             .title(OneLine.of(title))
             .xAxisTitle("optimizer step")
-            .yAxisTitle("loss, nats per token")
+            .yAxisTitle(axis)
             .build();
     style(chart);
     @Nullable Curve training = drawable(curves.get(MetricNames.TRAIN_LOSS));
@@ -76,14 +85,15 @@ public final class LossPicture {
       }
       last = Math.max(last, validation.step(validation.size() - 1));
     }
-    axes(chart, low, high, last, scale);
+    axes(chart, low, high, last, scale, axis);
     byte[] png = encode(chart);
     AtomicFile.write(file, channel -> AtomicFile.writeFully(channel, ByteBuffer.wrap(png)));
   }
 
   /// Sets the ends of both axes, and as many decimals as tell the labels apart: XChart looks for
   /// labels that differ, and would never end where there are none.
-  private static void axes(XYChart chart, double low, double high, double last, Scale scale) {
+  private static void axes(
+      XYChart chart, double low, double high, double last, Scale scale, String axis) {
     var styler = chart.getStyler();
     styler.setXAxisMin(0.0).setXAxisMax(last);
     styler.setXAxisDecimalPattern(last < 20 ? "#,##0.##" : "#,##0");
@@ -98,7 +108,7 @@ public final class LossPicture {
     int decimals = (int) Math.clamp(Math.ceil(-Math.log10(between)), 1, 12);
     styler.setYAxisDecimalPattern("0.0" + "#".repeat(decimals - 1));
     if (scale.exponent() != 0) {
-      chart.setYAxisTitle("loss, nats per token, in units of 1e" + scale.exponent());
+      chart.setYAxisTitle(axis + ", in units of 1e" + scale.exponent());
     }
   }
 

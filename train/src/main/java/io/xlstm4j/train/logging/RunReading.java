@@ -33,6 +33,21 @@ public record RunReading(
   private static final String CONFIG = "run.yaml";
   private static final YAMLMapper YAML = new YAMLMapper();
 
+  /// Returns the unit of the losses: nats per token, or for time series the loss that `series.loss`
+  /// names, of scaled values.
+  public String lossUnit() {
+    return switch (config.getOrDefault("series.loss", "")) {
+      case "" -> "nats per token";
+      case "cross_entropy" -> "nats per target";
+      case String loss -> loss + " of scaled values";
+    };
+  }
+
+  /// Returns the unit in which data is counted: tokens, or positions of time series.
+  public String unit() {
+    return config.containsKey("series.loss") ? "positions" : "tokens";
+  }
+
   /// Returns whether a folder is that of a run.
   public static boolean isRun(Path folder) {
     return Files.isRegularFile(folder.resolve(CONFIG));

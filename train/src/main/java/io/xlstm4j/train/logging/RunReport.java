@@ -122,8 +122,8 @@ public final class RunReport {
         out,
         NumberFormats.fixed((double) Math.max(0, curves.lastStep()), 0),
         planned < 0 ? "steps" : format("of %,d steps", planned));
-    tile(out, NumberFormats.count(curves.last(MetricNames.TRAIN_TOKENS)), "training tokens");
-    tile(out, NumberFormats.count(run.tokensPerSecond()), "tokens/s");
+    tile(out, NumberFormats.count(curves.last(MetricNames.TRAIN_TOKENS)), "training " + run.unit());
+    tile(out, NumberFormats.count(run.tokensPerSecond()), run.unit() + "/s");
     tile(out, NumberFormats.duration(curves.last(MetricNames.TRAIN_SECONDS)), "time");
     tile(out, NumberFormats.count((double) run.parameters()), "parameters");
     out.append("</div>\n");
@@ -139,15 +139,15 @@ public final class RunReport {
     Curves curves = run.curves();
     var charts =
         List.of(
-            new HtmlChart("Loss", "nats per token", true)
+            new HtmlChart("Loss", run.lossUnit(), true)
                 .line("training", curves.get(MetricNames.TRAIN_LOSS), true)
                 .line("validation", curves.get(MetricNames.VALIDATION_LOSS), false),
             new HtmlChart("Learning rate", "", false)
                 .line("learning rate", curves.get(MetricNames.TRAIN_LEARNING_RATE), false),
             new HtmlChart("Gradient norm", "before clipping", false)
                 .line("gradient norm", curves.get(MetricNames.TRAIN_GRADIENT_NORM), true),
-            new HtmlChart("Speed", "tokens/s", false)
-                .line("tokens/s", curves.get(MetricNames.TRAIN_TOKENS_PER_SECOND), true),
+            new HtmlChart("Speed", run.unit() + "/s", false)
+                .line(run.unit() + "/s", curves.get(MetricNames.TRAIN_TOKENS_PER_SECOND), true),
             new HtmlChart("Memory", "MiB", false)
                 .line("process", curves.get(MetricNames.MEMORY_RESIDENT_MIB), false)
                 .line("Java heap", curves.get(MetricNames.MEMORY_HEAP_MIB), false),

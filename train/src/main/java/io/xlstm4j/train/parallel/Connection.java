@@ -11,7 +11,8 @@ import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 
-/// One connection between a rank and the hub. Any thread may send and never waits; one reads.
+/// One connection between a rank and the coordinator. Any thread may send and never waits; one
+/// reads.
 final class Connection implements AutoCloseable {
   private static final long LAST_WORD_MILLISECONDS = 500;
 
@@ -29,7 +30,7 @@ final class Connection implements AutoCloseable {
     writer = DaemonThreads.start("xlstm-rank-out", this::write);
   }
 
-  /// Sends soon. That the other end is gone is noticed where this link is read.
+  /// Sends soon. That the other end is gone is noticed where this connection is read.
   void send(Message message) {
     outgoing.add(Optional.of(message));
   }

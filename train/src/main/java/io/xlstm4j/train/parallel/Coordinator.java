@@ -27,7 +27,7 @@ final class Coordinator implements AutoCloseable {
   private static final int FIRST_WORD_MILLISECONDS = 2_000;
 
   private final Rendezvous rendezvous;
-  private final Heartbeat pulse;
+  private final Heartbeat heartbeat;
   private final ServerSocket door;
   private final @Nullable Member[] members;
   private final Map<Integer, byte[]> parts = new TreeMap<>(); // by rank
@@ -35,18 +35,18 @@ final class Coordinator implements AutoCloseable {
   private int present;
   private boolean ended;
 
-  /// A rank as the hub sees it.
+  /// A rank as the coordinator sees it.
   private static final class Member {
     final int rank;
-    final Connection link;
+    final Connection connection;
     long arrived;
     int silentBeats;
     long lateBeats;
     boolean left;
 
-    Member(int rank, Connection link) {
+    Member(int rank, Connection connection) {
       this.rank = rank;
-      this.link = link;
+      this.connection = connection;
     }
   }
 
@@ -55,7 +55,7 @@ final class Coordinator implements AutoCloseable {
   /// @throws InvalidInputException if the port is taken or the host unknown
   Coordinator(Rendezvous rendezvous) {
     this.rendezvous = rendezvous;
-    pulse = Heartbeat.of(rendezvous.timeout());
+    heartbeat = Heartbeat.of(rendezvous.timeout());
     members = new Member[rendezvous.size()];
     ServerSocket socket = null;
     try {
@@ -82,7 +82,7 @@ final class Coordinator implements AutoCloseable {
       throw new InvalidInputException(
           "%s: rank 0 cannot listen there: %s".formatted(rendezvous.address(), e.getMessage()), e);
     }
-    DaemonThreads.start("xlstm-hub", this::admit);
+    DaemonThreads.start("xlstm-coordinator", this::admit);
   }
 
   /// Returns the address at which rank 0 connects.
@@ -134,18 +134,18 @@ final class Coordinator implements AutoCloseable {
         .collect(Collectors.joining(", "));
   }
 
-  private void admit(Connection link) {
+  private void admit(Connection connection) {
     Message first;
     try {
-      link.readTimeout(FIRST_WORD_MILLISECONDS);
-      first = link.read();
-      link.readTimeout(0);
+      connection.readTimeout(FIRST_WORD_MILLISECONDS);
+      first = connection.read();
+      connection.readTimeout(0);
     } catch (IOException e) {
-      link.close(); // a stranger
+      connection.close(); // a stranger
       return;
     }
     if (!(first instanceof Message.Join(int rank, int size))) {
-      link.close();
+      connection.close();
       return;
     }
     int expected = members.length;
@@ -160,30 +160,30 @@ final class Coordinator implements AutoCloseable {
                   : null;
       if (refusal != null) {
         fail(refusal);
-        link.send(new Message.Failure(refusal));
-        link.close();
+        connection.send(new Message.Failure(refusal));
+        connection.close();
         return;
       }
-      var member = new Member(rank, link);
+      var member = new Member(rank, connection);
       members[rank] = member;
       present++;
-      DaemonThreads.start("xlstm-hub-" + rank, () -> listen(member));
+      DaemonThreads.start("xlstm-coordinator-" + rank, () -> listen(member));
     }
   }
 
   private void welcome() {
     String outside =
         members()
-            .filter(member -> !member.link.remoteAddress().isLoopbackAddress())
-            .map(member -> member.link.localAddress().getHostAddress())
+            .filter(member -> !member.connection.remoteAddress().isLoopbackAddress())
+            .map(member -> member.connection.localAddress().getHostAddress())
             .findFirst()
             .orElse("");
     for (Member member : members().toList()) {
       // A neighbour of rank 0 came by the loopback, where other machines would not find it.
-      boolean neighbour = member.link.remoteAddress().isLoopbackAddress();
-      member.link.send(new Message.Welcome(neighbour ? outside : ""));
+      boolean neighbour = member.connection.remoteAddress().isLoopbackAddress();
+      member.connection.send(new Message.Welcome(neighbour ? outside : ""));
     }
-    pulse.start("xlstm-hub-pulse", this::beat);
+    heartbeat.start("xlstm-coordinator-heartbeat", this::beat);
   }
 
   private Stream<Member> members() {
@@ -193,7 +193,7 @@ final class Coordinator implements AutoCloseable {
   private void listen(Member member) {
     try {
       while (true) {
-        handle(member, member.link.read());
+        handle(member, member.connection.read());
       }
     } catch (IOException e) {
       synchronized (this) {
@@ -219,7 +219,7 @@ final class Coordinator implements AutoCloseable {
       case Message.Failure(String cause) -> fail(cause);
       case Message.Leave _ -> leave(member);
       case Message.Join _, Message.Welcome _, Message.Whole _ ->
-          throw new IOException("not for the hub");
+          throw new IOException("not for the coordinator");
     }
   }
 
@@ -272,7 +272,7 @@ final class Coordinator implements AutoCloseable {
       member.lateBeats = behind ? member.lateBeats + 1 : 0;
       if (!member.left && member.silentBeats > Heartbeat.SILENT) {
         fail(FailureMessages.silent(member.rank, members.length));
-      } else if (member.lateBeats > pulse.patience() && member.silentBeats < Heartbeat.SHORT) {
+      } else if (member.lateBeats > heartbeat.patience() && member.silentBeats < Heartbeat.SHORT) {
         fail(
             "rank %d of %d lives but kept the others waiting for %d s; see what it does, or raise %s"
                 .formatted(
@@ -293,7 +293,7 @@ final class Coordinator implements AutoCloseable {
   }
 
   private void broadcast(Message message) {
-    members().forEach(member -> member.link.send(message));
+    members().forEach(member -> member.connection.send(message));
   }
 
   /// Waits a little until the ranks have heard the last word, then lets go.
@@ -305,7 +305,7 @@ final class Coordinator implements AutoCloseable {
         if (members().allMatch(member -> member.left)) {
           break;
         }
-        wait(pulse.milliseconds());
+        wait(heartbeat.milliseconds());
       }
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -313,6 +313,6 @@ final class Coordinator implements AutoCloseable {
       // it was closed already
     }
     ended = true;
-    members().forEach(member -> member.link.close());
+    members().forEach(member -> member.connection.close());
   }
 }

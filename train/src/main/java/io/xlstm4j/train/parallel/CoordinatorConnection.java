@@ -12,15 +12,15 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
-/// A rank's end of its connection to the hub: meetings with all ranks, signs of life, and the one
-/// reason why no rank can go on.
+/// A rank's end of its connection to the coordinator: meetings with all ranks, signs of life, and
+/// the one reason why no rank can go on.
 final class CoordinatorConnection implements AutoCloseable {
   private static final long LOOK_NANOS = 50_000;
   private static final int RETRY_MILLISECONDS = 100;
 
   private final Rendezvous rendezvous;
-  private final Heartbeat pulse;
-  private final Connection link;
+  private final Heartbeat heartbeat;
+  private final Connection connection;
   private final String address;
   private final AtomicLong arrived = new AtomicLong();
   private final AtomicInteger silentBeats = new AtomicInteger();
@@ -28,58 +28,60 @@ final class CoordinatorConnection implements AutoCloseable {
   private final CompletableFuture<Boolean> allLeft = new CompletableFuture<>();
   private volatile CompletableFuture<List<byte[]>> meeting = new CompletableFuture<>();
 
-  private CoordinatorConnection(Rendezvous rendezvous, Connection link, String address) {
+  private CoordinatorConnection(Rendezvous rendezvous, Connection connection, String address) {
     this.rendezvous = rendezvous;
-    this.link = link;
+    this.connection = connection;
     this.address = address;
-    pulse = Heartbeat.of(rendezvous.timeout());
+    heartbeat = Heartbeat.of(rendezvous.timeout());
     DaemonThreads.start("xlstm-rank-line", this::listen);
-    pulse.start("xlstm-rank-pulse", this::beat);
+    heartbeat.start("xlstm-rank-heartbeat", this::beat);
   }
 
   /// Joins, and waits for all others.
   ///
   /// @throws InvalidInputException if they do not find each other within the timeout
-  static CoordinatorConnection join(Rendezvous rendezvous, InetSocketAddress hub) {
-    if (hub.isUnresolved()) {
+  static CoordinatorConnection join(Rendezvous rendezvous, InetSocketAddress coordinator) {
+    if (coordinator.isUnresolved()) {
       throw new InvalidInputException(
           "%s=%s is unknown; give a name or address of the machine of rank 0"
               .formatted(Rendezvous.HOST, rendezvous.host()));
     }
-    Connection link = connect(rendezvous, hub);
+    Connection connection = connect(rendezvous, coordinator);
     try {
-      link.send(new Message.Join(rendezvous.rank(), rendezvous.size()));
-      // the hub gives up first
-      link.readTimeout((int) Math.min(rendezvous.timeout().toMillis() * 2, Integer.MAX_VALUE));
-      Message answer = link.read();
-      link.readTimeout(0);
+      connection.send(new Message.Join(rendezvous.rank(), rendezvous.size()));
+      // the coordinator gives up first
+      connection.readTimeout(
+          (int) Math.min(rendezvous.timeout().toMillis() * 2, Integer.MAX_VALUE));
+      Message answer = connection.read();
+      connection.readTimeout(0);
       return switch (answer) {
         case Message.Welcome(String address) ->
             new CoordinatorConnection(
                 rendezvous,
-                link,
-                address.isEmpty() ? link.localAddress().getHostAddress() : address);
+                connection,
+                address.isEmpty() ? connection.localAddress().getHostAddress() : address);
         case Message.Failure(String cause) -> throw new RankFailedException(cause);
-        default -> throw new IOException("no hub of this version");
+        default -> throw new IOException("no coordinator of this version");
       };
     } catch (IOException e) {
-      link.close();
+      connection.close();
       throw new InvalidInputException(
           "%s: rank 0 was lost before all ranks had come: %s"
               .formatted(rendezvous.address(), e.getMessage()),
           e);
     } catch (RankFailedException e) {
-      link.close();
+      connection.close();
       throw e;
     }
   }
 
-  private static Connection connect(Rendezvous rendezvous, InetSocketAddress hub) {
+  private static Connection connect(Rendezvous rendezvous, InetSocketAddress coordinator) {
     long deadline = System.nanoTime() + rendezvous.timeout().toNanos();
     while (true) {
       var socket = new Socket();
       try {
-        socket.connect(hub, (int) Math.min(rendezvous.timeout().toMillis(), Integer.MAX_VALUE));
+        socket.connect(
+            coordinator, (int) Math.min(rendezvous.timeout().toMillis(), Integer.MAX_VALUE));
         return new Connection(socket);
       } catch (IOException e) {
         closeQuietly(socket);
@@ -121,7 +123,7 @@ final class CoordinatorConnection implements AutoCloseable {
     var answer = new CompletableFuture<List<byte[]>>();
     meeting = answer;
     arrived.incrementAndGet();
-    link.send(new Message.Part(name, content));
+    connection.send(new Message.Part(name, content));
     CompletableFuture.anyOf(answer, failed).join();
     if (!answer.isDone()) {
       check();
@@ -152,11 +154,11 @@ final class CoordinatorConnection implements AutoCloseable {
     }
   }
 
-  /// Why no rank can go on, after something broke here: mostly another rank ended, and the hub is
-  /// about to say which.
+  /// Why no rank can go on, after something broke here: mostly another rank ended, and the
+  /// coordinator is about to say which.
   RankFailedException explain(String symptom) {
     for (int beat = 0; beat < Heartbeat.SHORT && !failed.isDone(); beat++) {
-      DaemonThreads.sleep(pulse.milliseconds());
+      DaemonThreads.sleep(heartbeat.milliseconds());
     }
     fail("rank %d of %d: %s".formatted(rendezvous.rank(), rendezvous.size(), symptom));
     return new RankFailedException(failed.join());
@@ -165,14 +167,14 @@ final class CoordinatorConnection implements AutoCloseable {
   /// Ends the run on all ranks.
   void fail(String cause) {
     if (failed.complete(cause)) {
-      link.send(new Message.Failure(cause));
+      connection.send(new Message.Failure(cause));
     }
   }
 
   private void listen() {
     try {
       while (true) {
-        handle(link.read());
+        handle(connection.read());
       }
     } catch (IOException e) {
       if (!allLeft.isDone()) {
@@ -194,7 +196,7 @@ final class CoordinatorConnection implements AutoCloseable {
   }
 
   private boolean beat() {
-    link.send(new Message.Beat(arrived.get()));
+    connection.send(new Message.Beat(arrived.get()));
     if (silentBeats.incrementAndGet() > Heartbeat.SILENT) {
       failed.complete(FailureMessages.silent(0, rendezvous.size()));
     }
@@ -205,8 +207,8 @@ final class CoordinatorConnection implements AutoCloseable {
   @Override
   public void close() {
     arrive();
-    link.send(new Message.Leave());
+    connection.send(new Message.Leave());
     CompletableFuture.anyOf(allLeft, failed).join();
-    link.close();
+    connection.close();
   }
 }

@@ -36,7 +36,7 @@ sealed interface Message {
   /// No rank can go on.
   record Failure(String cause) implements Message {}
 
-  /// A rank is done; from the hub: all are.
+  /// A rank is done; from the coordinator: all are.
   record Leave() implements Message {}
 
   default void write(DataOutputStream out) throws IOException {

@@ -15,14 +15,14 @@ import org.jspecify.annotations.Nullable;
 /// collectives.
 final class SocketProcessGroup implements ProcessGroup {
   private final Rendezvous rendezvous;
-  private final @Nullable Coordinator hub;
+  private final @Nullable Coordinator coordinator;
   private final CoordinatorConnection line;
   private @Nullable Collectives collectives;
 
   private SocketProcessGroup(
-      Rendezvous rendezvous, @Nullable Coordinator hub, CoordinatorConnection line) {
+      Rendezvous rendezvous, @Nullable Coordinator coordinator, CoordinatorConnection line) {
     this.rendezvous = rendezvous;
-    this.hub = hub;
+    this.coordinator = coordinator;
     this.line = line;
   }
 
@@ -32,12 +32,12 @@ final class SocketProcessGroup implements ProcessGroup {
       return new SocketProcessGroup(
           rendezvous, null, CoordinatorConnection.join(rendezvous, address));
     }
-    var hub = new Coordinator(rendezvous);
+    var coordinator = new Coordinator(rendezvous);
     try {
       return new SocketProcessGroup(
-          rendezvous, hub, CoordinatorConnection.join(rendezvous, hub.address()));
+          rendezvous, coordinator, CoordinatorConnection.join(rendezvous, coordinator.address()));
     } catch (InvalidInputException e) {
-      hub.close();
+      coordinator.close();
       throw e;
     }
   }
@@ -120,8 +120,8 @@ final class SocketProcessGroup implements ProcessGroup {
     if (collectives != null) {
       collectives.close();
     }
-    if (hub != null) {
-      hub.close();
+    if (coordinator != null) {
+      coordinator.close();
     }
   }
 

@@ -15,6 +15,7 @@ import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class RunReportTest {
@@ -37,6 +38,23 @@ class RunReportTest {
         .contains("<h1>tiny</h1>", ">finished</span>", "<b>2.0000</b>", "validation loss, best")
         .contains("<b>Loss</b>", "<b>Speed</b>", "<b>the cat</b> sees", "Step 50")
         .contains("learning_rate", "0.003", "[1]", "validation/bits_per_byte", "Java heap");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "mse, mse of scaled values",
+    "quantile, quantile of scaled values",
+    "cross_entropy, nats per target",
+  })
+  void a_run_on_series_names_its_loss_and_counts_positions(String loss, String unit)
+      throws IOException {
+    Path run = RunFiles.make(folder.resolve("r"), 5, 5, 2, 0.003);
+    Files.writeString(run.resolve("run.yaml"), "series:\n  loss: " + loss + "\n");
+    RunReading reading = RunReading.of(run);
+    assertThat(reading.lossUnit()).isEqualTo(unit);
+    assertThat(RunReport.html(reading))
+        .contains(unit, "positions/s", "training positions")
+        .doesNotContain("nats per token", "tokens/s");
   }
 
   @Test

@@ -228,10 +228,10 @@ class ProcessGroupTest {
   }
 
   @Test
-  void fewer_rows_than_ranks_are_refused() {
+  void fewer_sequences_than_ranks_are_refused() {
     assertThatThrownBy(() -> Shard.of(3, 0, 4))
         .hasMessage(
-            "a batch of 3 rows cannot be split over 4 ranks; use at least one row for each rank");
+            "a batch of 3 sequences cannot be split over 4 ranks; use at least one sequence for each rank");
   }
 
   @Test
