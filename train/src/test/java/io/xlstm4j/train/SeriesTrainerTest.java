@@ -217,7 +217,7 @@ class SeriesTrainerTest {
     assertThatThrownBy(() -> config("series.horizon=0"))
         .hasMessageContaining("series.feature_columns ([]) must name a column");
     assertThatThrownBy(() -> config("series.quantiles=[0.5, 0.1]"))
-        .hasMessageContaining("levels ([0.5, 0.1]) must rise");
+        .hasMessageContaining("series.quantiles ([0.5, 0.1]) must rise");
     assertThatThrownBy(() -> config("series.validation_fraction=0"))
         .hasMessageContaining("series.validation_fraction (0.0) must be positive");
     assertThatThrownBy(() -> config("model.context_length=5"))

@@ -54,7 +54,6 @@ final class IgnoredKeys {
         refuse("data." + key, why);
       }
       refuse("samples", why + ", of which no samples are written");
-      refuse("model.context_length", why + ", whose strings have their own lengths");
     } else {
       String why = "data.corpus is no formal language, but " + data.corpus();
       refuse("data.num_examples", why);

@@ -135,10 +135,24 @@ public record SeriesConfig(
       throw new IllegalArgumentException(
           "scaling (window) needs a horizon above 0 and pooling last or mean: the mean of a window would tell what is to be predicted");
     }
+    if (loss == SequenceLossConfig.Kind.QUANTILE) {
+      checkQuantiles(quantiles);
+    }
     lossConfig(loss, quantiles, classes);
     if (inputColumns(targetColumns, featureColumns, horizon, loss).isEmpty()) {
       throw new IllegalArgumentException(
           "feature_columns ([]) must name a column when the past of the targets is no input: at horizon 0, and for the loss cross_entropy");
+    }
+  }
+
+  private static void checkQuantiles(List<Double> quantiles) {
+    double last = 0;
+    for (double quantile : quantiles) {
+      if (!(quantile > last && quantile < 1)) {
+        throw new IllegalArgumentException(
+            "quantiles (%s) must rise and lie in (0, 1)".formatted(quantiles));
+      }
+      last = quantile;
     }
   }
 

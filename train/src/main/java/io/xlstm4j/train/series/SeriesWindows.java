@@ -75,7 +75,7 @@ public final class SeriesWindows implements SequenceDataset {
                   partName(),
                   config.scaling() == SeriesConfig.Scaling.NONE
                       ? ""
-                      : " after rows with one to scale it by"));
+                      : ", or none that follows a value by which it could be scaled"));
     }
   }
 

@@ -217,7 +217,6 @@ class RunKeysTest {
           data: {num_examples: 7}                  | data.num_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
           data: {num_validation_examples: 7}             | data.num_validation_examples (7) means nothing here, because data.corpus is no formal language, but wordnet; leave it out
           data: {corpus: 'parity:3-40', packing: documents} | data.packing (documents) means nothing here, because data.corpus is the formal language parity:3-40; leave it out
-          {data: {corpus: 'parity:3-40'}, model: {context_length: 99}} | model.context_length (99) means nothing here, because data.corpus is the formal language parity:3-40, whose strings have their own lengths; leave it out
           data: {corpus_weight: 2}                  | data.corpus_weight (2) means nothing here, because data.mix is empty; leave it out
           schedule: {kind: constant, min_lr_ratio: 0.5} | schedule.min_lr_ratio (0.5) means nothing here, because schedule.kind is constant; leave it out
           schedule: {cooldown_fraction: 0.5}        | schedule.cooldown_fraction (0.5) means nothing here, because schedule.cooldown_steps is 0; leave it out
