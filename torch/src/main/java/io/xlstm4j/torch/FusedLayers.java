@@ -5,7 +5,7 @@ import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -49,7 +49,7 @@ final class FusedLayers {
             call.inputs(),
             TensorMemory.segment(y),
             TensorMemory.segment(lastTail),
-            kernels.workers());
+            kernels.threads());
     HandWrittenBackward.tie(
         inputs,
         List.of(y, lastTail),
@@ -71,7 +71,7 @@ final class FusedLayers {
       long positions = (long) size.batch() * size.length();
       return new CausalConvKernel.Inputs(
           TensorMemory.memory(in[0], tokens()),
-          TensorMemory.memory(in[1], (long) size.channels() * size.taps()),
+          TensorMemory.memory(in[1], (long) size.channels() * size.kernelSize()),
           hasBias() ? TensorMemory.memory(in[3], size.channels()) : null,
           TensorMemory.memory(in[2], tails),
           TensorMemory.mask(masks[0], positions),
@@ -84,8 +84,8 @@ final class FusedLayers {
     Tensor dy =
         dY == null ? TensorMemory.floats(size.batch(), size.length(), size.channels()).zero_() : dY;
     Tensor dx = TensorMemory.floats(size.batch(), size.length(), size.channels());
-    Tensor dw = TensorMemory.floats(size.channels(), 1, size.taps());
-    Tensor dTail = TensorMemory.floats(size.batch(), size.taps() - 1L, size.channels());
+    Tensor dw = TensorMemory.floats(size.channels(), 1, size.kernelSize());
+    Tensor dTail = TensorMemory.floats(size.batch(), size.kernelSize() - 1L, size.channels());
     @Nullable Tensor db = call.hasBias() ? TensorMemory.floats(size.channels()) : null;
     kernels
         .causalConv()
@@ -99,7 +99,7 @@ final class FusedLayers {
                 TensorMemory.segment(dw),
                 db == null ? null : TensorMemory.segment(db),
                 TensorMemory.segment(dTail)),
-            kernels.workers());
+            kernels.threads());
     return db == null ? new Tensor[] {dx, dw, dTail} : new Tensor[] {dx, dw, dTail, db};
   }
 
@@ -125,12 +125,12 @@ final class FusedLayers {
   }
 
   private record HeadwiseCall(HeadwiseShape shape, long[] in, long[] xShape) {
-    Rows rows(long address, int width) {
+    StridedMatrix rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new Rows(TensorMemory.memory(address, (long) shape.positions() * stride), stride);
+      return new StridedMatrix(TensorMemory.memory(address, (long) shape.positions() * stride), stride);
     }
 
-    Rows x() {
+    StridedMatrix x() {
       return rows(in[0], shape.in());
     }
 
@@ -198,7 +198,7 @@ final class FusedLayers {
     kernels
         .headNorm()
         .forward(
-            size, call.inputs(), TensorMemory.segment(out), call.statistics(), kernels.workers());
+            size, call.inputs(), TensorMemory.segment(out), call.statistics(), kernels.threads());
     return HandWrittenBackward.tie(
         inputs,
         out,
@@ -257,7 +257,7 @@ final class FusedLayers {
                         TensorMemory.segment(d[4]))
                     : null,
                 null),
-            kernels.workers());
+            kernels.threads());
     return d;
   }
 
@@ -278,7 +278,7 @@ final class FusedLayers {
             size,
             TensorMemory.memory(in, both.numel()),
             TensorMemory.segment(out),
-            kernels.workers());
+            kernels.threads());
     return HandWrittenBackward.tie(
         inputs,
         out,
@@ -292,7 +292,7 @@ final class FusedLayers {
                   TensorMemory.memory(in, dBoth.numel()),
                   TensorMemory.segment(gradient),
                   TensorMemory.segment(dBoth),
-                  kernels.workers());
+                  kernels.threads());
           return new Tensor[] {dBoth};
         });
   }

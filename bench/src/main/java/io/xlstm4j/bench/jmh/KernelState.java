@@ -18,7 +18,7 @@ public class KernelState {
 
   /// `vector`, or `scalar`: the plain loops that define the kernel.
   @Param({"vector", "scalar"})
-  public String twin = "vector";
+  public String implementation = "vector";
 
   /// Threads; 0 for one on each processor.
   @Param("0")
@@ -38,14 +38,14 @@ public class KernelState {
   /// Ends the threads.
   @TearDown(Level.Trial)
   public void close() {
-    kernels.workers().close();
+    kernels.threads().close();
   }
 
   boolean isVector() {
-    return switch (twin) {
+    return switch (implementation) {
       case "vector" -> true;
       case "scalar" -> false;
-      default -> throw new IllegalArgumentException("twin (" + twin + ") must be vector or scalar");
+      default -> throw new IllegalArgumentException("implementation (" + implementation + ") must be vector or scalar");
     };
   }
 

@@ -19,11 +19,11 @@ import org.junit.jupiter.params.provider.ValueSource;
 class JmhBenchmarksTest {
   private final KernelState state = new KernelState();
 
-  private KernelState state(String twin) {
-    state.twin = twin;
+  private KernelState state(String implementation) {
+    state.implementation = implementation;
     state.threads = 2;
     state.open();
-    assertThat(state.kernels().vectorized()).isEqualTo(twin.equals("vector"));
+    assertThat(state.kernels().vectorized()).isEqualTo(implementation.equals("vector"));
     return state;
   }
 
@@ -36,8 +36,8 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void the_cells_run(String twin) {
-    state(twin);
+  void the_cells_run(String implementation) {
+    state(implementation);
     var slstm = new SlstmBenchmark();
     slstm.batch = 2;
     slstm.length = 3;
@@ -58,8 +58,8 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void the_whole_blocks_run(String twin) {
-    state(twin);
+  void the_whole_blocks_run(String implementation) {
+    state(implementation);
     var slstm = new SlstmBlockBenchmark();
     slstm.batch = 2;
     slstm.length = 3;
@@ -81,51 +81,51 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @CsvSource({"vector, 4", "scalar, 4", "vector, 2", "scalar, 2"})
-  void the_cell_with_its_projections_runs(String twin, int blockSize) {
+  void the_cell_with_its_projections_runs(String implementation, int blockSize) {
     var mlstm = new ProjectedMlstmBenchmark();
     mlstm.batch = 2;
     mlstm.length = 3;
     mlstm.heads = 2;
     mlstm.headDim = 12;
     mlstm.blockSize = blockSize;
-    mlstm.draw(state(twin));
+    mlstm.draw(state(implementation));
     mlstm.forward();
     mlstm.forwardBackward();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void a_block_of_the_large_family_runs(String twin) {
+  void a_block_of_the_large_family_runs(String implementation) {
     var block = new LargeBlockBenchmark();
     block.batch = 2;
     block.length = 3;
     block.dim = 8;
     block.heads = 2;
     block.up = 6;
-    block.draw(state(twin));
+    block.draw(state(implementation));
     block.forward();
     block.forwardBackward();
   }
 
   @ParameterizedTest
   @CsvSource({"vector, false", "vector, true", "scalar, false", "scalar, true"})
-  void head_and_loss_run(String twin, boolean capped) {
+  void head_and_loss_run(String implementation, boolean capped) {
     var head = new HeadLossBenchmark();
     head.rows = 3;
     head.dim = 5;
     head.classes = 7;
     head.capped = capped;
-    head.draw(state(twin));
+    head.draw(state(implementation));
     head.crossEntropy();
     assertThat(head.forwardBackward()).isPositive().isEqualTo(head.forward());
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void the_optimizer_runs(String twin) {
+  void the_optimizer_runs(String implementation) {
     var adamW = new AdamWBenchmark();
     adamW.count = 19;
-    adamW.draw(state(twin));
+    adamW.draw(state(implementation));
     adamW.move();
     assertThat(adamW.sumOfSquares()).isPositive();
   }
@@ -165,13 +165,13 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void convolution_and_feed_forward_run(String twin) {
-    state(twin);
+  void convolution_and_feed_forward_run(String implementation) {
+    state(implementation);
     var conv = new CausalConvBenchmark();
     conv.batch = 2;
     conv.length = 3;
     conv.channels = 5;
-    conv.taps = 4;
+    conv.kernelSize = 4;
     conv.draw(state);
     conv.forwardBackward();
     var feedForward = new GatedFeedForwardBenchmark();
@@ -183,11 +183,11 @@ class JmhBenchmarksTest {
 
   @ParameterizedTest
   @CsvSource({"vector, 8/4", "scalar, 8/4", "vector, 128/32", "scalar, 128/32"})
-  void the_headwise_product_runs(String twin, String widths) {
+  void the_headwise_product_runs(String implementation, String widths) {
     var headwise = new HeadwiseBenchmark();
     headwise.positions = 3;
     headwise.widths = widths;
-    headwise.draw(state(twin));
+    headwise.draw(state(implementation));
     headwise.forwardBackward();
   }
 
@@ -200,19 +200,19 @@ class JmhBenchmarksTest {
     "scalar, weighted, 1x32",
     "scalar, gated, 4x8"
   })
-  void the_norms_run(String twin, String form, String width) {
+  void the_norms_run(String implementation, String form, String width) {
     var norm = new HeadNormBenchmark();
     norm.rows = 3;
     norm.form = form;
     norm.width = width;
-    norm.draw(state(twin));
+    norm.draw(state(implementation));
     norm.forwardBackward();
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"vector", "scalar"})
-  void projections_and_sums_run(String twin) {
-    state(twin);
+  void projections_and_sums_run(String implementation) {
+    state(implementation);
     var linear = new LinearBenchmark();
     linear.sizes = "3,5,7";
     linear.draw(state);
@@ -226,12 +226,12 @@ class JmhBenchmarksTest {
 
   @Test
   void the_twins_of_the_matrix_product_agree() {
-    var vector = new MatrixProductBenchmark();
+    var vector = new GemmBenchmark();
     vector.size = 7;
     vector.draw();
-    var scalar = new MatrixProductBenchmark();
+    var scalar = new GemmBenchmark();
     scalar.size = 7;
-    scalar.twin = "scalar";
+    scalar.implementation = "scalar";
     scalar.draw();
     assertThat(vector.transposedLeft().data())
         .usingElementComparator((a, b) -> Math.abs(a - b) < 1e-4f ? 0 : Float.compare(a, b))
