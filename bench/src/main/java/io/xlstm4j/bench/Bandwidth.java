@@ -4,7 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
 import io.xlstm4j.kernels.ElementwiseKernel;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -58,11 +58,11 @@ final class Bandwidth implements Benchmark {
 
   private Case benchCase(String name, boolean all, Timing timing) {
     return new Case(
-        name, () -> measure(name, all ? Kernels.shared().workers().count() : 1, timing));
+        name, () -> measure(name, all ? Kernels.shared().threads().count() : 1, timing));
   }
 
   private Measurement measure(String name, int threads, Timing timing) {
-    var workers = new Workers(threads);
+    var workers = new KernelThreads(threads);
     ElementwiseKernel kernel = Kernels.shared().elementwise();
     int floats = PIECE / Float.BYTES;
     try (Arena arena = Arena.ofShared()) {

@@ -70,7 +70,7 @@ final class Cells implements Benchmark {
           try (Arena arena = Arena.ofShared()) {
             W work = prepare.apply(new NativeFloats(arena, new Random(0)));
             Timing.Result timed = setting.timing().measure(() -> run.accept(work));
-            return Measurement.of(name, Kernels.shared().workers().count(), timed, keys)
+            return Measurement.of(name, Kernels.shared().threads().count(), timed, keys)
                 .withTokens(setting.sizes().tokens());
           }
         });
@@ -80,7 +80,7 @@ final class Cells implements Benchmark {
     Kernels kernels = Kernels.shared();
     return new SlstmCellWork(
         kernels.slstm(),
-        kernels.workers(),
+        kernels.threads(),
         new SlstmKernel.Size(
             sizes.batch(), sizes.length(), sizes.heads(), sizes.dim() / sizes.heads()),
         floats);

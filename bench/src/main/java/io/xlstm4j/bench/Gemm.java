@@ -6,8 +6,8 @@ import static org.bytedeco.pytorch.global.torch.randn;
 
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.MatrixProduct;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.GemmKernel;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.torch.Torch;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -46,7 +46,7 @@ final class Gemm implements Benchmark {
         new Case(
             large, () -> measurement(large, Torch.threads(), LARGE, libtorch(setting.timing()))));
     String linear = large + ", own linear kernel";
-    int workers = Kernels.shared().workers().count();
+    int workers = Kernels.shared().threads().count();
     cases.add(
         new Case(
             linear,
@@ -108,30 +108,30 @@ final class Gemm implements Benchmark {
     try (Arena arena = Arena.ofShared()) {
       var floats = new NativeFloats(arena, new Random(0));
       long count = (long) LARGE * LARGE;
-      var x = new Rows(floats.gaussian(count, 1), LARGE);
+      var x = new StridedMatrix(floats.gaussian(count, 1), LARGE);
       MemorySegment w = floats.gaussian(count, 1);
-      var y = new Rows(floats.zeros(count), LARGE);
+      var y = new StridedMatrix(floats.zeros(count), LARGE);
       var size = new LinearKernel.Size(LARGE, LARGE, LARGE);
       Kernels kernels = Kernels.shared();
       return timing.measure(
-          () -> kernels.linear().forward(size, x, w, null, null, y, kernels.workers()));
+          () -> kernels.linear().forward(size, x, w, null, null, y, kernels.threads()));
     }
   }
 
   private static Timing.Result own(int size, Timing timing) {
     var random = new Random(size);
-    MatrixProduct.Block a = block(random, size);
-    MatrixProduct.Block b = block(random, size);
-    MatrixProduct.Block c = block(random, size);
-    MatrixProduct product = Kernels.shared().matrixProduct();
+    GemmKernel.Block a = block(random, size);
+    GemmKernel.Block b = block(random, size);
+    GemmKernel.Block c = block(random, size);
+    GemmKernel product = Kernels.shared().matrixProduct();
     return timing.measure(() -> product.multiply(size, size, size, a, b, c, false));
   }
 
-  private static MatrixProduct.Block block(Random random, int size) {
+  private static GemmKernel.Block block(Random random, int size) {
     var data = new float[size * size];
     for (int i = 0; i < data.length; i++) {
       data[i] = (float) random.nextGaussian();
     }
-    return new MatrixProduct.Block(data, 0, size);
+    return new GemmKernel.Block(data, 0, size);
   }
 }

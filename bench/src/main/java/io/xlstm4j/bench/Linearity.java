@@ -55,7 +55,7 @@ final class Linearity implements Benchmark {
     return List.of(
         "train-step",
         "--case=" + step,
-        "--threads=" + Kernels.shared().workers().count(), // as many as here
+        "--threads=" + Kernels.shared().threads().count(), // as many as here
         "--batch=" + batch,
         "--seq=" + length,
         "--dim=" + sizes.dim(),

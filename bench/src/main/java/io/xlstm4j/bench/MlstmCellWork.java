@@ -5,7 +5,7 @@ import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 
 /// One mLSTM cell over random sequences, with all the memory it needs.
@@ -13,10 +13,10 @@ public final class MlstmCellWork {
   private final MlstmKernel kernel;
   private final MlstmShape shape;
   private final MlstmInputs inputs;
-  private final Rows h;
+  private final StridedMatrix h;
   private final MlstmState last;
   private final MemorySegment saved;
-  private final Rows dH;
+  private final StridedMatrix dH;
   private final MlstmGradients gradients;
 
   /// @param floats where the memory comes from; outlives this
@@ -39,7 +39,7 @@ public final class MlstmCellWork {
     last =
         new MlstmState(floats.zeros(pairs * qk * v), floats.zeros(pairs * qk), floats.zeros(pairs));
     saved = floats.bytes(kernel.savedBytes(shape));
-    dH = new Rows(floats.filled(count(v), 1), shape.heads() * v);
+    dH = new StridedMatrix(floats.filled(count(v), 1), shape.heads() * v);
     gradients =
         new MlstmGradients(
             zeros(floats, qk),
@@ -59,12 +59,12 @@ public final class MlstmCellWork {
     kernel.backward(shape, inputs, h, saved, dH, null, gradients, null);
   }
 
-  private Rows gaussian(NativeFloats floats, int width) {
-    return new Rows(floats.gaussian(count(width), 1), shape.heads() * width);
+  private StridedMatrix gaussian(NativeFloats floats, int width) {
+    return new StridedMatrix(floats.gaussian(count(width), 1), shape.heads() * width);
   }
 
-  private Rows zeros(NativeFloats floats, int width) {
-    return new Rows(floats.zeros(count(width)), shape.heads() * width);
+  private StridedMatrix zeros(NativeFloats floats, int width) {
+    return new StridedMatrix(floats.zeros(count(width)), shape.heads() * width);
   }
 
   private long count(int width) {

@@ -54,6 +54,6 @@ record Serving(LargeModelConfig config, Timing timing) {
     keys.put("blocks", config.numBlocks());
     keys.put("parameters", ModelTensors.parameterCount(config));
     keys.put("weights", type.toString());
-    return Measurement.of(name, Kernels.shared().workers().count(), timed, keys);
+    return Measurement.of(name, Kernels.shared().threads().count(), timed, keys);
   }
 }

@@ -47,7 +47,7 @@ final class ServingMemory implements Benchmark {
   }
 
   private static List<String> command(RandomModel model) {
-    String threads = "-Dxlstm4j.threads=" + Kernels.shared().workers().count();
+    String threads = "-Dxlstm4j.threads=" + Kernels.shared().threads().count();
     var command =
         new ArrayList<>(Processes.java(GenerationMemory.class, List.of(threads, NURSERY)));
     command.add(model.folder().toString());

@@ -1,13 +1,13 @@
 package io.xlstm4j.bench;
 
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// One sLSTM cell over random sequences, with all the memory it needs.
 public final class SlstmCellWork {
   private final SlstmKernel kernel;
-  private final Workers workers;
+  private final KernelThreads workers;
   private final SlstmKernel.Size size;
   private final SlstmKernel.Inputs inputs;
   private final MemorySegment y;
@@ -18,7 +18,7 @@ public final class SlstmCellWork {
 
   /// @param floats where the memory comes from; outlives this
   public SlstmCellWork(
-      SlstmKernel kernel, Workers workers, SlstmKernel.Size size, NativeFloats floats) {
+      SlstmKernel kernel, KernelThreads workers, SlstmKernel.Size size, NativeFloats floats) {
     this.kernel = kernel;
     this.workers = workers;
     this.size = size;

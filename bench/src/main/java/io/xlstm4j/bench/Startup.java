@@ -42,7 +42,7 @@ final class Startup implements Benchmark {
 
   private static List<String> command(RandomModel model) {
     // as many threads as the measurement says
-    String threads = "-Dxlstm4j.threads=" + Kernels.shared().workers().count();
+    String threads = "-Dxlstm4j.threads=" + Kernels.shared().threads().count();
     var command = new ArrayList<>(Processes.java(FirstLogits.class, List.of(threads)));
     command.add(model.folder().toString());
     return List.copyOf(command);

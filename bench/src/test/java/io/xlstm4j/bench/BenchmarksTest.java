@@ -119,7 +119,7 @@ class BenchmarksTest {
 
   @Test
   void bandwidth_is_read_on_one_thread_and_on_all() {
-    int all = Kernels.shared().workers().count();
+    int all = Kernels.shared().threads().count();
     List<Measurement> measured =
         new Bandwidth(2 << 20)
             .cases(tiny(_ -> List.of())).stream().map(next -> next.measure().get()).toList();
@@ -182,7 +182,7 @@ class BenchmarksTest {
         .startsWith("train-step", "--case=2 blocks, sLSTM at 1")
         .contains("--batch=8", "--seq=8", "--dim=16", "--blocks=2", "--reps=1");
     assertThat(started.get(1)).contains("--batch=1", "--seq=64");
-    String threads = "--threads=" + Kernels.shared().workers().count();
+    String threads = "--threads=" + Kernels.shared().threads().count();
     assertThat(started).allSatisfy(arguments -> assertThat(arguments).contains(threads));
   }
 

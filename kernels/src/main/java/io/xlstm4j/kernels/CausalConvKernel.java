@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -14,19 +14,19 @@ public interface CausalConvKernel {
   /// @param batch B
   /// @param length S
   /// @param channels C
-  /// @param taps K
-  record Size(int batch, int length, int channels, int taps) {
+  /// @param kernelSize K
+  record Size(int batch, int length, int channels, int kernelSize) {
     public Size {
-      if (batch < 1 || length < 1 || channels < 1 || taps < 1) {
+      if (batch < 1 || length < 1 || channels < 1 || kernelSize < 1) {
         throw new IllegalArgumentException(
-            "batch (%d), length (%d), channels (%d) and taps (%d) must be positive"
-                .formatted(batch, length, channels, taps));
+            "batch (%d), length (%d), channels (%d) and kernelSize (%d) must be positive"
+                .formatted(batch, length, channels, kernelSize));
       }
     }
 
     /// Inputs that a token sees before its own: K-1.
     public int history() {
-      return taps - 1;
+      return kernelSize - 1;
     }
 
     /// Where the channels of one token start in `(B, S, C)`.
@@ -66,7 +66,7 @@ public interface CausalConvKernel {
       @Nullable MemorySegment starts) {
     public void check(Size size) {
       size.checkTokens("x", x);
-      SegmentFloats.check("weight", weight, (long) size.channels * size.taps, "(C, K)");
+      SegmentFloats.check("weight", weight, (long) size.channels * size.kernelSize, "(C, K)");
       SegmentFloats.check("bias", bias, size.channels, "(C)");
       size.checkTail("tail", tail);
       long positions = (long) size.batch * size.length;
@@ -79,10 +79,10 @@ public interface CausalConvKernel {
       var reach = new int[size.length];
       int sinceStart = size.history();
       for (int t = 0; t < size.length; t++) {
-        long at = (long) row * size.length + t;
-        boolean start = SegmentFloats.isSet(starts, at, false);
+        long offset = (long) row * size.length + t;
+        boolean start = SegmentFloats.isSet(starts, offset, false);
         sinceStart = start ? 0 : Math.min(sinceStart + 1, size.history());
-        reach[t] = SegmentFloats.isSet(valid, at, true) ? sinceStart : -1;
+        reach[t] = SegmentFloats.isSet(valid, offset, true) ? sinceStart : -1;
       }
       return reach;
     }
@@ -110,13 +110,13 @@ public interface CausalConvKernel {
   /// @param weight `(C, K)`
   /// @param bias `(C)`, or null if it is not wanted
   /// @param tail `(B, K-1, C)`
-  /// @param plus added to the gradient of `x` `(B, S, C)`, may be its memory; null for nothing
+  /// @param addend added to the gradient of `x` `(B, S, C)`, may be its memory; null for nothing
   record Gradients(
       MemorySegment x,
       MemorySegment weight,
       @Nullable MemorySegment bias,
       MemorySegment tail,
-      @Nullable MemorySegment plus) {
+      @Nullable MemorySegment addend) {
     public Gradients(
         MemorySegment x, MemorySegment weight, @Nullable MemorySegment bias, MemorySegment tail) {
       this(x, weight, bias, tail, null);
@@ -124,8 +124,8 @@ public interface CausalConvKernel {
 
     public void check(Size size) {
       size.checkTokens("gradient of x", x);
-      size.checkTokens("plus", plus);
-      SegmentFloats.check("gradient of weight", weight, (long) size.channels * size.taps, "(C, K)");
+      size.checkTokens("addend", addend);
+      SegmentFloats.check("gradient of weight", weight, (long) size.channels * size.kernelSize, "(C, K)");
       SegmentFloats.check("gradient of bias", bias, size.channels, "(C)");
       size.checkTail("gradient of tail", tail);
     }
@@ -135,7 +135,7 @@ public interface CausalConvKernel {
   /// @param lastTail the last K-1 inputs `(B, K-1, C)`, those of earlier documents as zeros; not
   ///   the memory of `inputs.tail()`
   /// @throws IllegalArgumentException if a size does not fit
-  void forward(Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, Workers workers);
+  void forward(Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, KernelThreads threads);
 
   /// @param inputs as given to [#forward]
   /// @param dy gradient of y `(B, S, C)`; not read at padding
@@ -147,5 +147,5 @@ public interface CausalConvKernel {
       MemorySegment dy,
       @Nullable MemorySegment dLastTail,
       Gradients gradients,
-      Workers workers);
+      KernelThreads threads);
 }

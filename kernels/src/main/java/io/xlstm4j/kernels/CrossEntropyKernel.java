@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -19,7 +19,7 @@ public interface CrossEntropyKernel {
       }
     }
 
-    public void check(Rows logits, MemorySegment targets, MemorySegment losses) {
+    public void check(StridedMatrix logits, MemorySegment targets, MemorySegment losses) {
       logits.check("logits", rows, classes);
       SegmentFloats.checkBytes("targets", targets, (long) rows * Long.BYTES, "(rows)");
       SegmentFloats.checkBytes("losses", losses, (long) rows * Double.BYTES, "(rows)");
@@ -43,14 +43,14 @@ public interface CrossEntropyKernel {
   /// @param logits `(rows, V)`
   /// @param targets `(rows)` int64; a negative one is ignored
   /// @param losses `(rows)` float64, written; 0 where the target is ignored
-  void losses(Size size, Rows logits, MemorySegment targets, MemorySegment losses, Workers workers);
+  void losses(Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads);
 
   /// The same, and the gradient of `scale Σ loss_r` in place of the logits.
   void lossesAndGradient(
       Size size,
-      Rows logits,
+      StridedMatrix logits,
       MemorySegment targets,
       MemorySegment losses,
       float scale,
-      Workers workers);
+      KernelThreads threads);
 }

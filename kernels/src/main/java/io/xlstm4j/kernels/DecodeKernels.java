@@ -1,21 +1,21 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 
 /// The forward-only kernels that compute tokens, and their warm-up.
 public interface DecodeKernels {
   /// The kernels of rows.
-  RowKernels rows();
+  PositionKernels positions();
 
   /// The kernels of single tokens.
   TokenKernels tokens();
 
-  /// Returns products with matrices as they lie in a file, computed by `workers`.
-  Projector projector(Workers workers);
+  /// Returns products with matrices as they lie in a file, computed by `threads`.
+  StoredLinearKernel storedLinear(KernelThreads threads);
 
   /// Starts the warm-up, unless it has started before or is not needed.
-  void warmUp();
+  void warmUpJit();
 
-  /// Whether [#warmUp] was called, or was never needed.
-  boolean warmUpHasBegun();
+  /// Whether [#warmUpJit] was called, or was never needed.
+  boolean jitWarmUpHasBegun();
 }

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -11,19 +11,19 @@ public interface ElementwiseKernel {
   ///
   /// @param out may be the memory of `a` or `b`
   /// @throws IllegalArgumentException if the sizes differ
-  void add(MemorySegment a, MemorySegment b, MemorySegment out, Workers workers);
+  void add(MemorySegment a, MemorySegment b, MemorySegment out, KernelThreads threads);
 
   /// `out = a b + plus`.
   ///
-  /// @param plus null for zero
+  /// @param addend null for zero
   /// @param out may be the memory of the others
   /// @throws IllegalArgumentException if the sizes differ
   void multiplyAdd(
       MemorySegment a,
       MemorySegment b,
-      @Nullable MemorySegment plus,
+      @Nullable MemorySegment addend,
       MemorySegment out,
-      Workers workers);
+      KernelThreads threads);
 
   /// Returns the sum of `count` floats from float `from` on, in an order of its own, on the calling
   /// thread. It reads memory as fast as one thread can.
@@ -34,11 +34,11 @@ public interface ElementwiseKernel {
 
   /// How many floats all of them hold.
   static long count(
-      MemorySegment a, MemorySegment b, @Nullable MemorySegment plus, MemorySegment out) {
+      MemorySegment a, MemorySegment b, @Nullable MemorySegment addend, MemorySegment out) {
     long count = out.byteSize() / Float.BYTES;
     SegmentFloats.check("a", a, count, "as long as out");
     SegmentFloats.check("b", b, count, "as long as out");
-    SegmentFloats.check("plus", plus, count, "as long as out");
+    SegmentFloats.check("addend", addend, count, "as long as out");
     return count;
   }
 }

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -74,16 +74,16 @@ public interface HeadNormKernel {
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`, or null if it is not wanted
   /// @param gate of skip, xc and z; null exactly if the inputs have none
-  /// @param plus read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
+  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
   ///   null for nothing
   record Gradients(
       MemorySegment x,
       @Nullable MemorySegment weight,
       @Nullable Gate gate,
-      @Nullable MemorySegment plus) {
+      @Nullable MemorySegment addend) {
     public void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
-      size.checkRows("plus", plus);
+      size.checkRows("addend", addend);
       size.checkChannels("gradient of weight", weight);
       if ((gate == null) != (inputs.gate == null)) {
         throw new IllegalArgumentException("inputs and gradients must both have a gate, or none");
@@ -98,7 +98,7 @@ public interface HeadNormKernel {
   /// @param statistics mean and reciprocal deviation `(rows, NH, 2)`, for [#backward]
   /// @throws IllegalArgumentException if a size does not fit
   void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers);
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads);
 
   /// @param inputs as given to [#forward]
   /// @param statistics that [#forward] wrote
@@ -113,7 +113,7 @@ public interface HeadNormKernel {
       MemorySegment dOut,
       Gradients gradients,
       @Nullable MemorySegment out,
-      Workers workers);
+      KernelThreads threads);
 
   /// The gradients only.
   default void backward(
@@ -122,7 +122,7 @@ public interface HeadNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
-      Workers workers) {
-    backward(size, inputs, statistics, dOut, gradients, null, workers);
+      KernelThreads threads) {
+    backward(size, inputs, statistics, dOut, gradients, null, threads);
   }
 }

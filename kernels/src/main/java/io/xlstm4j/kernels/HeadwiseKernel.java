@@ -8,7 +8,7 @@ public interface HeadwiseKernel {
   /// @param x `(positions, NH, I)`
   /// @param w `(NH, O, I)`, contiguous
   /// @param y `(positions, NH, O)`, written
-  void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y);
+  void forward(HeadwiseShape shape, StridedMatrix x, MemorySegment w, StridedMatrix y);
 
   /// Gradients of x and w.
   ///
@@ -16,10 +16,10 @@ public interface HeadwiseKernel {
   /// @param dw `(NH, O, I)`, contiguous, written
   void backward(
       HeadwiseShape shape,
-      Rows x,
+      StridedMatrix x,
       MemorySegment w,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       MemorySegment dw);
 }

@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 
 /// A source of kernels of one kind: plain loops or the Vector API. [Kernels] finds the two by the
 /// names of their classes, so that the JVM loads nothing that links `jdk.incubator.vector` where
@@ -8,13 +8,13 @@ import io.xlstm4j.kernels.memory.Workers;
 public interface KernelProvider {
   SlstmKernel slstm();
 
-  MlstmKernel mlstm(Workers workers);
+  MlstmKernel mlstm(KernelThreads threads);
 
-  ProjectedMlstmKernel projectedMlstm(Workers workers);
+  ProjectedMlstmKernel projectedMlstm(KernelThreads threads);
 
   CausalConvKernel causalConv();
 
-  HeadwiseKernel headwise(Workers workers);
+  HeadwiseKernel headwise(KernelThreads threads);
 
   HeadNormKernel headNorm();
 
@@ -35,11 +35,11 @@ public interface KernelProvider {
   ScaledNormKernel scaledNorm();
 
   /// Returns a matrix product, whose scratch is for one thread.
-  MatrixProduct matrixProduct();
+  GemmKernel matrixProduct();
 
   /// @param cold whether the first tokens are to be computed before the kernels are compiled, until
   ///   [DecodeKernels#warmUp]
-  DecodeKernels decode(Workers workers, boolean cold);
+  DecodeKernels decode(KernelThreads threads, boolean cold);
 
   /// Returns how many float32 numbers one instruction computes with.
   int lanes();

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.Lazy;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.System.Logger.Level;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +21,7 @@ public final class Kernels {
   /// Whether the lack of the Vector API has been logged.
   private static final AtomicBoolean WARNED = new AtomicBoolean();
 
-  private final Workers workers;
+  private final KernelThreads threads;
   private final KernelProvider provider;
   private final boolean vectorized;
   private final Lazy<SlstmKernel> slstm;
@@ -39,19 +39,19 @@ public final class Kernels {
   private final Lazy<SwiGluKernel> swiGlu;
   private final Lazy<ScaledNormKernel> scaledNorm;
 
-  private final @Nullable Kernels alone;
+  private final @Nullable Kernels singleThreaded;
   private final DecodeKernels decode;
 
   /// @param cold whether the first tokens are to come before the Vector API is compiled
-  private Kernels(Workers workers, boolean vectorized, boolean cold) {
-    this.workers = workers;
+  private Kernels(KernelThreads threads, boolean vectorized, boolean cold) {
+    this.threads = threads;
     this.vectorized = vectorized;
     provider = load(vectorized ? VECTOR : REFERENCE);
     slstm = new Lazy<>(provider::slstm);
-    mlstm = new Lazy<>(() -> provider.mlstm(workers));
-    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(workers));
+    mlstm = new Lazy<>(() -> provider.mlstm(threads));
+    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(threads));
     causalConv = new Lazy<>(provider::causalConv);
-    headwise = new Lazy<>(() -> provider.headwise(workers));
+    headwise = new Lazy<>(() -> provider.headwise(threads));
     headNorm = new Lazy<>(provider::headNorm);
     gatedFeedForward = new Lazy<>(provider::gatedFeedForward);
     linear = new Lazy<>(provider::linear);
@@ -61,20 +61,20 @@ public final class Kernels {
     softCap = new Lazy<>(provider::softCap);
     swiGlu = new Lazy<>(provider::swiGlu);
     scaledNorm = new Lazy<>(provider::scaledNorm);
-    decode = provider.decode(workers, cold);
-    alone = workers.count() == 1 ? null : new Kernels(Workers.alone(), this);
+    decode = provider.decode(threads, cold);
+    singleThreaded = threads.count() == 1 ? null : new Kernels(KernelThreads.singleThreaded(), this);
   }
 
   /// The kernels of others on other threads.
-  private Kernels(Workers workers, Kernels others) {
-    this.workers = workers;
+  private Kernels(KernelThreads threads, Kernels others) {
+    this.threads = threads;
     vectorized = others.vectorized;
     provider = others.provider;
     slstm = others.slstm;
-    mlstm = new Lazy<>(() -> provider.mlstm(workers));
-    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(workers));
+    mlstm = new Lazy<>(() -> provider.mlstm(threads));
+    projectedMlstm = new Lazy<>(() -> provider.projectedMlstm(threads));
     causalConv = others.causalConv;
-    headwise = new Lazy<>(() -> provider.headwise(workers));
+    headwise = new Lazy<>(() -> provider.headwise(threads));
     headNorm = others.headNorm;
     gatedFeedForward = others.gatedFeedForward;
     linear = others.linear;
@@ -85,7 +85,7 @@ public final class Kernels {
     swiGlu = others.swiGlu;
     scaledNorm = others.scaledNorm;
     decode = others.decode;
-    alone = null;
+    singleThreaded = null;
   }
 
   private static KernelProvider load(String name) {
@@ -106,25 +106,25 @@ public final class Kernels {
   }
 
   /// Returns kernels with threads of their own, on the Vector API if its module is there.
-  public static Kernels withThreads(int threads) {
-    return new Kernels(new Workers(threads), vectorsOrWarning(), false);
+  public static Kernels withThreads(int threadCount) {
+    return new Kernels(new KernelThreads(threadCount), vectorsOrWarning(), false);
   }
 
   /// Returns kernels of one kind with threads of their own, for tests.
   ///
   /// @param vectorized whether to use the Vector API, which must be there then
   /// @throws IllegalStateException if the Vector API is wanted and its module is missing
-  public static Kernels with(int threads, boolean vectorized) {
+  public static Kernels with(int threadCount, boolean vectorized) {
     if (vectorized && !hasVectors()) {
       throw new IllegalStateException("the Vector API is missing: start Java with " + FLAG);
     }
-    return new Kernels(new Workers(threads), vectorized, false);
+    return new Kernels(new KernelThreads(threadCount), vectorized, false);
   }
 
   /// Kernels with threads of their own that begin as those of a new process do: lane by lane until
-  /// [#warmUp].
-  public static Kernels starting(int threads) {
-    return new Kernels(new Workers(threads), vectorsOrWarning(), true);
+  /// [#warmUpJit].
+  public static Kernels starting(int threadCount) {
+    return new Kernels(new KernelThreads(threadCount), vectorsOrWarning(), true);
   }
 
   /// Made on first use.
@@ -151,14 +151,14 @@ public final class Kernels {
     return has;
   }
 
-  public Workers workers() {
-    return workers;
+  public KernelThreads threads() {
+    return threads;
   }
 
   /// The same kernels, with the same results, on the calling thread alone: for work that is too
   /// little to share, and within a task.
-  public Kernels alone() {
-    return alone == null ? this : alone;
+  public Kernels singleThreaded() {
+    return singleThreaded == null ? this : singleThreaded;
   }
 
   public SlstmKernel slstm() {
@@ -190,8 +190,8 @@ public final class Kernels {
   }
 
   /// The forward-only kernels of rows.
-  public RowKernels rows() {
-    return decode.rows();
+  public PositionKernels positions() {
+    return decode.positions();
   }
 
   /// The forward-only kernels of single tokens.
@@ -200,22 +200,22 @@ public final class Kernels {
   }
 
   /// Forward-only products with matrices as they lie in a file.
-  public Projector projector() {
-    return decode.projector(workers);
+  public StoredLinearKernel storedLinear() {
+    return decode.storedLinear(threads);
   }
 
   /// To be called when the first tokens are out: from now on there is time to compile.
-  public void warmUp() {
-    decode.warmUp();
+  public void warmUpJit() {
+    decode.warmUpJit();
   }
 
-  /// Whether [#warmUp] was called, or was never needed.
-  public boolean warmUpHasBegun() {
-    return decode.warmUpHasBegun();
+  /// Whether [#warmUpJit] was called, or was never needed.
+  public boolean jitWarmUpHasBegun() {
+    return decode.jitWarmUpHasBegun();
   }
 
   /// Returns a product of small matrices with scratch of its own: one per thread.
-  public MatrixProduct matrixProduct() {
+  public GemmKernel matrixProduct() {
     return provider.matrixProduct();
   }
 
@@ -254,9 +254,9 @@ public final class Kernels {
 
   /// What was chosen and why, in one line.
   public String description() {
-    String threads = workers.count() + (workers.count() == 1 ? " thread" : " threads");
+    String threadCount = threads.count() + (threads.count() == 1 ? " thread" : " threads");
     return vectorized
-        ? "Vector API, %d lanes of float32, %s".formatted(provider.lanes(), threads)
-        : "plain loops, " + threads + ": slower, because Java was started without " + FLAG;
+        ? "Vector API, %d lanes of float32, %s".formatted(provider.lanes(), threadCount)
+        : "plain loops, " + threadCount + ": slower, because Java was started without " + FLAG;
   }
 }

@@ -1,13 +1,13 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// The dense projection `y = x Wᵀ + b` and its gradients: the matrix products of a training step.
 ///
-/// Inference has [Projector], which reads weights of any type where they lie, forward only.
+/// Inference has [StoredLinearKernel], which reads weights of any type where they lie, forward only.
 ///
 /// Every element is one sum in the order of the inner index, whatever the number of threads.
 public interface LinearKernel {
@@ -22,7 +22,7 @@ public interface LinearKernel {
       }
     }
 
-    public void check(Rows x, Rows y, @Nullable MemorySegment bias) {
+    public void check(StridedMatrix x, StridedMatrix y, @Nullable MemorySegment bias) {
       x.check("x", rows, in);
       SegmentFloats.check("bias", bias, out, "(O)");
       y.check("y", rows, out);
@@ -32,9 +32,9 @@ public interface LinearKernel {
       SegmentFloats.check("w", w, (long) in * out, "(O, I)");
     }
 
-    public void checkPlus(@Nullable Rows plus, int width) {
-      if (plus != null) {
-        plus.check("plus", rows, width);
+    public void checkPlus(@Nullable StridedMatrix addend, int width) {
+      if (addend != null) {
+        addend.check("addend", rows, width);
       }
     }
   }
@@ -43,55 +43,55 @@ public interface LinearKernel {
   interface Ready {}
 
   /// Makes `w` `(O, I)` ready for [#forward].
-  Ready forForward(int in, int out, MemorySegment w, Workers workers);
+  Ready forForward(int in, int out, MemorySegment w, KernelThreads threads);
 
   /// Makes `w` `(O, I)` ready for [#backwardInput].
-  Ready forBackward(int in, int out, MemorySegment w, Workers workers);
+  Ready forBackward(int in, int out, MemorySegment w, KernelThreads threads);
 
   /// `y = x Wᵀ + b + plus`.
   ///
   /// @param x `(rows, I)`
   /// @param w of [#forForward]
   /// @param bias `(O)`, or null for none
-  /// @param plus `(rows, O)`, may be `y`; null for none
+  /// @param addend `(rows, O)`, may be `y`; null for none
   /// @param y `(rows, O)`
   /// @throws IllegalArgumentException if a size does not fit
   void forward(
       Size size,
-      Rows x,
+      StridedMatrix x,
       Ready w,
       @Nullable MemorySegment bias,
-      @Nullable Rows plus,
-      Rows y,
-      Workers workers);
+      @Nullable StridedMatrix addend,
+      StridedMatrix y,
+      KernelThreads threads);
 
   /// The same with a weight `(O, I)` as it is.
   default void forward(
       Size size,
-      Rows x,
+      StridedMatrix x,
       MemorySegment w,
       @Nullable MemorySegment bias,
-      @Nullable Rows plus,
-      Rows y,
-      Workers workers) {
+      @Nullable StridedMatrix addend,
+      StridedMatrix y,
+      KernelThreads threads) {
     size.checkWeight(w);
-    forward(size, x, forForward(size.in, size.out, w, workers), bias, plus, y, workers);
+    forward(size, x, forForward(size.in, size.out, w, threads), bias, addend, y, threads);
   }
 
   /// `dx = dy W + plus`.
   ///
   /// @param dy `(rows, O)`
   /// @param w of [#forBackward]
-  /// @param plus `(rows, I)`, may be `dx`; null for none
+  /// @param addend `(rows, I)`, may be `dx`; null for none
   /// @param dx `(rows, I)`
   /// @throws IllegalArgumentException if a size does not fit
-  void backwardInput(Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers);
+  void backwardInput(Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads);
 
   /// The same with a weight `(O, I)` as it is.
   default void backwardInput(
-      Size size, Rows dy, MemorySegment w, @Nullable Rows plus, Rows dx, Workers workers) {
+      Size size, StridedMatrix dy, MemorySegment w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
     size.checkWeight(w);
-    backwardInput(size, dy, forBackward(size.in, size.out, w, workers), plus, dx, workers);
+    backwardInput(size, dy, forBackward(size.in, size.out, w, threads), addend, dx, threads);
   }
 
   /// `dw = dyᵀ x` and `db = Σ dy`, in place of what was there, or on top of it if `add`.
@@ -103,21 +103,21 @@ public interface LinearKernel {
   /// @throws IllegalArgumentException if a size does not fit
   void backwardWeight(
       Size size,
-      Rows x,
-      Rows dy,
+      StridedMatrix x,
+      StridedMatrix dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
       boolean add,
-      Workers workers);
+      KernelThreads threads);
 
   /// The same in place of what was there.
   default void backwardWeight(
       Size size,
-      Rows x,
-      Rows dy,
+      StridedMatrix x,
+      StridedMatrix dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
-      Workers workers) {
-    backwardWeight(size, x, dy, dw, dBias, false, workers);
+      KernelThreads threads) {
+    backwardWeight(size, x, dy, dw, dBias, false, threads);
   }
 }

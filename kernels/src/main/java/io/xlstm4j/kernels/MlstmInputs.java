@@ -17,11 +17,11 @@ import org.jspecify.annotations.Nullable;
 /// @param starts `(B, S)` bytes, not 0 at the first token of a document, before which the state is
 ///   that of a fresh row; null for none
 public record MlstmInputs(
-    Rows q,
-    Rows k,
-    Rows v,
-    Rows igate,
-    Rows fgate,
+    StridedMatrix q,
+    StridedMatrix k,
+    StridedMatrix v,
+    StridedMatrix igate,
+    StridedMatrix fgate,
     @Nullable MemorySegment valid,
     @Nullable MemorySegment starts) {
   public void check(MlstmShape shape) {

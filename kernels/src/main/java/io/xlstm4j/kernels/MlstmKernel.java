@@ -32,7 +32,7 @@ public interface MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved);
 
@@ -46,9 +46,9 @@ public interface MlstmKernel {
   void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial);

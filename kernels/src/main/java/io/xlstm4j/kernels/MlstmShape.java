@@ -36,25 +36,25 @@ public record MlstmShape(int batch, int length, int heads, int qkDim, int vDim) 
   }
 
   /// @throws IllegalArgumentException if positions of `(B, S, NH, W)` overlap or do not fit
-  public void check(String name, Rows rows, int width) {
+  public void check(String name, StridedMatrix rows, int width) {
     rows.check(name, Math.multiplyExact(batch, length), Math.multiplyExact(heads, width));
   }
 
   /// The float at which a position of a row's head begins.
-  public long at(Rows rows, int row, int head, int width, int position) {
+  public long at(StridedMatrix rows, int row, int head, int width, int position) {
     return ((long) row * length + position) * rows.stride() + (long) head * width;
   }
 
   /// The same of a pair.
-  public long at(Rows rows, int pair, int width, int position) {
+  public long at(StridedMatrix rows, int pair, int width, int position) {
     return at(rows, pair / heads, pair % heads, width, position);
   }
 
-  public float get(Rows rows, int row, int head, int width, int position, int column) {
+  public float get(StridedMatrix rows, int row, int head, int width, int position, int column) {
     return rows.get(row * length + position, head * width + column);
   }
 
-  public void set(Rows rows, int row, int head, int width, int position, int column, double value) {
+  public void set(StridedMatrix rows, int row, int head, int width, int position, int column, double value) {
     rows.set(row * length + position, head * width + column, (float) value);
   }
 }

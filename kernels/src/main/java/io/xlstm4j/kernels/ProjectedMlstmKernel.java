@@ -52,7 +52,7 @@ public interface ProjectedMlstmKernel {
       Projections weights,
       MemorySegment scratch,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved);
 
@@ -67,9 +67,9 @@ public interface ProjectedMlstmKernel {
       MlstmInputs inputs,
       Projections weights,
       MemorySegment scratch,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       Projections dWeights,

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -46,7 +46,7 @@ public interface ScaledNormKernel {
   /// @param x `(rows, NH, DH)`
   /// @param weight w `(C)`
   /// @param gate o before its sigmoid `(rows, C)`; null for none
-  record Inputs(MemorySegment x, MemorySegment weight, @Nullable Rows gate) {
+  record Inputs(MemorySegment x, MemorySegment weight, @Nullable StridedMatrix gate) {
     public void check(Size size) {
       size.checkRows("x", x);
       size.checkChannels("weight", weight);
@@ -61,13 +61,13 @@ public interface ScaledNormKernel {
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`
   /// @param gate `(rows, C)`; null exactly if the inputs have none
-  /// @param plus read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
+  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
   ///   null for nothing
   record Gradients(
-      MemorySegment x, MemorySegment weight, @Nullable Rows gate, @Nullable MemorySegment plus) {
+      MemorySegment x, MemorySegment weight, @Nullable StridedMatrix gate, @Nullable MemorySegment addend) {
     public void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
-      size.checkRows("plus", plus);
+      size.checkRows("addend", addend);
       size.checkChannels("gradient of weight", weight);
       if ((gate == null) != (inputs.gate == null)) {
         throw new IllegalArgumentException("inputs and gradients must both have a gate, or none");
@@ -82,7 +82,7 @@ public interface ScaledNormKernel {
   /// @param statistics mean and reciprocal deviation `(rows, NH, 2)`, for [#backward]
   /// @throws IllegalArgumentException if a size does not fit
   void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers);
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads);
 
   /// @param inputs as given to [#forward]
   /// @param statistics that [#forward] wrote
@@ -94,5 +94,5 @@ public interface ScaledNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
-      Workers workers);
+      KernelThreads threads);
 }

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -183,7 +183,7 @@ public interface SlstmKernel {
       MemorySegment y,
       State last,
       @Nullable MemorySegment saved,
-      Workers workers);
+      KernelThreads threads);
 
   /// Takes gradients back through [#forward], the stabilizer m included: gradients into c, n and m
   /// of the final state are exact too.
@@ -201,5 +201,5 @@ public interface SlstmKernel {
       MemorySegment dy,
       StateGradients last,
       Gradients gradients,
-      Workers workers);
+      KernelThreads threads);
 }

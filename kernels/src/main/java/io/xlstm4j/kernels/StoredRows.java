@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 /// Some rows of a [WeightMatrix] as they are stored, copied to arrays at once.
 ///
-/// Where the file is not read at its address (`NativeRowsProduct`), vectors are read from the
+/// Where the file is not read at its address (`NativeGemv`), vectors are read from the
 /// arrays and not from it: once a process has used several kinds of segments, the compiler checks
 /// owner, life and size of a segment at each access, some dozen instructions, and the processor has
 /// no room left to wait for several lines of memory at a time. A copy is checked once. Kept from
@@ -67,8 +67,8 @@ public final class StoredRows {
       return;
     }
     for (int row = 0; row < count; row++) {
-      long at = start + (long) row * columns * Float.BYTES;
-      MemorySegment.copy(w.data(), FLOAT, at, to, row * stride, columns);
+      long offset = start + (long) row * columns * Float.BYTES;
+      MemorySegment.copy(w.data(), FLOAT, offset, to, row * stride, columns);
     }
   }
 }

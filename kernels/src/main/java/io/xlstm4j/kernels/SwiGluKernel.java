@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// The activation of the Large family's feed-forward, `silu(gate) * up` (spec 3.4).
@@ -28,12 +28,12 @@ public interface SwiGluKernel {
   /// @param both `(rows, 2 U)`
   /// @param out `(rows, U)`
   /// @throws IllegalArgumentException if a size does not fit
-  void forward(Size size, MemorySegment both, MemorySegment out, Workers workers);
+  void forward(Size size, MemorySegment both, MemorySegment out, KernelThreads threads);
 
   /// @param both as given to [#forward]
   /// @param dOut gradient of `out` `(rows, U)`
   /// @param dBoth where the gradient of `both` goes `(rows, 2 U)`; may be the memory of `both`
   /// @throws IllegalArgumentException if a size does not fit
   void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers);
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads);
 }

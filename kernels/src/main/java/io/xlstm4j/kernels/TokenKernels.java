@@ -11,7 +11,7 @@ public interface TokenKernels {
   ///
   /// @param weight `(K, C)`, the last tap for the current token
   /// @param bias `(C)`
-  record Convolution(int channels, int taps, MemorySegment weight, MemorySegment bias) {}
+  record Convolution(int channels, int kernelSize, MemorySegment weight, MemorySegment bias) {}
 
   /// `y = silu(b + Σ_lag w[K-1-lag] x_{t-lag})`; `x` joins the tail, the oldest input leaves it.
   ///
@@ -21,11 +21,11 @@ public interface TokenKernels {
   void convolve(
       Convolution convolution,
       MemorySegment x,
-      long xAt,
+      long xOffset,
       MemorySegment tail,
-      long tailAt,
+      long tailOffset,
       MemorySegment y,
-      long yAt);
+      long yOffset);
 
   /// An mLSTM cell (spec 2.1).
   ///
@@ -48,14 +48,14 @@ public interface TokenKernels {
   /// @param igate input gates before their activation `(NH)`
   /// @param fgate forget gates before their activation `(NH)`
   /// @param h `(NH, DHV)`, written
-  record MlstmRows(
-      FloatRows q, FloatRows k, FloatRows v, FloatRows igate, FloatRows fgate, FloatRows h) {}
+  record MlstmOperands(
+      MemoryMatrix q, MemoryMatrix k, MemoryMatrix v, MemoryMatrix igate, MemoryMatrix fgate, MemoryMatrix h) {}
 
   /// One head of one row.
   ///
   /// @param row of `rows`
   /// @param state where c, n and m of all heads are, one after the other
-  void mlstm(Mlstm cell, MlstmRows rows, int row, int head, MemorySegment state, long stateAt);
+  void mlstm(Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset);
 
   /// An sLSTM cell (spec 1.1).
   ///
@@ -69,5 +69,5 @@ public interface TokenKernels {
   /// @param gates raw gates `(4, units)` in the order i, f, z, o, the recurrent part in them; their
   ///   memory is free afterwards, and holds something else
   /// @param state y, c, n and m, `(units)` each, one after the other; y is the output
-  void slstm(Slstm cell, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt);
+  void slstm(Slstm cell, MemorySegment gates, long gatesOffset, MemorySegment state, long stateOffset);
 }

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.xlstm4j.kernels.CausalConvKernel.Gradients;
 import io.xlstm4j.kernels.CausalConvKernel.Inputs;
 import io.xlstm4j.kernels.CausalConvKernel.Size;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.vector.VectorCausalConvKernel;
 import java.lang.foreign.MemorySegment;
@@ -48,8 +48,8 @@ class CausalConvKernelTest {
 
   @ParameterizedTest(name = "B {0}, S {1}, C {2}, K {3}")
   @MethodSource("sizes")
-  void vectors_equal_plain_loops(int batch, int length, int channels, int taps) {
-    var given = new Case(new Size(batch, length, channels, taps));
+  void vectors_equal_plain_loops(int batch, int length, int channels, int kernelSize) {
+    var given = new Case(new Size(batch, length, channels, kernelSize));
     assertSame(given.run(VECTOR, 1), given.run(SCALAR, 1), AGAINST_SCALAR);
     given.mask();
     assertSame(given.run(VECTOR, 2), given.run(SCALAR, 2), AGAINST_SCALAR);
@@ -59,8 +59,8 @@ class CausalConvKernelTest {
   @MethodSource("kernels")
   void outputs_and_gradients_are_those_of_the_equation_and_central_differences(
       CausalConvKernel kernel) {
-    for (int taps : new int[] {1, 2, 4}) {
-      var given = new Case(new Size(4, 6, 3, taps));
+    for (int kernelSize : new int[] {1, 2, 4}) {
+      var given = new Case(new Size(4, 6, 3, kernelSize));
       assertSame(given.run(kernel, 1), given.differentiate(), AGAINST_DOUBLE);
       given.mask();
       assertSame(given.run(kernel, 1), given.differentiate(), AGAINST_DOUBLE);
@@ -70,14 +70,14 @@ class CausalConvKernelTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void the_gradient_of_the_inputs_is_added_to_what_lies_in_its_place(CausalConvKernel kernel) {
-    for (int taps : new int[] {1, 2, 4}) {
-      var given = new Case(new Size(4, 70, 19, taps)).mask();
+    for (int kernelSize : new int[] {1, 2, 4}) {
+      var given = new Case(new Size(4, 70, 19, kernelSize)).mask();
       double[] alone = given.run(kernel, 1).at("dx");
-      double[] plus = Floats.gaussian(new Random(taps), alone.length);
-      given.values.put("plus", plus);
+      double[] addend = Floats.gaussian(new Random(kernelSize), alone.length);
+      given.values.put("addend", addend);
       double[] both = given.run(kernel, 2).at("dx");
       for (int i = 0; i < alone.length; i++) {
-        alone[i] += plus[i];
+        alone[i] += addend[i];
       }
       assertClose("dx", both, alone, AGAINST_SCALAR);
     }
@@ -88,8 +88,8 @@ class CausalConvKernelTest {
   void the_number_of_threads_changes_no_bit(CausalConvKernel kernel) {
     var given = new Case(new Size(3, 200, 70, 4)).mask();
     NamedArrays expected = given.run(kernel, 1);
-    for (int threads : new int[] {2, 3}) {
-      NamedArrays actual = given.run(kernel, threads);
+    for (int threadCount : new int[] {2, 3}) {
+      NamedArrays actual = given.run(kernel, threadCount);
       for (String name : actual.names()) {
         assertThat(actual.at(name)).as(name).containsExactly(expected.at(name));
       }
@@ -144,7 +144,7 @@ class CausalConvKernelTest {
       int tokens = size.batch() * size.length() * size.channels();
       int tail = size.batch() * size.history() * size.channels();
       values.put("x", Floats.gaussian(random, tokens));
-      values.put("weight", Floats.gaussian(random, size.channels() * size.taps()));
+      values.put("weight", Floats.gaussian(random, size.channels() * size.kernelSize()));
       values.put("bias", Floats.gaussian(random, size.channels()));
       values.put("tail", Floats.gaussian(random, tail));
       values.put("dy", Floats.gaussian(random, tokens));
@@ -165,8 +165,8 @@ class CausalConvKernelTest {
       return this;
     }
 
-    NamedArrays run(CausalConvKernel kernel, int threads) {
-      var workers = new Workers(threads);
+    NamedArrays run(CausalConvKernel kernel, int threadCount) {
+      var threads = new KernelThreads(threadCount);
       try {
         var inputs =
             new Inputs(
@@ -180,14 +180,14 @@ class CausalConvKernelTest {
         int tail = values.at("tail").length;
         var y = Floats.garbage(tokens);
         var lastTail = Floats.garbage(tail);
-        kernel.forward(size, inputs, y, lastTail, workers);
+        kernel.forward(size, inputs, y, lastTail, threads);
         var bias = Floats.garbage(size.channels());
-        boolean adds = values.has("plus");
-        MemorySegment dx = adds ? Floats.of(values.at("plus")) : Floats.garbage(tokens);
+        boolean adds = values.has("addend");
+        MemorySegment dx = adds ? Floats.of(values.at("addend")) : Floats.garbage(tokens);
         var to =
             new Gradients(
                 dx,
-                Floats.garbage((long) size.channels() * size.taps()),
+                Floats.garbage((long) size.channels() * size.kernelSize()),
                 bias,
                 Floats.garbage(tail),
                 adds ? dx : null);
@@ -197,7 +197,7 @@ class CausalConvKernelTest {
             Floats.of(values.at("dy")),
             Floats.of(values.at("dLastTail")),
             to,
-            workers);
+            threads);
         var result = new NamedArrays();
         result.put("y", Floats.read(y));
         result.put("lastTail", Floats.read(lastTail));
@@ -207,7 +207,7 @@ class CausalConvKernelTest {
         result.put("dtail", Floats.read(to.tail()));
         return result;
       } finally {
-        workers.close();
+        threads.close();
       }
     }
 
@@ -241,11 +241,11 @@ class CausalConvKernelTest {
         for (int s = 0; s < steps; s++) {
           int t = s - history;
           double[] from = values.at(t < 0 ? "tail" : "x");
-          int at = t < 0 ? row * history + s : row * size.length() + t;
-          System.arraycopy(from, at * width, known[s], 0, width);
-          boolean start = t >= 0 && starts != null && starts[at] != 0;
+          int offset = t < 0 ? row * history + s : row * size.length() + t;
+          System.arraycopy(from, offset * width, known[s], 0, width);
+          boolean start = t >= 0 && starts != null && starts[offset] != 0;
           document[s] = (s == 0 ? 0 : document[s - 1]) + (start ? 1 : 0);
-          tokens += t >= 0 && (valid == null || valid[at] != 0) ? 1 : 0;
+          tokens += t >= 0 && (valid == null || valid[offset] != 0) ? 1 : 0;
         }
         for (int t = 0; t < tokens; t++) {
           for (int c = 0; c < width; c++) {
@@ -253,7 +253,7 @@ class CausalConvKernelTest {
             for (int lag = 0; lag <= history; lag++) {
               int s = t + history - lag;
               if (document[s] == document[t + history]) {
-                sum += values.at("weight")[c * size.taps() + history - lag] * known[s][c];
+                sum += values.at("weight")[c * size.kernelSize() + history - lag] * known[s][c];
               }
             }
             y[(row * size.length() + t) * width + c] = sum / (1 + Math.exp(-sum));

@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.block.HeadLossKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarCrossEntropyKernel;
 import io.xlstm4j.kernels.vector.VectorCrossEntropyKernel;
 import java.lang.foreign.Arena;
@@ -23,8 +23,8 @@ class CrossEntropyKernelTest {
   @CsvSource({"1, 1, 1", "3, 2, 1", "17, 15, 1", "16, 16, 30", "33, 17, 1", "40, 1000, 10"})
   void vectors_give_the_plain_loops_results_with_any_threads(int rows, int classes, double size) {
     Result expected = run(new ScalarCrossEntropyKernel(), rows, classes, size, 1);
-    for (int threads = 1; threads <= 3; threads++) {
-      Result actual = run(new VectorCrossEntropyKernel(), rows, classes, size, threads);
+    for (int threadCount = 1; threadCount <= 3; threadCount++) {
+      Result actual = run(new VectorCrossEntropyKernel(), rows, classes, size, threadCount);
       for (int row = 0; row < rows; row++) {
         assertThat(actual.losses[row]).isCloseTo(expected.losses[row], within(2e-5));
       }
@@ -38,10 +38,10 @@ class CrossEntropyKernelTest {
   void the_plain_loops_compute_the_definition() {
     try (Arena arena = Arena.ofConfined()) {
       var size = new CrossEntropyKernel.Size(2, 2);
-      Rows logits = new Rows(floats(arena, 0, (float) Math.log(3), 5, 7), 2); // p = 1/4, 3/4
+      StridedMatrix logits = new StridedMatrix(floats(arena, 0, (float) Math.log(3), 5, 7), 2); // p = 1/4, 3/4
       MemorySegment losses = arena.allocate(16, 8);
       new ScalarCrossEntropyKernel()
-          .lossesAndGradient(size, logits, longs(arena, 1, -1), losses, 10, new Workers(1));
+          .lossesAndGradient(size, logits, longs(arena, 1, -1), losses, 10, new KernelThreads(1));
       assertThat(losses.getAtIndex(ValueLayout.JAVA_DOUBLE, 0))
           .isCloseTo(Math.log(4.0 / 3), within(1e-7));
       assertThat(losses.getAtIndex(ValueLayout.JAVA_DOUBLE, 1)).isZero(); // ignored
@@ -56,11 +56,11 @@ class CrossEntropyKernelTest {
   void a_target_that_is_no_class_is_refused() {
     try (Arena arena = Arena.ofConfined()) {
       var size = new CrossEntropyKernel.Size(1, 2);
-      Rows logits = new Rows(floats(arena, 1, 2), 2);
+      StridedMatrix logits = new StridedMatrix(floats(arena, 1, 2), 2);
       MemorySegment losses = arena.allocate(8, 8);
       assertThatThrownBy(() ->
               new VectorCrossEntropyKernel()
-                  .losses(size, logits, longs(arena, 2), losses, new Workers(1)))
+                  .losses(size, logits, longs(arena, 2), losses, new KernelThreads(1)))
           .hasMessage("target 2 of row 0 must be below the number of classes (2)");
     }
   }
@@ -131,27 +131,27 @@ class CrossEntropyKernelTest {
         assertThat((double) get(dW, i)).isCloseTo(expectedW[i], within(1e-6));
       }
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 
   private static Result run(
-      CrossEntropyKernel kernel, int rows, int classes, double size, int threads) {
+      CrossEntropyKernel kernel, int rows, int classes, double size, int threadCount) {
     var random = new Random(rows * 7L + classes);
-    var workers = new Workers(threads);
+    var threads = new KernelThreads(threadCount);
     try (Arena arena = Arena.ofShared()) {
       int stride = classes + 3;
       MemorySegment data = gaussian(arena, random, rows * stride, size);
       MemorySegment targets = longs(arena, random.longs(rows, -1, classes).toArray());
       MemorySegment losses = arena.allocate((long) rows * Double.BYTES, 8);
       var shape = new CrossEntropyKernel.Size(rows, classes);
-      kernel.losses(shape, new Rows(data, stride), targets, losses, workers);
+      kernel.losses(shape, new StridedMatrix(data, stride), targets, losses, threads);
       double[] alone = losses.toArray(ValueLayout.JAVA_DOUBLE);
-      kernel.lossesAndGradient(shape, new Rows(data, stride), targets, losses, 0.5f, workers);
+      kernel.lossesAndGradient(shape, new StridedMatrix(data, stride), targets, losses, 0.5f, threads);
       assertThat(losses.toArray(ValueLayout.JAVA_DOUBLE)).isEqualTo(alone);
       return new Result(alone, data.toArray(ValueLayout.JAVA_FLOAT));
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 

@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarElementwiseKernel;
 import io.xlstm4j.kernels.vector.VectorElementwiseKernel;
 import java.lang.foreign.Arena;
@@ -18,7 +18,7 @@ class ElementwiseKernelTest {
   @ParameterizedTest(name = "{0} elements")
   @ValueSource(ints = {1, 15, 16, 17, 16_384, 40_001})
   void vectors_give_the_plain_loops_bits(int count) {
-    var workers = new Workers(2);
+    var threads = new KernelThreads(2);
     try (Arena arena = Arena.ofShared()) {
       MemorySegment a = gaussian(arena, 1, count);
       MemorySegment b = gaussian(arena, 2, count);
@@ -27,17 +27,17 @@ class ElementwiseKernelTest {
       var vector = new VectorElementwiseKernel();
       MemorySegment expected = gaussian(arena, 4, count);
       MemorySegment actual = gaussian(arena, 5, count);
-      scalar.add(a, b, expected, workers);
-      vector.add(a, b, actual, workers);
+      scalar.add(a, b, expected, threads);
+      vector.add(a, b, actual, threads);
       assertThat(floats(actual)).isEqualTo(floats(expected));
-      scalar.multiplyAdd(a, b, c, expected, workers);
-      vector.multiplyAdd(a, b, c, actual, workers);
+      scalar.multiplyAdd(a, b, c, expected, threads);
+      vector.multiplyAdd(a, b, c, actual, threads);
       assertThat(floats(actual)).isEqualTo(floats(expected));
-      scalar.multiplyAdd(a, b, null, expected, workers);
-      vector.multiplyAdd(a, b, null, a, workers); // in place
+      scalar.multiplyAdd(a, b, null, expected, threads);
+      vector.multiplyAdd(a, b, null, a, threads); // in place
       assertThat(floats(a)).isEqualTo(floats(expected));
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 
@@ -61,7 +61,7 @@ class ElementwiseKernelTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment two = gaussian(arena, 1, 2);
       MemorySegment three = gaussian(arena, 1, 3);
-      assertThatThrownBy(() -> new VectorElementwiseKernel().add(two, three, two, new Workers(1)))
+      assertThatThrownBy(() -> new VectorElementwiseKernel().add(two, three, two, new KernelThreads(1)))
           .hasMessage("b must be as long as out, 8 bytes; it has 12");
     }
   }

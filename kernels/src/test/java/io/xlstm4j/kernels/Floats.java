@@ -51,16 +51,16 @@ public final class Floats {
   }
 
   /// Central differences of `loss`, which reads `at`.
-  public static double[] differences(double[] at, ToDoubleFunction<double[]> loss) {
-    var gradient = new double[at.length];
+  public static double[] differences(double[] offset, ToDoubleFunction<double[]> loss) {
+    var gradient = new double[offset.length];
     double step = 1e-5;
-    for (int i = 0; i < at.length; i++) {
-      double value = at[i];
-      at[i] = value + step;
-      double above = loss.applyAsDouble(at);
-      at[i] = value - step;
-      double below = loss.applyAsDouble(at);
-      at[i] = value;
+    for (int i = 0; i < offset.length; i++) {
+      double value = offset[i];
+      offset[i] = value + step;
+      double above = loss.applyAsDouble(offset);
+      offset[i] = value - step;
+      double below = loss.applyAsDouble(offset);
+      offset[i] = value;
       gradient[i] = (above - below) / (2 * step);
     }
     return gradient;

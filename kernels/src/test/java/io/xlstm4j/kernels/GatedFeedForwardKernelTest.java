@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel.Size;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarGatedFeedForwardKernel;
 import io.xlstm4j.kernels.vector.VectorGatedFeedForwardKernel;
 import java.util.List;
@@ -36,8 +36,8 @@ class GatedFeedForwardKernelTest {
       double[] both = Floats.gaussian(random, 2 * rows * width);
       double[] dOut = Floats.gaussian(random, rows * width);
       NamedArrays expected = run(SCALAR, size, both, dOut, 1);
-      for (int threads : new int[] {1, 3}) {
-        NamedArrays actual = run(VECTOR, size, both, dOut, threads);
+      for (int threadCount : new int[] {1, 3}) {
+        NamedArrays actual = run(VECTOR, size, both, dOut, threadCount);
         assertClose("out", actual.at("out"), expected.at("out"), AGAINST_SCALAR);
         assertClose("dBoth", actual.at("dBoth"), expected.at("dBoth"), AGAINST_SCALAR);
       }
@@ -73,12 +73,12 @@ class GatedFeedForwardKernelTest {
     double[] expected =
         Floats.differences(
             both,
-            at -> {
+            offset -> {
               double loss = 0;
               for (int i = 0; i < 10; i++) {
                 int gate = i / 5 * 10 + i % 5;
-                double x = at[gate];
-                loss += dOut[i] * x * ScalarGatedFeedForwardKernel.normalCdf(x) * at[gate + 5];
+                double x = offset[gate];
+                loss += dOut[i] * x * ScalarGatedFeedForwardKernel.normalCdf(x) * offset[gate + 5];
               }
               return loss;
             });
@@ -88,24 +88,24 @@ class GatedFeedForwardKernelTest {
   @Test
   void memory_of_the_wrong_size_is_refused_by_name() {
     assertThatThrownBy(() ->
-            VECTOR.forward(new Size(2, 3), Floats.garbage(12), Floats.garbage(5), new Workers(1)))
+            VECTOR.forward(new Size(2, 3), Floats.garbage(12), Floats.garbage(5), new KernelThreads(1)))
         .hasMessage("out must be (rows, U), 24 bytes; it has 20");
   }
 
   private static NamedArrays run(
-      GatedFeedForwardKernel kernel, Size size, double[] both, double[] dOut, int threads) {
-    var workers = new Workers(threads);
+      GatedFeedForwardKernel kernel, Size size, double[] both, double[] dOut, int threadCount) {
+    var threads = new KernelThreads(threadCount);
     try {
       var out = Floats.garbage(dOut.length);
       var dBoth = Floats.garbage(both.length);
-      kernel.forward(size, Floats.of(both), out, workers);
-      kernel.backward(size, Floats.of(both), Floats.of(dOut), dBoth, workers);
+      kernel.forward(size, Floats.of(both), out, threads);
+      kernel.backward(size, Floats.of(both), Floats.of(dOut), dBoth, threads);
       var result = new NamedArrays();
       result.put("out", Floats.read(out));
       result.put("dBoth", Floats.read(dBoth));
       return result;
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 }

@@ -8,7 +8,7 @@ import io.xlstm4j.kernels.HeadNormKernel.Gate;
 import io.xlstm4j.kernels.HeadNormKernel.Gradients;
 import io.xlstm4j.kernels.HeadNormKernel.Inputs;
 import io.xlstm4j.kernels.HeadNormKernel.Size;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarHeadNormKernel;
 import io.xlstm4j.kernels.vector.VectorHeadNormKernel;
 import java.lang.foreign.MemorySegment;
@@ -87,8 +87,8 @@ class HeadNormKernelTest {
   void the_number_of_threads_changes_no_bit(HeadNormKernel kernel) {
     var given = new Case(new Size(150, 3, 20), true);
     NamedArrays expected = given.run(kernel, 1);
-    for (int threads : new int[] {2, 3}) {
-      NamedArrays actual = given.run(kernel, threads);
+    for (int threadCount : new int[] {2, 3}) {
+      NamedArrays actual = given.run(kernel, threadCount);
       for (String name : actual.names()) {
         assertThat(actual.at(name)).as(name).containsExactly(expected.at(name));
       }
@@ -98,13 +98,13 @@ class HeadNormKernelTest {
   @ParameterizedTest
   @MethodSource("kernels")
   void without_a_weight_the_scale_is_one(HeadNormKernel kernel) {
-    var workers = new Workers(1);
+    var threads = new KernelThreads(1);
     var out = Floats.garbage(4);
     var inputs = new Inputs(Floats.of(1, 3, 5, 5), null, null, 0.1f);
-    kernel.forward(new Size(1, 2, 2), inputs, out, Floats.garbage(4), workers);
+    kernel.forward(new Size(1, 2, 2), inputs, out, Floats.garbage(4), threads);
     double scaled = 1 / Math.sqrt(1.1);
     assertClose("out", Floats.read(out), new double[] {-scaled, scaled, 0, 0}, 1e-6);
-    workers.close();
+    threads.close();
   }
 
   @Test
@@ -117,7 +117,7 @@ class HeadNormKernelTest {
                 Floats.garbage(2),
                 Floats.garbage(2),
                 new Gradients(Floats.garbage(2), null, null, null),
-                new Workers(1)))
+                new KernelThreads(1)))
         .hasMessage("inputs and gradients must both have a gate, or none");
   }
 
@@ -173,24 +173,24 @@ class HeadNormKernelTest {
       return onHeap ? MemorySegment.ofArray(garbage.toArray(ValueLayout.JAVA_FLOAT)) : garbage;
     }
 
-    NamedArrays run(HeadNormKernel kernel, int threads) {
-      var workers = new Workers(threads);
+    NamedArrays run(HeadNormKernel kernel, int threadCount) {
+      var threads = new KernelThreads(threadCount);
       try {
         Inputs inputs = inputs();
         long all = values.at("x").length;
         MemorySegment out = Floats.garbage(all);
         MemorySegment statistics = Floats.garbage(2L * size.rows() * size.heads());
-        kernel.forward(size, inputs, out, statistics, workers);
+        kernel.forward(size, inputs, out, statistics, threads);
         MemorySegment dWeight = Floats.garbage(size.channels());
         @Nullable Gate dGate =
             gated ? new Gate(Floats.garbage(size.channels()), space(all), space(all)) : null;
         var to = new Gradients(Floats.garbage(all), dWeight, dGate, null);
-        kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), to, workers);
+        kernel.backward(size, inputs, statistics, Floats.of(values.at("dOut")), to, threads);
         var residual = Floats.of(values.at("dOut"));
         var more = new Gradients(Floats.garbage(all), dWeight, dGate, residual);
         MemorySegment again = Floats.garbage(all);
         var d = Floats.of(values.at("dOut"));
-        kernel.backward(size, inputs, statistics, d, more, again, workers);
+        kernel.backward(size, inputs, statistics, d, more, again, threads);
         if (onHeap) { // by other loops than the first time
           assertClose("out again", Floats.read(again), Floats.read(out), AGAINST_SCALAR);
         } else {
@@ -208,7 +208,7 @@ class HeadNormKernelTest {
         }
         return result;
       } finally {
-        workers.close();
+        threads.close();
       }
     }
 

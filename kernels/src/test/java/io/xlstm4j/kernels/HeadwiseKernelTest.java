@@ -4,7 +4,7 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
 import java.lang.foreign.Arena;
@@ -40,10 +40,10 @@ class HeadwiseKernelTest {
     var shape = new HeadwiseShape(positions, heads, in, out);
     List<float[]> expected = run(new ScalarHeadwiseKernel(), shape);
     List<float[]> first = null;
-    for (int threads = 1; threads <= 3; threads++) {
-      var workers = new Workers(threads);
-      List<float[]> actual = run(new VectorHeadwiseKernel(workers), shape);
-      workers.close();
+    for (int threadCount = 1; threadCount <= 3; threadCount++) {
+      var threads = new KernelThreads(threadCount);
+      List<float[]> actual = run(new VectorHeadwiseKernel(threads), shape);
+      threads.close();
       assertClose("y", actual.get(0), expected.get(0), 1e-6);
       assertClose("dx", actual.get(1), expected.get(1), 1e-6);
       assertClose("dw", actual.get(2), expected.get(2), 2e-6); // sums over positions
@@ -111,14 +111,14 @@ class HeadwiseKernelTest {
     try (Arena arena = Arena.ofShared()) {
       int in = shape.heads() * shape.in();
       int out = shape.heads() * shape.out();
-      Rows xs = rows(arena, x, in);
-      Rows y = rows(arena, new float[dy.length], out);
-      Rows dx = rows(arena, new float[x.length], in);
+      StridedMatrix xs = rows(arena, x, in);
+      StridedMatrix y = rows(arena, new float[dy.length], out);
+      StridedMatrix dx = rows(arena, new float[x.length], in);
       MemorySegment weight = arena.allocateFrom(ValueLayout.JAVA_FLOAT, w);
       MemorySegment dw = arena.allocate((long) w.length * Float.BYTES, 64);
       kernel.forward(shape, xs, weight, y);
       kernel.backward(shape, xs, weight, rows(arena, dy, out), dx, false, dw);
-      Rows twice = rows(arena, dense(dx, in), in);
+      StridedMatrix twice = rows(arena, dense(dx, in), in);
       kernel.backward(shape, xs, weight, rows(arena, dy, out), twice, true, dw);
       float[] once = dense(dx, in);
       float[] doubled = dense(twice, in);
@@ -133,10 +133,10 @@ class HeadwiseKernelTest {
     }
   }
 
-  private static Rows rows(Arena arena, float[] data, int width) {
+  private static StridedMatrix rows(Arena arena, float[] data, int width) {
     int positions = data.length / width;
     MemorySegment memory = arena.allocate((long) positions * (width + GAP) * Float.BYTES, 64);
-    var result = new Rows(memory, width + GAP);
+    var result = new StridedMatrix(memory, width + GAP);
     for (int i = 0; i < data.length; i++) {
       result.set(i / width, i % width, data[i]);
     }
@@ -148,7 +148,7 @@ class HeadwiseKernelTest {
     return result;
   }
 
-  private static float[] dense(Rows rows, int width) {
+  private static float[] dense(StridedMatrix rows, int width) {
     int positions = (int) (rows.data().byteSize() / Float.BYTES / rows.stride());
     float[] result = new float[positions * width];
     for (int i = 0; i < result.length; i++) {

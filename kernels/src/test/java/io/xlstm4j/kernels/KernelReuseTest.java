@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.SlstmKernel.Size;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import io.xlstm4j.kernels.vector.slstm.VectorSlstmKernel;
 import java.util.Arrays;
@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /// A kernel keeps its scratch memory from call to call. Nothing that an earlier call left there
 /// reaches the results of a later one, whatever was in it: zero times infinity is not zero.
 class KernelReuseTest {
-  private static final Workers ONE = new Workers(1);
+  private static final KernelThreads ONE = new KernelThreads(1);
 
   private static final List<String> OF_MLSTM =
       List.of("q", "k", "v", "i", "f", "C", "n", "m", "dh", "dC", "dn");

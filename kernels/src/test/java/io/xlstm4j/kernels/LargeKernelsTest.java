@@ -6,7 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.xlstm4j.kernels.block.LargeBlockKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarScaledNormKernel;
 import io.xlstm4j.kernels.reference.ScalarSoftCapKernel;
 import io.xlstm4j.kernels.reference.ScalarSwiGluKernel;
@@ -34,37 +34,37 @@ class LargeKernelsTest {
 
   private static final double AGAINST_DIFFERENCES = 1e-6;
 
-  private static double[] run(int threads, Function<Workers, List<MemorySegment>> kernel) {
-    var workers = new Workers(threads);
+  private static double[] run(int threadCount, Function<KernelThreads, List<MemorySegment>> kernel) {
+    var threads = new KernelThreads(threadCount);
     try {
-      return kernel.apply(workers).stream()
+      return kernel.apply(threads).stream()
           .flatMapToDouble(memory -> Arrays.stream(Floats.read(memory)))
           .toArray();
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 
   private static void assertTwins(
-      Function<Workers, List<MemorySegment>> vector,
-      Function<Workers, List<MemorySegment>> scalar,
+      Function<KernelThreads, List<MemorySegment>> vector,
+      Function<KernelThreads, List<MemorySegment>> scalar,
       double tolerance) {
     double[] first = run(1, vector);
-    for (int threads = 2; threads <= 3; threads++) {
-      assertThat(run(threads, vector)).isEqualTo(first);
+    for (int threadCount = 2; threadCount <= 3; threadCount++) {
+      assertThat(run(threadCount, vector)).isEqualTo(first);
     }
     assertClose("all", first, run(1, scalar), tolerance);
   }
 
   // ---- soft cap --------------------------------------------------------------------------------
 
-  private static Function<Workers, List<MemorySegment>> softCap(
+  private static Function<KernelThreads, List<MemorySegment>> softCap(
       SoftCapKernel kernel, float cap, double[] x, double[] dy) {
-    return workers -> {
+    return threads -> {
       MemorySegment y = Floats.garbage(x.length);
       MemorySegment dx = Floats.garbage(x.length);
-      kernel.forward(cap, Floats.of(x), y, workers);
-      kernel.backward(cap, y, Floats.of(dy), dx, workers);
+      kernel.forward(cap, Floats.of(x), y, threads);
+      kernel.backward(cap, y, Floats.of(dy), dx, threads);
       return List.of(y, dx);
     };
   }
@@ -108,13 +108,13 @@ class LargeKernelsTest {
 
   // ---- SwiGLU ----------------------------------------------------------------------------------
 
-  private static Function<Workers, List<MemorySegment>> swiGlu(
+  private static Function<KernelThreads, List<MemorySegment>> swiGlu(
       SwiGluKernel kernel, SwiGluKernel.Size size, double[] both, double[] dOut) {
-    return workers -> {
+    return threads -> {
       MemorySegment out = Floats.garbage(dOut.length);
       MemorySegment dBoth = Floats.garbage(both.length);
-      kernel.forward(size, Floats.of(both), out, workers);
-      kernel.backward(size, Floats.of(both), Floats.of(dOut), dBoth, workers);
+      kernel.forward(size, Floats.of(both), out, threads);
+      kernel.backward(size, Floats.of(both), Floats.of(dOut), dBoth, threads);
       return List.of(out, dBoth);
     };
   }
@@ -144,11 +144,11 @@ class LargeKernelsTest {
     double[] expected =
         Floats.differences(
             both,
-            at -> {
+            offset -> {
               double loss = 0;
               for (int i = 0; i < 10; i++) {
                 int gate = i / 5 * 10 + i % 5;
-                loss += dOut[i] * at[gate] / (1 + Math.exp(-at[gate])) * at[gate + 5];
+                loss += dOut[i] * offset[gate] / (1 + Math.exp(-offset[gate])) * offset[gate + 5];
               }
               return loss;
             });
@@ -165,23 +165,23 @@ class LargeKernelsTest {
                     new SwiGluKernel.Size(2, 3),
                     Floats.garbage(12),
                     Floats.garbage(5),
-                    new Workers(1)))
+                    new KernelThreads(1)))
         .hasMessage("out must be (rows, U), 24 bytes; it has 20");
     assertThatThrownBy(() ->
             new VectorSoftCapKernel()
-                .forward(1, Floats.garbage(2), Floats.garbage(3), new Workers(1)))
+                .forward(1, Floats.garbage(2), Floats.garbage(3), new KernelThreads(1)))
         .hasMessage("the other memory must be as long as the first, 8 bytes; it has 12");
   }
 
   // ---- norms -----------------------------------------------------------------------------------
 
   /// @param stride of the gate, 0 for none
-  private static Function<Workers, List<MemorySegment>> norm(
-      ScaledNormKernel kernel, ScaledNormKernel.Size size, int stride, boolean plus) {
-    return workers -> {
+  private static Function<KernelThreads, List<MemorySegment>> norm(
+      ScaledNormKernel kernel, ScaledNormKernel.Size size, int stride, boolean addend) {
+    return threads -> {
       var random = new Random(size.channels());
       int count = size.rows() * size.channels();
-      @Nullable Rows gate = gate(stride, Floats.gaussian(random, size.rows() * stride));
+      @Nullable StridedMatrix gate = gate(stride, Floats.gaussian(random, size.rows() * stride));
       var inputs =
           new ScaledNormKernel.Inputs(
               Floats.of(Floats.gaussian(random, count)),
@@ -189,22 +189,22 @@ class LargeKernelsTest {
               gate);
       MemorySegment out = Floats.garbage(count);
       MemorySegment statistics = Floats.garbage(2L * size.rows() * size.heads());
-      kernel.forward(size, inputs, out, statistics, workers);
+      kernel.forward(size, inputs, out, statistics, threads);
       MemorySegment dGate = Floats.of(new double[size.rows() * stride]);
       var gradients =
           new ScaledNormKernel.Gradients(
               Floats.garbage(count),
               Floats.garbage(size.channels()),
-              stride == 0 ? null : new Rows(dGate, stride),
-              plus ? Floats.of(Floats.gaussian(random, count)) : null);
+              stride == 0 ? null : new StridedMatrix(dGate, stride),
+              addend ? Floats.of(Floats.gaussian(random, count)) : null);
       MemorySegment dOut = Floats.of(Floats.gaussian(random, count));
-      kernel.backward(size, inputs, statistics, dOut, gradients, workers);
+      kernel.backward(size, inputs, statistics, dOut, gradients, threads);
       return List.of(out, gradients.x(), gradients.weight(), dGate);
     };
   }
 
-  private static @Nullable Rows gate(int stride, double[] values) {
-    return stride == 0 ? null : new Rows(Floats.of(values), stride);
+  private static @Nullable StridedMatrix gate(int stride, double[] values) {
+    return stride == 0 ? null : new StridedMatrix(Floats.of(values), stride);
   }
 
   @ParameterizedTest(name = "{0} rows, {1} heads of {2}, centered {3}, gate {4}")
@@ -219,10 +219,10 @@ class LargeKernelsTest {
   })
   void norms_are_twins(int rows, int heads, int headDim, boolean centered, int stride) {
     var size = new ScaledNormKernel.Size(rows, heads, headDim, centered, 1e-6f);
-    for (boolean plus : new boolean[] {false, true}) {
+    for (boolean addend : new boolean[] {false, true}) {
       assertTwins(
-          norm(new VectorScaledNormKernel(), size, stride, plus),
-          norm(new ScalarScaledNormKernel(), size, stride, plus),
+          norm(new VectorScaledNormKernel(), size, stride, addend),
+          norm(new ScalarScaledNormKernel(), size, stride, addend),
           10 * AGAINST_SCALAR); // sums over the rows
     }
   }
@@ -237,19 +237,19 @@ class LargeKernelsTest {
     double[] gate = Floats.gaussian(random, 20);
     double[] dOut = Floats.gaussian(random, 20);
     var inputs =
-        new ScaledNormKernel.Inputs(Floats.of(x), Floats.of(weight), new Rows(Floats.of(gate), 10));
+        new ScaledNormKernel.Inputs(Floats.of(x), Floats.of(weight), new StridedMatrix(Floats.of(gate), 10));
     MemorySegment statistics = Floats.garbage(8);
     MemorySegment gateGradient = Floats.garbage(20);
     var gradients =
         new ScaledNormKernel.Gradients(
-            Floats.garbage(20), Floats.garbage(10), new Rows(gateGradient, 10), null);
+            Floats.garbage(20), Floats.garbage(10), new StridedMatrix(gateGradient, 10), null);
     var kernel = new ScalarScaledNormKernel();
-    var workers = new Workers(1);
-    kernel.forward(size, inputs, Floats.garbage(20), statistics, workers);
-    kernel.backward(size, inputs, statistics, Floats.of(dOut), gradients, workers);
-    double[] dx = Floats.differences(x, at -> loss(size, at, weight, gate, dOut));
-    double[] dWeight = Floats.differences(weight, at -> loss(size, x, at, gate, dOut));
-    double[] dGate = Floats.differences(gate, at -> loss(size, x, weight, at, dOut));
+    var threads = new KernelThreads(1);
+    kernel.forward(size, inputs, Floats.garbage(20), statistics, threads);
+    kernel.backward(size, inputs, statistics, Floats.of(dOut), gradients, threads);
+    double[] dx = Floats.differences(x, offset -> loss(size, offset, weight, gate, dOut));
+    double[] dWeight = Floats.differences(weight, offset -> loss(size, x, offset, gate, dOut));
+    double[] dGate = Floats.differences(gate, offset -> loss(size, x, weight, offset, dOut));
     assertClose("dx", Floats.read(gradients.x()), dx, AGAINST_DIFFERENCES);
     assertClose("dWeight", Floats.read(gradients.weight()), dWeight, AGAINST_DIFFERENCES);
     assertClose("dGate", Floats.read(gateGradient), dGate, AGAINST_DIFFERENCES);
@@ -269,9 +269,9 @@ class LargeKernelsTest {
         square += Math.pow(x[group * width + u] - mean, 2) / width;
       }
       for (int u = 0; u < width; u++) {
-        int at = group * width + u;
-        double normal = (x[at] - mean) / Math.sqrt(square + size.epsilon());
-        loss += dOut[at] * normal * weight[at % size.channels()] / (1 + Math.exp(-gate[at]));
+        int offset = group * width + u;
+        double normal = (x[offset] - mean) / Math.sqrt(square + size.epsilon());
+        loss += dOut[offset] * normal * weight[offset % size.channels()] / (1 + Math.exp(-gate[offset]));
       }
     }
     return loss;
@@ -283,8 +283,8 @@ class LargeKernelsTest {
   @CsvSource({"1, 1, 1", "1, 70, 2", "3, 9, 2", "8, 70, 2"})
   void a_block_gives_the_same_bits_with_any_threads(int batch, int length, int heads) {
     List<double[]> first = block(batch, length, heads, 1, true);
-    for (int threads = 2; threads <= 3; threads++) {
-      List<double[]> other = block(batch, length, heads, threads, true);
+    for (int threadCount = 2; threadCount <= 3; threadCount++) {
+      List<double[]> other = block(batch, length, heads, threadCount, true);
       for (int i = 0; i < first.size(); i++) {
         assertThat(other.get(i)).as("result " + i).isEqualTo(first.get(i));
       }
@@ -296,8 +296,8 @@ class LargeKernelsTest {
   }
 
   private static List<double[]> block(
-      int batch, int length, int heads, int threads, boolean vectorized) {
-    Kernels kernels = Kernels.with(threads, vectorized);
+      int batch, int length, int heads, int threadCount, boolean vectorized) {
+    Kernels kernels = Kernels.with(threadCount, vectorized);
     try {
       var random = new Random(batch);
       var size = new LargeBlockKernel.Size(batch, length, 18, 8, 20, heads, 24, 15, 1e-6f);
@@ -349,7 +349,7 @@ class LargeKernelsTest {
       }
       return results;
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 

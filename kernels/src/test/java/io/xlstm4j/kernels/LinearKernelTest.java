@@ -4,7 +4,7 @@ import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarLinearKernel;
 import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
 import java.lang.foreign.Arena;
@@ -40,12 +40,12 @@ class LinearKernelTest {
     "257, 8, 260, false"
   })
   void vectors_give_the_plain_loops_results_with_any_threads(
-      int rows, int in, int out, boolean plus) {
+      int rows, int in, int out, boolean addend) {
     var size = new LinearKernel.Size(rows, in, out);
-    List<float[]> expected = run(new ScalarLinearKernel(), size, plus, 1);
+    List<float[]> expected = run(new ScalarLinearKernel(), size, addend, 1);
     List<float[]> first = null;
-    for (int threads = 1; threads <= 3; threads++) {
-      List<float[]> actual = run(new VectorLinearKernel(), size, plus, threads);
+    for (int threadCount = 1; threadCount <= 3; threadCount++) {
+      List<float[]> actual = run(new VectorLinearKernel(), size, addend, threadCount);
       String[] names = {"y", "dx", "dw", "db"};
       for (int i = 0; i < names.length; i++) {
         assertClose(names[i], actual.get(i), expected.get(i), 4e-6); // sums of up to 300 products
@@ -64,21 +64,21 @@ class LinearKernelTest {
     // x = [[1, 2], [3, 4]], W = [[5, 6], [7, 8], [9, 10]]
     try (Arena arena = Arena.ofConfined()) {
       var size = new LinearKernel.Size(2, 2, 3);
-      Rows x = new Rows(segment(arena, 1, 2, 3, 4), 2);
+      StridedMatrix x = new StridedMatrix(segment(arena, 1, 2, 3, 4), 2);
       MemorySegment w = segment(arena, 5, 6, 7, 8, 9, 10);
       MemorySegment bias = segment(arena, 100, 200, 300);
-      Rows y = new Rows(segment(arena, new float[6]), 3);
-      var workers = new Workers(1);
+      StridedMatrix y = new StridedMatrix(segment(arena, new float[6]), 3);
+      var threads = new KernelThreads(1);
       var kernel = new ScalarLinearKernel();
-      kernel.forward(size, x, w, bias, null, y, workers);
+      kernel.forward(size, x, w, bias, null, y, threads);
       assertThat(floats(y.data())).containsExactly(117, 223, 329, 139, 253, 367);
-      Rows dx = new Rows(segment(arena, 1000, 0, 0, 0), 2);
-      Rows dy = new Rows(segment(arena, 1, 0, 2, 0, 1, 0), 3);
-      kernel.backwardInput(size, dy, w, dx, dx, workers);
+      StridedMatrix dx = new StridedMatrix(segment(arena, 1000, 0, 0, 0), 2);
+      StridedMatrix dy = new StridedMatrix(segment(arena, 1, 0, 2, 0, 1, 0), 3);
+      kernel.backwardInput(size, dy, w, dx, dx, threads);
       assertThat(floats(dx.data())).containsExactly(1023, 26, 7, 8);
       MemorySegment dw = segment(arena, new float[6]);
       MemorySegment db = segment(arena, new float[3]);
-      kernel.backwardWeight(size, x, dy, dw, db, workers);
+      kernel.backwardWeight(size, x, dy, dw, db, threads);
       assertThat(floats(dw)).containsExactly(1, 2, 3, 4, 2, 4);
       assertThat(floats(db)).containsExactly(1, 1, 2);
     }
@@ -88,31 +88,31 @@ class LinearKernelTest {
   void memory_that_does_not_fit_is_named() {
     try (Arena arena = Arena.ofConfined()) {
       var size = new LinearKernel.Size(2, 2, 3);
-      Rows x = new Rows(segment(arena, 1, 2, 3, 4), 2);
-      Rows y = new Rows(segment(arena, new float[6]), 3);
+      StridedMatrix x = new StridedMatrix(segment(arena, 1, 2, 3, 4), 2);
+      StridedMatrix y = new StridedMatrix(segment(arena, new float[6]), 3);
       assertThatThrownBy(() ->
               new VectorLinearKernel()
-                  .forward(size, x, segment(arena, 1), null, null, y, new Workers(1)))
+                  .forward(size, x, segment(arena, 1), null, null, y, new KernelThreads(1)))
           .hasMessage("w must be (O, I), 24 bytes; it has 4");
     }
   }
 
   private static List<float[]> run(
-      LinearKernel kernel, LinearKernel.Size size, boolean plus, int threads) {
+      LinearKernel kernel, LinearKernel.Size size, boolean addend, int threadCount) {
     var random = new Random(size.rows());
-    var workers = new Workers(threads);
+    var threads = new KernelThreads(threadCount);
     try (Arena arena = Arena.ofShared()) {
-      Rows x = rows(arena, random, size.rows(), size.in());
+      StridedMatrix x = rows(arena, random, size.rows(), size.in());
       MemorySegment w = segment(arena, gaussian(random, size.in() * size.out()));
       MemorySegment bias = segment(arena, gaussian(random, size.out()));
-      Rows y = rows(arena, random, size.rows(), size.out());
-      Rows dy = rows(arena, random, size.rows(), size.out());
-      Rows dx = rows(arena, random, size.rows(), size.in());
+      StridedMatrix y = rows(arena, random, size.rows(), size.out());
+      StridedMatrix dy = rows(arena, random, size.rows(), size.out());
+      StridedMatrix dx = rows(arena, random, size.rows(), size.in());
       MemorySegment dw = segment(arena, new float[size.in() * size.out()]);
       MemorySegment db = segment(arena, new float[size.out()]);
-      kernel.forward(size, x, w, plus ? bias : null, plus ? y : null, y, workers);
-      kernel.backwardInput(size, dy, w, plus ? dx : null, dx, workers);
-      kernel.backwardWeight(size, x, dy, dw, plus ? db : null, workers);
+      kernel.forward(size, x, w, addend ? bias : null, addend ? y : null, y, threads);
+      kernel.backwardInput(size, dy, w, addend ? dx : null, dx, threads);
+      kernel.backwardWeight(size, x, dy, dw, addend ? db : null, threads);
       var result = new ArrayList<float[]>();
       result.add(floats(y.data()));
       result.add(floats(dx.data()));
@@ -120,13 +120,13 @@ class LinearKernelTest {
       result.add(floats(db));
       return result;
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 
   /// What lies between the rows is compared too: nobody writes there.
-  private static Rows rows(Arena arena, Random random, int rows, int width) {
-    return new Rows(segment(arena, gaussian(random, rows * (width + GAP))), width + GAP);
+  private static StridedMatrix rows(Arena arena, Random random, int rows, int width) {
+    return new StridedMatrix(segment(arena, gaussian(random, rows * (width + GAP))), width + GAP);
   }
 
   private static float[] gaussian(Random random, int count) {

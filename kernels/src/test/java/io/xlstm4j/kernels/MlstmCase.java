@@ -96,7 +96,7 @@ public final class MlstmCase {
             ? new MlstmState(
                 floats(arena, get("C")), floats(arena, get("n")), floats(arena, get("m")))
             : null;
-    Rows h = empty(arena, "h");
+    StridedMatrix h = empty(arena, "h");
     var last =
         new MlstmState(space(arena, size("C")), space(arena, size("n")), space(arena, size("m")));
     MemorySegment saved = arena.allocate(kernel.savedBytes(shape), 64);
@@ -135,11 +135,11 @@ public final class MlstmCase {
     return result;
   }
 
-  private Rows empty(Arena arena, String name) {
+  private StridedMatrix empty(Arena arena, String name) {
     return rows(arena, name, new float[size(name)]);
   }
 
-  private Rows rows(Arena arena, String name, float[] data) {
+  private StridedMatrix rows(Arena arena, String name, float[] data) {
     int stride = width(name) + GAP;
     int positions = shape.batch() * shape.length();
     MemorySegment memory = space(arena, positions * stride);
@@ -152,10 +152,10 @@ public final class MlstmCase {
           (long) p * stride * Float.BYTES,
           width(name));
     }
-    return new Rows(memory, stride);
+    return new StridedMatrix(memory, stride);
   }
 
-  private float[] dense(String name, Rows rows) {
+  private float[] dense(String name, StridedMatrix rows) {
     float[] result = new float[size(name)];
     for (int p = 0; p < shape.batch() * shape.length(); p++) {
       MemorySegment.copy(

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels;
 
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -12,7 +12,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 /// outputs, last states and the gradients of queries, keys, values, both gates and the initial
 /// state.
 class MlstmChunkLengthTest {
-  private static final Workers ONE = new Workers(1);
+  private static final KernelThreads ONE = new KernelThreads(1);
 
   /// Float32 sums of up to 512 terms, relative to the largest element of the tensor.
   private static final double SUMS = 1e-5;

@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import static io.xlstm4j.kernels.MlstmCase.assertClose;
 import static io.xlstm4j.kernels.MlstmCase.named;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.io.IOException;
@@ -31,13 +31,13 @@ class MlstmGoldenTest {
     float[] positionsBeforeHeads() {
       int width = shape.length == 4 ? shape[3] : 1;
       float[] result = new float[values.length];
-      int at = 0;
+      int offset = 0;
       for (int b = 0; b < shape[0]; b++) {
         for (int h = 0; h < shape[1]; h++) {
           for (int t = 0; t < shape[2]; t++) {
             int to = ((b * shape[2] + t) * shape[1] + h) * width;
-            System.arraycopy(values, at, result, to, width);
-            at += width;
+            System.arraycopy(values, offset, result, to, width);
+            offset += width;
           }
         }
       }
@@ -69,11 +69,11 @@ class MlstmGoldenTest {
     data.values.put("dh", named(golden, "grad_h").positionsBeforeHeads());
     data.values.put("dC", named(golden, "grad_CT").values);
     data.values.put("dn", named(golden, "grad_nT").values);
-    var workers = new Workers(1);
+    var threads = new KernelThreads(1);
 
     Map<String, float[]> actual =
         data.run(
-            chunk == 0 ? new ScalarMlstmKernel(workers) : new VectorMlstmKernel(workers, chunk));
+            chunk == 0 ? new ScalarMlstmKernel(threads) : new VectorMlstmKernel(threads, chunk));
 
     double tolerance = chunk == 0 ? 1e-5 : 1e-4; // float sums against float64
     assertClose("h", named(actual, "h"), named(golden, "h").positionsBeforeHeads(), tolerance);

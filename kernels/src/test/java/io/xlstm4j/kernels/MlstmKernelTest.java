@@ -5,7 +5,7 @@ import static io.xlstm4j.kernels.MlstmCase.named;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import java.lang.foreign.Arena;
@@ -24,9 +24,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class MlstmKernelTest {
   private static final int CHUNK = 32;
-  private static final Workers ONE = new Workers(1);
-  private static final Workers TWO = new Workers(2);
-  private static final Workers THREE = new Workers(3);
+  private static final KernelThreads ONE = new KernelThreads(1);
+  private static final KernelThreads TWO = new KernelThreads(2);
+  private static final KernelThreads THREE = new KernelThreads(3);
 
   /// Float sums of a few hundred terms, relative to the largest element of the tensor; the scalar
   /// kernel works in double precision.
@@ -155,16 +155,16 @@ class MlstmKernelTest {
       Arrays.fill(data.valid, row * 11, row * 11 + lengths[row], (byte) 1);
       for (int t = lengths[row]; t < 11; t++) { // padding may hold anything
         for (String name : List.of("q", "k", "v", "i", "f", "dh")) {
-          int at = data.at(name, row, t);
-          Arrays.fill(data.get(name), at, at + data.width(name), Float.NaN);
+          int offset = data.at(name, row, t);
+          Arrays.fill(data.get(name), offset, offset + data.width(name), Float.NaN);
         }
       }
     }
     Map<String, float[]> actual = data.run(kernel);
     for (int row = 0; row < 4; row++) {
       for (String name : List.of("h", "dq", "dk", "dv", "di", "df")) {
-        for (int at = data.at(name, row, lengths[row]); at < data.at(name, row, 11); at++) {
-          assertThat(named(actual, name)[at]).as(name).isZero();
+        for (int offset = data.at(name, row, lengths[row]); offset < data.at(name, row, 11); offset++) {
+          assertThat(named(actual, name)[offset]).as(name).isZero();
         }
       }
       if (lengths[row] == 0) {
@@ -241,8 +241,8 @@ class MlstmKernelTest {
   void the_bits_do_not_depend_on_the_number_of_threads() {
     MlstmCase data = MlstmCase.random(3, 70, 3, 16, 24, 17);
     Map<String, float[]> expected = data.run(new VectorMlstmKernel(ONE));
-    for (Workers workers : List.of(TWO, THREE)) {
-      var kernel = new VectorMlstmKernel(workers);
+    for (KernelThreads threads : List.of(TWO, THREE)) {
+      var kernel = new VectorMlstmKernel(threads);
       for (int round = 0; round < 3; round++) {
         data.run(kernel)
             .forEach(
@@ -280,7 +280,7 @@ class MlstmKernelTest {
     var shape = new MlstmShape(1, 2, 1, 4, 4);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment few = arena.allocate(7 * Float.BYTES);
-      var rows = new Rows(few, 4);
+      var rows = new StridedMatrix(few, 4);
       var inputs = new MlstmInputs(rows, rows, rows, rows, rows, null, null);
       var state = new MlstmState(few, few, few);
       assertThatThrownBy(
@@ -290,7 +290,7 @@ class MlstmKernelTest {
               new ScalarMlstmKernel(ONE)
                   .forward(
                       shape,
-                      new MlstmInputs(new Rows(few, 3), rows, rows, rows, rows, null, null),
+                      new MlstmInputs(new StridedMatrix(few, 3), rows, rows, rows, rows, null, null),
                       null,
                       rows,
                       state,

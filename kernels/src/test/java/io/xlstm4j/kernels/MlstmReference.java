@@ -22,12 +22,12 @@ final class MlstmReference {
   float[] gradient(String name) {
     float[] original = data.get(name);
     float[] result = new float[original.length];
-    for (int at = 0; at < original.length; at++) {
-      int pair = pairOf(name, at);
-      Result base = run(pair, null, name, at, 0);
-      double up = loss(pair, run(pair, base.m, name, at, STEP));
-      double down = loss(pair, run(pair, base.m, name, at, -STEP));
-      result[at] = (float) ((up - down) / (2 * STEP));
+    for (int offset = 0; offset < original.length; offset++) {
+      int pair = pairOf(name, offset);
+      Result base = run(pair, null, name, offset, 0);
+      double up = loss(pair, run(pair, base.m, name, offset, STEP));
+      double down = loss(pair, run(pair, base.m, name, offset, -STEP));
+      result[offset] = (float) ((up - down) / (2 * STEP));
     }
     return result;
   }
@@ -59,14 +59,14 @@ final class MlstmReference {
     }
   }
 
-  private int pairOf(String name, int at) {
+  private int pairOf(String name, int offset) {
     MlstmShape shape = data.shape;
     int width = data.width(name);
     if (width == 0) {
-      return at / (data.get(name).length / shape.pairs());
+      return offset / (data.get(name).length / shape.pairs());
     }
-    int row = at / width / shape.length();
-    return row * shape.heads() + at % width / (width / shape.heads());
+    int row = offset / width / shape.length();
+    return row * shape.heads() + offset % width / (width / shape.heads());
   }
 
   private int index(String name, int pair, int t) {
@@ -94,7 +94,7 @@ final class MlstmReference {
 
   /// @param held stabilizers after every position; null to compute them
   /// @param name the input whose element `at` is moved by `by`
-  private Result run(int pair, double @Nullable [] held, String name, int at, double by) {
+  private Result run(int pair, double @Nullable [] held, String name, int offset, double by) {
     MlstmShape shape = data.shape;
     int d = shape.qkDim();
     int e = shape.vDim();
@@ -102,27 +102,27 @@ final class MlstmReference {
     double[] n = new double[d];
     double last = data.warm ? data.get("m")[pair] : 0;
     for (int i = 0; i < c.length && data.warm; i++) {
-      c[i] = value("C", pair * c.length + i, name, at, by);
+      c[i] = value("C", pair * c.length + i, name, offset, by);
     }
     for (int i = 0; i < d && data.warm; i++) {
-      n[i] = value("n", pair * d + i, name, at, by);
+      n[i] = value("n", pair * d + i, name, offset, by);
     }
     double[] h = new double[shape.length() * e];
     double[] ms = new double[shape.length()];
     for (int t = 0; t < shape.length(); t++) {
-      double igate = value("i", index("i", pair, t), name, at, by);
-      double fgate = value("f", index("f", pair, t), name, at, by);
+      double igate = value("i", index("i", pair, t), name, offset, by);
+      double fgate = value("f", index("f", pair, t), name, offset, by);
       double logF = -Math.log1p(Math.exp(-Math.abs(fgate))) + Math.min(fgate, 0);
       double m = held == null ? Math.max(logF + last, igate) : held[t];
       double den = 0;
       double[] num = new double[e];
       for (int x = 0; x < d; x++) {
-        double k = value("k", index("k", pair, t) + x, name, at, by);
-        double q = value("q", index("q", pair, t) + x, name, at, by) / Math.sqrt(d);
+        double k = value("k", index("k", pair, t) + x, name, offset, by);
+        double q = value("q", index("q", pair, t) + x, name, offset, by) / Math.sqrt(d);
         n[x] = Math.exp(logF + last - m) * n[x] + Math.exp(igate - m) * k;
         den += q * n[x];
         for (int y = 0; y < e; y++) {
-          double v = value("v", index("v", pair, t) + y, name, at, by);
+          double v = value("v", index("v", pair, t) + y, name, offset, by);
           c[x * e + y] = Math.exp(logF + last - m) * c[x * e + y] + Math.exp(igate - m) * k * v;
           num[y] += q * c[x * e + y];
         }
@@ -136,8 +136,8 @@ final class MlstmReference {
     return new Result(h, c, n, ms);
   }
 
-  private double value(String name, int at, String moved, int movedAt, double by) {
-    double value = data.get(name)[at];
-    return name.equals(moved) && at == movedAt ? value + by : value;
+  private double value(String name, int offset, String moved, int movedOffset, double by) {
+    double value = data.get(name)[offset];
+    return name.equals(moved) && offset == movedOffset ? value + by : value;
   }
 }

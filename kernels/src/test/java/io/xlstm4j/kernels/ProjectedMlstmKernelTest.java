@@ -5,7 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.ProjectedMlstmKernel.Projections;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarHeadwiseKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.SeparateProjectedMlstmKernel;
@@ -20,7 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class ProjectedMlstmKernelTest {
-  private static final Workers ONE = new Workers(1);
+  private static final KernelThreads ONE = new KernelThreads(1);
 
   /// Float32 sums over up to 210 positions; the plain kernels compute in double precision.
   private static final double SUMS = 2e-5;
@@ -58,10 +58,10 @@ class ProjectedMlstmKernelTest {
   void bits_do_not_depend_on_the_threads() {
     var given = new Case(new MlstmShape(4, 150, 2, 20, 20), 4, true);
     Map<String, float[]> expected = given.run(new VectorProjectedMlstmKernel(ONE));
-    for (int threads = 2; threads <= 3; threads++) {
-      var workers = new Workers(threads);
-      Map<String, float[]> actual = given.run(new VectorProjectedMlstmKernel(workers));
-      workers.close();
+    for (int threadCount = 2; threadCount <= 3; threadCount++) {
+      var threads = new KernelThreads(threadCount);
+      Map<String, float[]> actual = given.run(new VectorProjectedMlstmKernel(threads));
+      threads.close();
       actual.forEach((name, values) -> assertThat(values).as(name).isEqualTo(expected.get(name)));
     }
   }
@@ -106,15 +106,15 @@ class ProjectedMlstmKernelTest {
       int positions = shape.batch() * shape.length();
       int wide = width + 3; // rows lie apart
       int weight = width * blockSize;
-      var convolved = new Rows(floats(random, positions * wide, 1), wide);
-      var memory = new Rows(floats(random, positions * wide, 1), wide);
+      var convolved = new StridedMatrix(floats(random, positions * wide, 1), wide);
+      var memory = new StridedMatrix(floats(random, positions * wide, 1), wide);
       var weights =
           new Projections(
               blockSize,
               floats(random, weight, 0.5),
               floats(random, weight, 0.5),
               floats(random, weight, 0.5));
-      var gates = new Rows(floats(random, positions * 2 * shape.heads(), 1), 2 * shape.heads());
+      var gates = new StridedMatrix(floats(random, positions * 2 * shape.heads(), 1), 2 * shape.heads());
       var inputs =
           new MlstmInputs(
               convolved,
@@ -131,16 +131,16 @@ class ProjectedMlstmKernelTest {
               floats(random, c, 0.3), floats(random, n, 0.3), floats(random, shape.pairs(), 0.3));
       var last =
           new MlstmState(Floats.garbage(c), Floats.garbage(n), Floats.garbage(shape.pairs()));
-      var h = new Rows(Floats.garbage((long) positions * width), width);
+      var h = new StridedMatrix(Floats.garbage((long) positions * width), width);
       MemorySegment saved = bytes(kernel.savedBytes(shape));
       MemorySegment scratch = bytes(kernel.scratchBytes(shape, blockSize));
       kernel.forward(shape, inputs, weights, scratch, initial, h, last, saved);
 
-      var dH = new Rows(floats(random, positions * width, 1), width);
-      var dConvolved = new Rows(floats(random, positions * wide, 1), wide); // added to
+      var dH = new StridedMatrix(floats(random, positions * width, 1), width);
+      var dConvolved = new StridedMatrix(floats(random, positions * wide, 1), wide); // added to
       var dMemory =
-          new Rows(floats(random, positions * wide, 1), wide); // written, but for the gaps
-      var dGates = new Rows(Floats.garbage(positions * 2L * shape.heads()), 2 * shape.heads());
+          new StridedMatrix(floats(random, positions * wide, 1), wide); // written, but for the gaps
+      var dGates = new StridedMatrix(Floats.garbage(positions * 2L * shape.heads()), 2 * shape.heads());
       var dWeights =
           new Projections(
               blockSize, Floats.garbage(weight), Floats.garbage(weight), Floats.garbage(weight));

@@ -6,7 +6,7 @@ import io.xlstm4j.kernels.SlstmKernel.Size;
 import io.xlstm4j.kernels.SlstmKernel.State;
 import io.xlstm4j.kernels.SlstmKernel.StateGradients;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -84,8 +84,8 @@ final class SlstmCase {
   }
 
   /// Outputs and gradients of `kernel`, by name: "y", "yT", ... and "d" + leaves.
-  NamedArrays run(SlstmKernel kernel, int threads) {
-    var workers = new Workers(threads);
+  NamedArrays run(SlstmKernel kernel, int threadCount) {
+    var threads = new KernelThreads(threadCount);
     try (var arena = Arena.ofShared()) {
       State initial =
           new State(
@@ -102,7 +102,7 @@ final class SlstmCase {
       MemorySegment y = garbage(arena, states * size.length());
       State last = state(arena);
       MemorySegment saved = garbage(arena, kernel.savedBytes(size) / Float.BYTES);
-      kernel.forward(size, inputs, y, last, saved, workers);
+      kernel.forward(size, inputs, y, last, saved, threads);
       var to =
           new Gradients(
               garbage(arena, inputs.wx().byteSize() / Float.BYTES),
@@ -115,11 +115,11 @@ final class SlstmCase {
               floats(arena, "dcT"),
               floats(arena, "dnT"),
               floats(arena, "dmT"));
-      kernel.backward(size, inputs, y, saved, floats(arena, "dy"), onLast, to, workers);
+      kernel.backward(size, inputs, y, saved, floats(arena, "dy"), onLast, to, threads);
 
       MemorySegment unsavedY = garbage(arena, states * size.length());
       State unsavedLast = state(arena);
-      kernel.forward(size, inputs, unsavedY, unsavedLast, null, workers);
+      kernel.forward(size, inputs, unsavedY, unsavedLast, null, threads);
       if (unsavedY.mismatch(y) != -1 || unsavedLast.c().mismatch(last.c()) != -1) {
         throw new AssertionError("without saving, forward gives other bits");
       }
@@ -139,7 +139,7 @@ final class SlstmCase {
       result.put("dm0", doubles(to.initial().m()));
       return result;
     } finally {
-      workers.close();
+      threads.close();
     }
   }
 
@@ -147,21 +147,21 @@ final class SlstmCase {
   NamedArrays differentiate() {
     NamedArrays result = reference();
     for (String leaf : LEAVES) {
-      double[] at = at(leaf);
-      var gradient = new double[at.length];
+      double[] offset = at(leaf);
+      var gradient = new double[offset.length];
       boolean zeroIsSpecial = leaf.equals("n0") || leaf.equals("c0");
-      for (int i = 0; i < at.length; i++) {
+      for (int i = 0; i < offset.length; i++) {
         if (zeroIsSpecial && at("n0")[i] == 0) {
           gradient[i] = Double.NaN; // there, a difference would leave the first-step rule
           continue;
         }
-        double value = at[i];
+        double value = offset[i];
         double step = 1e-5;
-        at[i] = value + step;
+        offset[i] = value + step;
         double above = loss(reference());
-        at[i] = value - step;
+        offset[i] = value - step;
         double below = loss(reference());
-        at[i] = value;
+        offset[i] = value;
         gradient[i] = (above - below) / (2 * step);
       }
       result.put("d" + leaf, gradient);
@@ -216,16 +216,16 @@ final class SlstmCase {
             }
           }
           for (int u = 0; u < width; u++) {
-            int at = state + u;
-            double logF = m[at] - Math.log1p(Math.exp(-raw[1][u]));
-            double next = n[at] == 0 ? raw[0][u] : Math.max(raw[0][u], logF);
+            int offset = state + u;
+            double logF = m[offset] - Math.log1p(Math.exp(-raw[1][u]));
+            double next = n[offset] == 0 ? raw[0][u] : Math.max(raw[0][u], logF);
             double i = Math.min(1, Math.exp(raw[0][u] - next));
             double f = Math.min(1, Math.exp(logF - next));
-            c[at] = f * c[at] + i * Math.tanh(raw[2][u]);
-            n[at] = f * n[at] + i;
-            m[at] = next;
-            y[at] = c[at] / n[at] / (1 + Math.exp(-raw[3][u]));
-            outputs[(int) size.output(row, t, head) + u] = y[at];
+            c[offset] = f * c[offset] + i * Math.tanh(raw[2][u]);
+            n[offset] = f * n[offset] + i;
+            m[offset] = next;
+            y[offset] = c[offset] / n[offset] / (1 + Math.exp(-raw[3][u]));
+            outputs[(int) size.output(row, t, head) + u] = y[offset];
           }
         }
       }

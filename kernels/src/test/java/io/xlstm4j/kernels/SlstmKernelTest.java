@@ -135,8 +135,8 @@ class SlstmKernelTest {
       SlstmCase given = SlstmCase.random(2, 5, 1, 17);
       for (int row = 0; row < 2; row++) {
         for (int t = 1; t < 5; t += 2) {
-          int at = (int) given.size.gate(row, t, gate, 0);
-          Arrays.fill(given.at("wx"), at, at + 17, value);
+          int offset = (int) given.size.gate(row, t, gate, 0);
+          Arrays.fill(given.at("wx"), offset, offset + 17, value);
         }
       }
       NamedArrays actual = given.run(VECTOR, 1);
@@ -218,11 +218,11 @@ class SlstmKernelTest {
   /// `(B, NH, S, DH)` to `(B, S, NH, DH)`.
   private static double[] stepsFirst(double[] from, Size size) {
     var to = new double[from.length];
-    int at = 0;
+    int offset = 0;
     for (int row = 0; row < size.batch(); row++) {
       for (int head = 0; head < size.heads(); head++) {
-        for (int t = 0; t < size.length(); t++, at += size.headDim()) {
-          System.arraycopy(from, at, to, (int) size.output(row, t, head), size.headDim());
+        for (int t = 0; t < size.length(); t++, offset += size.headDim()) {
+          System.arraycopy(from, offset, to, (int) size.output(row, t, head), size.headDim());
         }
       }
     }

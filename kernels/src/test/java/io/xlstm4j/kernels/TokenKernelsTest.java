@@ -4,7 +4,7 @@ import io.xlstm4j.kernels.TokenKernels.Convolution;
 import io.xlstm4j.kernels.TokenKernels.Mlstm;
 import io.xlstm4j.kernels.TokenKernels.Slstm;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.ScalarSlstmKernel;
@@ -50,16 +50,16 @@ class TokenKernelsTest {
     for (int i = 0; i < start.length; i++) {
       SegmentFloats.set(out, outputs + i, (float) start[i]);
     }
-    var q = new FloatRows(in, 0, width);
+    var q = new MemoryMatrix(in, 0, width);
     int qk = cell.heads() * cell.qkDim();
     var rows =
-        new TokenKernels.MlstmRows(
+        new TokenKernels.MlstmOperands(
             q,
             q.from(qk),
             q.from(3 * qk),
             q.from(width - 2 * cell.heads()),
             q.from(width - cell.heads()),
-            new FloatRows(out, 0, cell.heads() * cell.vDim()));
+            new MemoryMatrix(out, 0, cell.heads() * cell.vDim()));
     for (int t = 0; t < STEPS; t++) {
       for (int head = 0; head < cell.heads(); head++) {
         kernels.mlstm(cell, rows, t, head, out, outputs);
@@ -91,21 +91,21 @@ class TokenKernelsTest {
             rows(in, width - cell.heads(), width),
             null,
             null);
-    var workers = new Workers(1);
-    new ScalarMlstmKernel(workers)
+    var threads = new KernelThreads(1);
+    new ScalarMlstmKernel(threads)
         .forward(
             new MlstmShape(1, STEPS, cell.heads(), cell.qkDim(), cell.vDim()),
             inputs,
             state,
-            new Rows(out, cell.heads() * cell.vDim()),
+            new StridedMatrix(out, cell.heads() * cell.vDim()),
             state,
             null);
-    workers.close();
+    threads.close();
     return out;
   }
 
-  private static Rows rows(MemorySegment in, int from, int stride) {
-    return new Rows(in.asSlice(4L * from), stride);
+  private static StridedMatrix rows(MemorySegment in, int from, int stride) {
+    return new StridedMatrix(in.asSlice(4L * from), stride);
   }
 
   private static MemorySegment slice(MemorySegment memory, int from, int count) {
@@ -154,43 +154,43 @@ class TokenKernelsTest {
             slice(expected, 3 * units, units));
     MemorySegment noR = Floats.of(new double[units * 4 * units]);
     MemorySegment noBias = Floats.of(new double[4 * units]);
-    var workers = new Workers(1);
+    var threads = new KernelThreads(1);
     var inputs = new SlstmKernel.Inputs(gates, noR, noBias, parts, null, null);
-    new ScalarSlstmKernel().forward(size, inputs, y, parts, null, workers);
-    workers.close();
+    new ScalarSlstmKernel().forward(size, inputs, y, parts, null, threads);
+    threads.close();
     for (int t = 0; t < STEPS; t++) {
       VECTOR.slstm(new Slstm(units, false, null), gates, 4L * units * t, state, 0);
     }
     Close.assertClose("state", Floats.read(state), Floats.read(expected), TOLERANCE);
   }
 
-  @ParameterizedTest(name = "{0} channels, {1} taps")
+  @ParameterizedTest(name = "{0} channels, {1} kernelSize")
   @CsvSource({"1,4", "16,1", "17,2", "40,4", "100,4"})
-  void convolution_steps_are_those_of_plain_loops_and_of_the_sequence(int channels, int taps) {
+  void convolution_steps_are_those_of_plain_loops_and_of_the_sequence(int channels, int kernelSize) {
     var random = new Random(channels);
     MemorySegment x = Floats.of(Floats.gaussian(random, STEPS * channels));
-    double[] weight = Floats.gaussian(random, channels * taps);
+    double[] weight = Floats.gaussian(random, channels * kernelSize);
     double[] byTap = new double[weight.length];
     for (int i = 0; i < weight.length; i++) {
-      byTap[i % taps * channels + i / taps] = weight[i];
+      byTap[i % kernelSize * channels + i / kernelSize] = weight[i];
     }
     MemorySegment bias = Floats.of(Floats.gaussian(random, channels));
-    double[] tail = Floats.gaussian(random, (taps - 1) * channels);
-    var size = new CausalConvKernel.Size(1, STEPS, channels, taps);
+    double[] tail = Floats.gaussian(random, (kernelSize - 1) * channels);
+    var size = new CausalConvKernel.Size(1, STEPS, channels, kernelSize);
     var inputs =
         new CausalConvKernel.Inputs(x, Floats.of(weight), bias, Floats.of(tail), null, null);
     MemorySegment y = Floats.garbage((long) STEPS * channels);
     MemorySegment lastTail = Floats.garbage(tail.length);
-    var workers = new Workers(1);
-    new ScalarCausalConvKernel().forward(size, inputs, y, lastTail, workers);
-    workers.close();
-    var convolution = new Convolution(channels, taps, Floats.of(byTap), bias);
+    var threads = new KernelThreads(1);
+    new ScalarCausalConvKernel().forward(size, inputs, y, lastTail, threads);
+    threads.close();
+    var convolution = new Convolution(channels, kernelSize, Floats.of(byTap), bias);
     for (TokenKernels kernels : new TokenKernels[] {SCALAR, VECTOR}) {
       MemorySegment stepped = Floats.garbage((long) STEPS * channels);
       MemorySegment steppedTail = Floats.of(tail);
       for (int t = 0; t < STEPS; t++) {
-        long at = (long) t * channels;
-        kernels.convolve(convolution, x, at, steppedTail, 0, stepped, at);
+        long offset = (long) t * channels;
+        kernels.convolve(convolution, x, offset, steppedTail, 0, stepped, offset);
       }
       Close.assertClose("y", Floats.read(stepped), Floats.read(y), TOLERANCE);
       Close.assertClose("tail", Floats.read(steppedTail), Floats.read(lastTail), 0);

@@ -1,7 +1,7 @@
 package io.xlstm4j.runtime;
 
 import io.xlstm4j.kernels.CausalConvKernel;
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 
@@ -10,8 +10,8 @@ final class Convolution {
   private final Workspace work;
   private final TokenKernels.Convolution byToken;
   private final MemorySegment weight; // (C, K), as the kernel for runs reads it
-  private final FloatRows x;
-  private final FloatRows y;
+  private final MemoryMatrix x;
+  private final MemoryMatrix y;
   private final int stateAt;
   private final MemorySegment nextTail;
 
@@ -23,9 +23,9 @@ final class Convolution {
       StateLayout layout,
       String name,
       String statePrefix,
-      int taps,
-      FloatRows x,
-      FloatRows y) {
+      int kernelSize,
+      MemoryMatrix x,
+      MemoryMatrix y) {
     this.work = work;
     this.x = x;
     this.y = y;
@@ -33,16 +33,16 @@ final class Convolution {
     float[] stored = weights.floats(name + ".weight");
     float[] byTap = new float[stored.length];
     for (int c = 0; c < channels; c++) {
-      for (int tap = 0; tap < taps; tap++) {
-        byTap[tap * channels + c] = stored[c * taps + tap];
+      for (int tap = 0; tap < kernelSize; tap++) {
+        byTap[tap * channels + c] = stored[c * kernelSize + tap];
       }
     }
     weight = weights.copy(stored);
     byToken =
         new TokenKernels.Convolution(
-            channels, taps, weights.copy(byTap), weights.vector(name + ".bias"));
-    stateAt = layout.add(statePrefix + "conv", taps - 1, channels);
-    nextTail = weights.arena().allocate(Float.BYTES * (taps - 1L) * channels, 64);
+            channels, kernelSize, weights.copy(byTap), weights.vector(name + ".bias"));
+    stateAt = layout.add(statePrefix + "conv", kernelSize - 1, channels);
+    nextTail = weights.arena().allocate(Float.BYTES * (kernelSize - 1L) * channels, 64);
   }
 
   void forward() {
@@ -62,14 +62,14 @@ final class Convolution {
       }
       return;
     }
-    var size = new CausalConvKernel.Size(1, work.tokens(), channels, byToken.taps());
+    var size = new CausalConvKernel.Size(1, work.tokens(), channels, byToken.kernelSize());
     MemorySegment tail =
-        MlstmCell.slice(work.stateOf(0), stateAt, (byToken.taps() - 1L) * channels);
+        MlstmCell.slice(work.stateOf(0), stateAt, (byToken.kernelSize() - 1L) * channels);
     var inputs =
         new CausalConvKernel.Inputs(work.whole(x), weight, byToken.bias(), tail, null, null);
     work.kernels
         .causalConv()
-        .forward(size, inputs, work.whole(y), nextTail, work.kernels.workers());
+        .forward(size, inputs, work.whole(y), nextTail, work.kernels.threads());
     tail.copyFrom(nextTail);
   }
 }

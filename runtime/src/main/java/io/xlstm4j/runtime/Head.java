@@ -1,8 +1,8 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Projector.Part;
-import io.xlstm4j.kernels.RowKernels.Norm;
+import io.xlstm4j.kernels.MemoryMatrix;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
+import io.xlstm4j.kernels.PositionKernels.Norm;
 import io.xlstm4j.kernels.WeightMatrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -19,8 +19,8 @@ final class Head {
   private final WeightMatrix matrix;
   private final @Nullable Norm norm;
   private final float cap; // 0 for none
-  private final FloatRows normed;
-  private FloatRows logits;
+  private final MemoryMatrix normed;
+  private MemoryMatrix logits;
   private Part[] fromTheFirst;
 
   Head(Workspace work, Arena arena, WeightMatrix matrix, @Nullable Norm norm, float cap) {
@@ -34,9 +34,9 @@ final class Head {
     fromTheFirst = new Part[] {new Part(matrix, null, normed, logits, false)};
   }
 
-  private FloatRows memory(int rows) {
+  private MemoryMatrix memory(int rows) {
     int vocab = matrix.rows();
-    return new FloatRows(arena.allocate((long) rows * vocab * Float.BYTES, 64), 0, vocab);
+    return new MemoryMatrix(arena.allocate((long) rows * vocab * Float.BYTES, 64), 0, vocab);
   }
 
   /// Returns the largest number of tokens in one call.
@@ -47,28 +47,28 @@ final class Head {
   /// Logits of `count` tokens of the batch from `first` on, in order.
   ///
   /// @return where they are until the next call
-  FloatRows forward(int first, int count) {
+  MemoryMatrix forward(int first, int count) {
     if ((long) count * logits.stride() * Float.BYTES > logits.data().byteSize()) {
       logits = memory(Math.min(MOST, Integer.highestOneBit(count) * 2));
       fromTheFirst = new Part[] {new Part(matrix, null, normed, logits, false)};
     }
     if (norm != null) {
-      work.kernels.rows().normalize(first, first + count, norm, work.x, normed);
+      work.kernels.positions().normalize(first, first + count, norm, work.x, normed);
     }
     Part[] parts = fromTheFirst;
     if (first > 0) {
-      var from = new FloatRows(normed.data(), normed.row(first), normed.stride());
+      var from = new MemoryMatrix(normed.data(), normed.row(first), normed.stride());
       parts = new Part[] {new Part(matrix, null, from, logits, false)};
     }
-    work.projector.run(count, parts);
+    work.storedLinear.run(count, parts);
     if (cap > 0) {
-      work.kernels.rows().softCap(0, count, matrix.rows(), cap, logits);
+      work.kernels.positions().softCap(0, count, matrix.rows(), cap, logits);
     }
     return logits;
   }
 
   /// The memory of one token's logits.
-  static MemorySegment one(FloatRows logits, int index) {
+  static MemorySegment one(MemoryMatrix logits, int index) {
     return MlstmCell.slice(logits.data(), logits.row(index), logits.stride());
   }
 }

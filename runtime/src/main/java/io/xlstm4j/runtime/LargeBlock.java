@@ -3,10 +3,10 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.LargeModelConfig.WeightMode;
 import io.xlstm4j.kernels.Activation;
-import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Projector.Part;
-import io.xlstm4j.kernels.RowKernels;
-import io.xlstm4j.kernels.RowKernels.Norm;
+import io.xlstm4j.kernels.MemoryMatrix;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
+import io.xlstm4j.kernels.PositionKernels;
+import io.xlstm4j.kernels.PositionKernels.Norm;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -43,13 +43,13 @@ final class LargeBlock implements RuntimeBlock {
     int heads = config.numHeads();
     int ffn = config.ffnDim();
     String layer = at + "mlstm_layer.";
-    RowKernels rows = work.kernels.rows();
+    PositionKernels rows = work.kernels.positions();
 
-    FloatRows normed = work.buffer("normed", dim);
-    FloatRows qkvo = work.buffer("qkvo", 2 * qk + 2 * vd); // q, k, v, o
-    FloatRows gates = work.buffer("gates", 2 * heads);
-    FloatRows h = work.buffer("h", vd);
-    FloatRows both = work.buffer("ffn", 2 * ffn);
+    MemoryMatrix normed = work.buffer("normed", dim);
+    MemoryMatrix qkvo = work.buffer("qkvo", 2 * qk + 2 * vd); // q, k, v, o
+    MemoryMatrix gates = work.buffer("gates", 2 * heads);
+    MemoryMatrix h = work.buffer("h", vd);
+    MemoryMatrix both = work.buffer("ffn", 2 * ffn);
 
     Norm norm = norm(at + "norm_mlstm", 1, dim, false);
     before = (first, end) -> rows.normalize(first, end, norm, work.x, normed);
@@ -76,10 +76,10 @@ final class LargeBlock implements RuntimeBlock {
             layout,
             statePrefix,
             new TokenKernels.Mlstm(heads, qk / heads, vd / heads, (float) config.eps()),
-            new TokenKernels.MlstmRows(
+            new TokenKernels.MlstmOperands(
                 qkvo, qkvo.from(qk), qkvo.from(2 * qk), gates, gates.from(heads), h));
     Norm headNorm = norm(layer + "multihead_norm", heads, vd / heads, true);
-    FloatRows o = qkvo.from(2 * qk + vd);
+    MemoryMatrix o = qkvo.from(2 * qk + vd);
     after =
         (first, end) -> {
           rows.normalize(first, end, headNorm, h, h);
@@ -96,7 +96,7 @@ final class LargeBlock implements RuntimeBlock {
               part(at + "ffn.proj_up_gate", normed, both, false),
               part(at + "ffn.proj_up", normed, both.from(ffn), false)
             };
-    FloatRows upHalf = both.from(ffn);
+    MemoryMatrix upHalf = both.from(ffn);
     activate = (first, end) -> rows.gate(first, end, ffn, Activation.SWISH, both, upHalf, both);
     down = new Part[] {part(at + "ffn.proj_down", both, work.x, true)};
   }
@@ -107,7 +107,7 @@ final class LargeBlock implements RuntimeBlock {
     return new Norm(heads, headDim, centered, (float) config.normEps(), scale, bias);
   }
 
-  private Part part(String name, FloatRows from, FloatRows to, boolean add) {
+  private Part part(String name, MemoryMatrix from, MemoryMatrix to, boolean add) {
     return new Part(
         weights.matrix(name + ".weight"), weights.optional(name + ".bias"), from, to, add);
   }

@@ -1,11 +1,11 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.function.IntConsumer;
@@ -14,7 +14,7 @@ import java.util.function.IntConsumer;
 final class MlstmCell {
   private final Workspace work;
   private final TokenKernels.Mlstm cell;
-  private final TokenKernels.MlstmRows rows;
+  private final TokenKernels.MlstmOperands rows;
   private final int stateAt;
   private final IntConsumer stepTask = this::step;
 
@@ -24,7 +24,7 @@ final class MlstmCell {
       StateLayout layout,
       String prefix,
       TokenKernels.Mlstm cell,
-      TokenKernels.MlstmRows rows) {
+      TokenKernels.MlstmOperands rows) {
     this.work = work;
     this.cell = cell;
     this.rows = rows;
@@ -35,12 +35,12 @@ final class MlstmCell {
 
   void forward() {
     if (!work.isSequence() || work.tokens() == 1) {
-      work.kernels.workers().run(work.tokens() * cell.heads(), stepTask);
+      work.kernels.threads().run(work.tokens() * cell.heads(), stepTask);
     } else if (!work.isByToken() && cell.epsilon() == MlstmKernel.EPS) {
       chunks();
     } else { // a short run; and the kernel in chunks knows one epsilon only
       work.kernels
-          .workers()
+          .threads()
           .run(
               cell.heads(),
               head -> {
@@ -80,8 +80,8 @@ final class MlstmCell {
     work.kernels.mlstm().forward(shape, inputs, state, of(rows.h()), state, null);
   }
 
-  private static Rows of(FloatRows rows) {
-    return new Rows(rows.data().asSlice(rows.at() * Float.BYTES), rows.stride());
+  private static StridedMatrix of(MemoryMatrix rows) {
+    return new StridedMatrix(rows.data().asSlice(rows.at() * Float.BYTES), rows.stride());
   }
 
   static MemorySegment slice(MemorySegment memory, long at, long floats) {

@@ -8,7 +8,7 @@ import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.RowKernels.Norm;
+import io.xlstm4j.kernels.PositionKernels.Norm;
 import io.xlstm4j.kernels.WeightMatrix;
 import java.util.ArrayList;
 import java.util.List;
@@ -94,7 +94,7 @@ record Network(
   /// The embeddings of `count` ids become the residual stream of a batch.
   void embed(int[] ids, int from, int count) {
     for (int i = 0; i < count; i++) {
-      work.projector.lookUp(embedding, ids[from + i], work.x, i);
+      work.storedLinear.lookUp(embedding, ids[from + i], work.x, i);
     }
   }
 

@@ -3,10 +3,10 @@ package io.xlstm4j.runtime;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.MlstmLayerConfig;
 import io.xlstm4j.kernels.Activation;
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.MlstmKernel;
-import io.xlstm4j.kernels.Projector.Part;
-import io.xlstm4j.kernels.RowKernels;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
+import io.xlstm4j.kernels.PositionKernels;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.WeightMatrix;
 import java.lang.foreign.MemorySegment;
@@ -39,15 +39,15 @@ final class PaperMlstmBlock implements RuntimeBlock {
     int inner = config.innerDim(dim);
     int heads = config.numHeads();
     String layer = at + "xlstm.";
-    RowKernels rows = work.kernels.rows();
+    PositionKernels rows = work.kernels.positions();
 
-    FloatRows normed = work.buffer("normed", dim);
-    FloatRows memory = work.buffer("memory", inner);
-    FloatRows z = work.buffer("z", inner);
-    FloatRows xc = work.buffer("xc", inner);
-    FloatRows qkv = work.buffer("qkv", 3 * inner);
-    FloatRows gate = work.buffer("gates", 2 * heads);
-    FloatRows h = work.buffer("h", inner);
+    MemoryMatrix normed = work.buffer("normed", dim);
+    MemoryMatrix memory = work.buffer("memory", inner);
+    MemoryMatrix z = work.buffer("z", inner);
+    MemoryMatrix xc = work.buffer("xc", inner);
+    MemoryMatrix qkv = work.buffer("qkv", 3 * inner);
+    MemoryMatrix gate = work.buffer("gates", 2 * heads);
+    MemoryMatrix h = work.buffer("h", inner);
 
     var norm = PaperNorms.of(1, dim, weights.onePlus(at + "xlstm_norm.weight"));
     before = (first, end) -> rows.normalize(first, end, norm, work.x, normed);
@@ -60,25 +60,25 @@ final class PaperMlstmBlock implements RuntimeBlock {
           new Part(both.rows(inner, inner), part(bias, inner, inner), normed, z, false)
         };
 
-    int taps = config.conv1dKernelSize();
+    int kernelSize = config.conv1dKernelSize();
     convolution =
-        taps == 0
+        kernelSize == 0
             ? null
             : new Convolution(
-                work, weights, layout, layer + "conv1d.conv", statePrefix, taps, memory, xc);
-    if (taps == 0) {
+                work, weights, layout, layer + "conv1d.conv", statePrefix, kernelSize, memory, xc);
+    if (kernelSize == 0) {
       layout.add(statePrefix + "conv", 0, inner);
     }
     MemorySegment ones = ones(weights, inner);
-    FloatRows onesRow = new FloatRows(ones, 0, 0);
+    MemoryMatrix onesRow = new MemoryMatrix(ones, 0, 0);
     var q = headwise(weights, layer + "q_proj", config, inner);
     var k = headwise(weights, layer + "k_proj", config, inner);
     var v = headwise(weights, layer + "v_proj", config, inner);
-    FloatRows keys = qkv.from(inner);
-    FloatRows values = qkv.from(2 * inner);
+    MemoryMatrix keys = qkv.from(inner);
+    MemoryMatrix values = qkv.from(2 * inner);
     project =
         (first, end) -> {
-          if (taps == 0) {
+          if (kernelSize == 0) {
             rows.gate(first, end, inner, Activation.SWISH, memory, onesRow, xc);
           }
           rows.headwise(first, end, q, xc, qkv);
@@ -108,7 +108,7 @@ final class PaperMlstmBlock implements RuntimeBlock {
             layout,
             statePrefix,
             new TokenKernels.Mlstm(heads, inner / heads, inner / heads, MlstmKernel.EPS),
-            new TokenKernels.MlstmRows(
+            new TokenKernels.MlstmOperands(
                 qkv, qkv.from(inner), qkv.from(2 * inner), gate, gate.from(heads), h));
 
     var headNorm =
@@ -156,7 +156,7 @@ final class PaperMlstmBlock implements RuntimeBlock {
   }
 
   /// Stored `(blocks, out, in)`; the kernel reads by input.
-  private static RowKernels.Headwise headwise(
+  private static PositionKernels.Headwise headwise(
       Weights weights, String name, MlstmLayerConfig config, int width) {
     int block = config.qkvProjBlocksize();
     float[] stored = weights.floats(name + ".weight");
@@ -166,7 +166,7 @@ final class PaperMlstmBlock implements RuntimeBlock {
         byInput[j * width + o] = stored[o * block + j];
       }
     }
-    return new RowKernels.Headwise(
+    return new PositionKernels.Headwise(
         width, block, weights.copy(byInput), weights.optional(name + ".bias"));
   }
 }

@@ -1,6 +1,6 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.kernels.RowKernels.Norm;
+import io.xlstm4j.kernels.PositionKernels.Norm;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 

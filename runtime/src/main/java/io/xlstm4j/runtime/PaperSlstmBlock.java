@@ -4,9 +4,9 @@ import io.xlstm4j.core.config.FeedForwardConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
 import io.xlstm4j.kernels.Activation;
-import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Projector.Part;
-import io.xlstm4j.kernels.RowKernels;
+import io.xlstm4j.kernels.MemoryMatrix;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
+import io.xlstm4j.kernels.PositionKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,21 +37,21 @@ final class PaperSlstmBlock implements RuntimeBlock {
     SlstmLayerConfig slstm = config.slstm();
     int heads = slstm.numHeads();
     String layer = at + "xlstm.";
-    RowKernels rows = work.kernels.rows();
-    FloatRows normed = work.buffer("normed", dim);
-    FloatRows h = work.buffer("h", dim);
+    PositionKernels rows = work.kernels.positions();
+    MemoryMatrix normed = work.buffer("normed", dim);
+    MemoryMatrix h = work.buffer("h", dim);
 
     var norm = PaperNorms.of(1, dim, weights.onePlus(at + "xlstm_norm.weight"));
     before = (first, end) -> rows.normalize(first, end, norm, work.x, normed);
 
-    int taps = slstm.conv1dKernelSize();
-    FloatRows xc = taps == 0 ? normed : work.buffer("xc", dim);
+    int kernelSize = slstm.conv1dKernelSize();
+    MemoryMatrix xc = kernelSize == 0 ? normed : work.buffer("xc", dim);
     convolution =
-        taps == 0
+        kernelSize == 0
             ? null
             : new Convolution(
-                work, weights, layout, layer + "conv1d.conv", statePrefix, taps, normed, xc);
-    if (taps == 0) {
+                work, weights, layout, layer + "conv1d.conv", statePrefix, kernelSize, normed, xc);
+    if (kernelSize == 0) {
       layout.add(statePrefix + "conv", 0, dim);
     }
     cell = new SlstmCell(work, weights, layout, layer, statePrefix, slstm, dim, normed, xc, h);
@@ -79,13 +79,13 @@ final class PaperSlstmBlock implements RuntimeBlock {
       String at,
       FeedForwardConfig config,
       int dim,
-      FloatRows normed) {
+      MemoryMatrix normed) {
     int up = config.upDim(dim);
-    RowKernels rows = work.kernels.rows();
-    FloatRows both = work.buffer("ffn", 2 * up);
+    PositionKernels rows = work.kernels.positions();
+    MemoryMatrix both = work.buffer("ffn", 2 * up);
     var norm = PaperNorms.of(1, dim, weights.onePlus(at + "ffn_norm.weight"));
     Activation activation = activation(config.actFn());
-    FloatRows upHalf = both.from(up);
+    MemoryMatrix upHalf = both.from(up);
     return new FeedForward(
         (first, end) -> rows.normalize(first, end, norm, work.x, normed),
         new Part[] {
@@ -142,8 +142,8 @@ final class PaperSlstmBlock implements RuntimeBlock {
       int out,
       int in,
       @Nullable MemorySegment bias,
-      FloatRows x,
-      FloatRows y,
+      MemoryMatrix x,
+      MemoryMatrix y,
       boolean add) {
     var parts = new ArrayList<Part>();
     for (int head = 0; head < heads; head++) {

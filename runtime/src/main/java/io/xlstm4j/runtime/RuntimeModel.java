@@ -10,7 +10,7 @@ import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.safetensors.FiniteNumbers;
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.Kernels;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -91,7 +91,7 @@ public final class RuntimeModel implements LanguageModel {
         opened.close();
       }
       if (ownsKernels) {
-        kernels.workers().close();
+        kernels.threads().close();
       }
       throw e;
     }
@@ -211,7 +211,7 @@ public final class RuntimeModel implements LanguageModel {
           row.logits(network.head().forward(count - 1, 1).data(), 0);
         }
       }
-      network.work().kernels.warmUp();
+      network.work().kernels.warmUpJit();
     } finally {
       lock.unlock();
     }
@@ -221,7 +221,7 @@ public final class RuntimeModel implements LanguageModel {
     Head head = network.head();
     for (int first = 0; first < count; first += head.maxTokens()) {
       int some = Math.min(head.maxTokens(), count - first);
-      FloatRows logits = head.forward(first, some);
+      MemoryMatrix logits = head.forward(first, some);
       for (int i = 0; i < some; i++) {
         row.logits(logits.data(), logits.row(i));
         listener.onLogits(from + first + i, row.logits());
@@ -260,7 +260,7 @@ public final class RuntimeModel implements LanguageModel {
       for (int from = 0; from < count; from += Workspace.TOKENS) {
         stepSome(ids, rows, from, Math.min(Workspace.TOKENS, count - from));
       }
-      network.work().kernels.warmUp(); // a restored sequence may never see a prefill
+      network.work().kernels.warmUpJit(); // a restored sequence may never see a prefill
     } finally {
       lock.unlock();
     }
@@ -277,7 +277,7 @@ public final class RuntimeModel implements LanguageModel {
     Head head = network.head();
     for (int first = 0; first < count; first += head.maxTokens()) {
       int some = Math.min(head.maxTokens(), count - first);
-      FloatRows logits = head.forward(first, some);
+      MemoryMatrix logits = head.forward(first, some);
       for (int i = 0; i < some; i++) {
         Row row = rows[from + first + i];
         row.advance(1);
@@ -365,7 +365,7 @@ public final class RuntimeModel implements LanguageModel {
         arena.close();
         folder.close();
         if (ownsKernels) {
-          network.work().kernels.workers().close();
+          network.work().kernels.threads().close();
         }
       }
       return closed;

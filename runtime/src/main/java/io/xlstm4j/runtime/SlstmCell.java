@@ -1,8 +1,8 @@
 package io.xlstm4j.runtime;
 
 import io.xlstm4j.core.config.SlstmLayerConfig;
-import io.xlstm4j.kernels.FloatRows;
-import io.xlstm4j.kernels.Projector.Part;
+import io.xlstm4j.kernels.MemoryMatrix;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
@@ -20,9 +20,9 @@ final class SlstmCell {
   private final TokenKernels.Slstm cell;
   private final int heads;
   private final int dim;
-  private final FloatRows raw; // gates (tokens, 4, D)
-  private final FloatRows last; // y of the token before (tokens, D)
-  private final FloatRows h;
+  private final MemoryMatrix raw; // gates (tokens, 4, D)
+  private final MemoryMatrix last; // y of the token before (tokens, D)
+  private final MemoryMatrix h;
   private final int stateAt;
   private final MemorySegment kernel; // (NH, DHin, 4, DHout)
   private final MemorySegment bias; // (NH, 4, DH)
@@ -41,9 +41,9 @@ final class SlstmCell {
       String statePrefix,
       SlstmLayerConfig config,
       int dim,
-      FloatRows x,
-      FloatRows xc,
-      FloatRows h) {
+      MemoryMatrix x,
+      MemoryMatrix xc,
+      MemoryMatrix h) {
     this.work = work;
     this.dim = dim;
     this.h = h;
@@ -129,7 +129,7 @@ final class SlstmCell {
     for (int token = 0; token < tokens; token++) {
       copy(work.stateOf(token), stateAt, last.data(), last.row(token));
     }
-    work.projector.run(tokens, recurrent);
+    work.storedLinear.run(tokens, recurrent);
     for (int token = 0; token < tokens; token++) {
       advance(token);
     }
@@ -148,7 +148,7 @@ final class SlstmCell {
       MemorySegment.copy(
           raw.data(), raw.row(token) * Float.BYTES, raw.data(), 0, 4L * dim * Float.BYTES);
     }
-    work.projector.run(1, recurrent);
+    work.storedLinear.run(1, recurrent);
     work.kernels.tokens().slstm(cell, raw.data(), 0, work.stateOf(0), stateAt);
     copy(work.stateOf(0), stateAt, h.data(), h.row(token));
   }
@@ -173,6 +173,6 @@ final class SlstmCell {
             work.whole(h),
             state,
             null,
-            work.kernels.workers());
+            work.kernels.threads());
   }
 }

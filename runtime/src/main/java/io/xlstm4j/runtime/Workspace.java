@@ -1,9 +1,9 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Projector;
-import io.xlstm4j.kernels.Projector.Part;
+import io.xlstm4j.kernels.StoredLinearKernel;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashMap;
@@ -26,12 +26,12 @@ final class Workspace {
   private static final int SLICE = 16;
 
   final Kernels kernels;
-  final Projector projector;
+  final StoredLinearKernel storedLinear;
   private final Arena arena;
-  private final Map<String, FloatRows> buffers = new HashMap<>();
+  private final Map<String, MemoryMatrix> buffers = new HashMap<>();
 
   /// The residual stream `(tokens, D)`.
-  final FloatRows x;
+  final MemoryMatrix x;
 
   // the batch under way
   private int tokens;
@@ -40,7 +40,7 @@ final class Workspace {
 
   Workspace(Kernels kernels, Arena arena, int embeddingDim) {
     this.kernels = kernels;
-    this.projector = kernels.projector();
+    this.storedLinear = kernels.storedLinear();
     this.arena = arena;
     this.x = buffer("x", embeddingDim);
   }
@@ -51,10 +51,10 @@ final class Workspace {
   }
 
   /// Activations of a name and width; blocks that ask for the same share them.
-  FloatRows buffer(String name, int width) {
+  MemoryMatrix buffer(String name, int width) {
     return buffers.computeIfAbsent(
         name + ":" + width,
-        _ -> new FloatRows(arena.allocate((long) TOKENS * width * Float.BYTES, 64), 0, width));
+        _ -> new MemoryMatrix(arena.allocate((long) TOKENS * width * Float.BYTES, 64), 0, width));
   }
 
   /// Begins a batch of one sequence.
@@ -101,7 +101,7 @@ final class Workspace {
       return;
     }
     kernels
-        .workers()
+        .threads()
         .run(
             Math.ceilDiv(tokens, SLICE),
             task -> slice.run(task * SLICE, Math.min(tokens, (task + 1) * SLICE)));
@@ -110,14 +110,14 @@ final class Workspace {
   /// Products of all tokens of the batch.
   void project(Part... parts) {
     if (sequence) {
-      projector.runSequence(tokens, parts);
+      storedLinear.runSequence(tokens, parts);
     } else {
-      projector.run(tokens, parts);
+      storedLinear.run(tokens, parts);
     }
   }
 
   /// The memory of the batch's tokens in a buffer that starts at 0 and has no gaps.
-  MemorySegment whole(FloatRows rows) {
+  MemorySegment whole(MemoryMatrix rows) {
     return rows.data().asSlice(0, (long) tokens * rows.stride() * Float.BYTES);
   }
 }

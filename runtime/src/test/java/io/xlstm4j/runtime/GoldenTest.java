@@ -54,7 +54,7 @@ class GoldenTest {
         }
       }
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 

@@ -206,15 +206,15 @@ class RowTest {
       Kernels cold = Kernels.starting(1);
       try (var model = RuntimeModel.open(folder, cold);
           Row row = model.newRow()) {
-        assertThat(cold.warmUpHasBegun()).isFalse();
+        assertThat(cold.jitWarmUpHasBegun()).isFalse();
         if (steps) {
           model.step(new int[] {1}, row);
         } else {
           model.prefill(row, 1, 2);
         }
-        assertThat(cold.warmUpHasBegun()).isTrue();
+        assertThat(cold.jitWarmUpHasBegun()).isTrue();
       } finally {
-        cold.workers().close();
+        cold.threads().close();
       }
     }
   }
@@ -232,7 +232,7 @@ class RowTest {
       other.prefill(otherRow, ids);
       assertThat(difference(row.logits(), otherRow.logits())).isLessThan(1e-4);
     } finally {
-      plain.workers().close();
+      plain.threads().close();
     }
   }
 

@@ -41,7 +41,7 @@ final class CausalConv1d {
   }
 
   /// K, inputs that an output sees.
-  int taps() {
+  int kernelSize() {
     return config.kernelSize();
   }
 
@@ -57,19 +57,19 @@ final class CausalConv1d {
   /// @param tail the K-1 inputs before `x`; read, never written
   Output forward(Tensor x, Tensor tail, SequenceLayout layout) {
     check(x, tail, layout);
-    int taps = config.kernelSize();
+    int kernelSize = config.kernelSize();
     long length = x.size(1);
     Tensor known = Ops.concat(1, tail, layout.padded(x, 1)); // (B, K-1+S, C)
     @Nullable Tensor documents = documentsWithTail(layout, tail.size(1));
     @Nullable Tensor y = null;
-    for (int lag = 0; lag < taps; lag++) {
-      Tensor earlier = known.narrow(1, taps - 1 - lag, length); // x_{t-lag}
+    for (int lag = 0; lag < kernelSize; lag++) {
+      Tensor earlier = known.narrow(1, kernelSize - 1 - lag, length); // x_{t-lag}
       if (documents != null && lag > 0) { // what belongs to an earlier document counts as zero
         Tensor same =
-            documents.narrow(1, taps - 1 - lag, length).eq(documents.narrow(1, taps - 1, length));
+            documents.narrow(1, kernelSize - 1 - lag, length).eq(documents.narrow(1, kernelSize - 1, length));
         earlier = Ops.whereElse(Ops.column(same), earlier, 0);
       }
-      Tensor w = weight.select(2, taps - 1 - lag); // (C, 1) or (C, C)
+      Tensor w = weight.select(2, kernelSize - 1 - lag); // (C, 1) or (C, C)
       Tensor part =
           config.channelMixing() ? Ops.project(earlier, w, null) : earlier.mul(w.squeeze(1));
       y = y == null ? part : y.add(part);

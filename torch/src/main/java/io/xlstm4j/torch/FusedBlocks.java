@@ -36,7 +36,7 @@ final class FusedBlocks {
       Parameters store,
       List<Tensor> parameters,
       int heads,
-      int taps,
+      int kernelSize,
       int up,
       int blockSize,
       boolean hasGroupNormWeight) {
@@ -55,7 +55,7 @@ final class FusedBlocks {
       SequenceLayout layout) {
     long inner = last.conv().size(2);
     int heads = block.heads;
-    checkTail(last.conv(), x.size(0), block.taps, innerWidth(block));
+    checkTail(last.conv(), x.size(0), block.kernelSize, innerWidth(block));
     last.cell().check(x.size(0), heads, inner / heads, inner / heads);
     var size =
         new MlstmBlockKernel.Size(
@@ -64,7 +64,7 @@ final class FusedBlocks {
             (int) x.size(2),
             (int) inner,
             heads,
-            block.taps,
+            block.kernelSize,
             block.blockSize,
             (float) Norms.EPS);
     var inputs = contiguous(x, last.conv(), last.cell().c(), last.cell().n());
@@ -169,11 +169,11 @@ final class FusedBlocks {
             (int) x.size(1),
             (int) x.size(2),
             block.heads,
-            block.taps,
+            block.kernelSize,
             block.up,
             (float) Norms.EPS);
     SlstmCell.State cell = last.cell();
-    checkTail(last.conv(), x.size(0), block.taps, x.size(2));
+    checkTail(last.conv(), x.size(0), block.kernelSize, x.size(2));
     cell.check(x.size(0), block.heads, x.size(2) / block.heads);
     var inputs = contiguous(x, last.conv(), cell.y(), cell.c(), cell.n(), cell.m());
     var kept = new ArrayList<Tensor>();
@@ -279,8 +279,8 @@ final class FusedBlocks {
     return block.parameters.get(2).size(0); // of the convolution
   }
 
-  private static void checkTail(Tensor tail, long batch, int taps, long channels) {
-    Ops.expectShape("state conv", tail, "(B, K-1, C)", batch, taps - 1L, channels);
+  private static void checkTail(Tensor tail, long batch, int kernelSize, long channels) {
+    Ops.expectShape("state conv", tail, "(B, K-1, C)", batch, kernelSize - 1L, channels);
   }
 
   // ---- tensors and their memory ----------------------------------------------------------------

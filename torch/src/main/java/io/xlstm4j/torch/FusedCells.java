@@ -6,7 +6,7 @@ import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SlstmKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -76,7 +76,7 @@ final class FusedCells {
                 TensorSegments.segment(last[2]),
                 TensorSegments.segment(last[3])),
             backward ? cell.saved(kernels.slstm().savedBytes(size)) : null,
-            kernels.workers());
+            kernels.threads());
     var kept = new ArrayList<Tensor>(masks.tensors());
     kept.add(saved);
     kept.add(y);
@@ -154,7 +154,7 @@ final class FusedCells {
                     TensorSegments.segment(d0[1]),
                     TensorSegments.segment(d0[2]),
                     TensorSegments.segment(d0[3]))),
-            kernels.workers());
+            kernels.threads());
     return new Tensor[] {dwx, dr, db, d0[0], d0[1], d0[2], d0[3]};
   }
 
@@ -232,9 +232,9 @@ final class FusedCells {
       return (long) shape.batch() * shape.heads();
     }
 
-    private Rows rows(long address, int width) {
+    private StridedMatrix rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new Rows(TensorSegments.memory(address, positions() * stride), stride);
+      return new StridedMatrix(TensorSegments.memory(address, positions() * stride), stride);
     }
 
     MlstmInputs inputs() {
@@ -263,7 +263,7 @@ final class FusedCells {
       return pairs() * shape.qkDim();
     }
 
-    Rows h() {
+    StridedMatrix h() {
       return rows(out, shape.vDim());
     }
 

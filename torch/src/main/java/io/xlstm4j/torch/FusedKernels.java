@@ -22,11 +22,11 @@ record FusedKernels(
     return new FusedKernels(
         kernels,
         new FusedCells(kernels),
-        new FusedCells(kernels.alone()),
+        new FusedCells(kernels.singleThreaded()),
         new FusedBlocks(kernels),
         new FusedHead(kernels),
         new FusedLayers(kernels),
-        new FusedLayers(kernels.alone()));
+        new FusedLayers(kernels.singleThreaded()));
   }
 
   /// Returns those that a model built now is to use: the shared ones, unless [#using] runs.

@@ -51,7 +51,7 @@ final class FusedLayer {
     this.parameters = parameters;
     Kernels kernels = FusedKernels.current().kernels();
     shared = kernel.apply(kernels);
-    alone = kernel.apply(kernels.alone());
+    alone = kernel.apply(kernels.singleThreaded());
     this.dim = dim;
     this.stateNames = stateNames;
     this.stateShapes = stateShapes;

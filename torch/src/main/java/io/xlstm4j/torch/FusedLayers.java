@@ -5,7 +5,7 @@ import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -49,7 +49,7 @@ final class FusedLayers {
             call.inputs(),
             TensorSegments.segment(y),
             TensorSegments.segment(lastTail),
-            kernels.workers());
+            kernels.threads());
     HandWrittenBackward.tie(
         inputs,
         List.of(y, lastTail),
@@ -71,7 +71,7 @@ final class FusedLayers {
       long positions = (long) size.batch() * size.length();
       return new CausalConvKernel.Inputs(
           TensorSegments.memory(in[0], tokens()),
-          TensorSegments.memory(in[1], (long) size.channels() * size.taps()),
+          TensorSegments.memory(in[1], (long) size.channels() * size.kernelSize()),
           hasBias() ? TensorSegments.memory(in[3], size.channels()) : null,
           TensorSegments.memory(in[2], tails),
           TensorSegments.mask(masks[0], positions),
@@ -82,12 +82,10 @@ final class FusedLayers {
   private Tensor[] convBackward(ConvCall call, @Nullable Tensor dY, @Nullable Tensor dLastTail) {
     CausalConvKernel.Size size = call.size;
     Tensor dy =
-        dY == null
-            ? TensorSegments.floats(size.batch(), size.length(), size.channels()).zero_()
-            : dY;
+        dY == null ? TensorSegments.floats(size.batch(), size.length(), size.channels()).zero_() : dY;
     Tensor dx = TensorSegments.floats(size.batch(), size.length(), size.channels());
-    Tensor dw = TensorSegments.floats(size.channels(), 1, size.taps());
-    Tensor dTail = TensorSegments.floats(size.batch(), size.taps() - 1L, size.channels());
+    Tensor dw = TensorSegments.floats(size.channels(), 1, size.kernelSize());
+    Tensor dTail = TensorSegments.floats(size.batch(), size.kernelSize() - 1L, size.channels());
     @Nullable Tensor db = call.hasBias() ? TensorSegments.floats(size.channels()) : null;
     kernels
         .causalConv()
@@ -101,7 +99,7 @@ final class FusedLayers {
                 TensorSegments.segment(dw),
                 db == null ? null : TensorSegments.segment(db),
                 TensorSegments.segment(dTail)),
-            kernels.workers());
+            kernels.threads());
     return db == null ? new Tensor[] {dx, dw, dTail} : new Tensor[] {dx, dw, dTail, db};
   }
 
@@ -131,12 +129,12 @@ final class FusedLayers {
   }
 
   private record HeadwiseCall(HeadwiseShape shape, long[] in, long[] xShape) {
-    Rows rows(long address, int width) {
+    StridedMatrix rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new Rows(TensorSegments.memory(address, (long) shape.positions() * stride), stride);
+      return new StridedMatrix(TensorSegments.memory(address, (long) shape.positions() * stride), stride);
     }
 
-    Rows x() {
+    StridedMatrix x() {
       return rows(in[0], shape.in());
     }
 
@@ -204,7 +202,7 @@ final class FusedLayers {
     kernels
         .headNorm()
         .forward(
-            size, call.inputs(), TensorSegments.segment(out), call.statistics(), kernels.workers());
+            size, call.inputs(), TensorSegments.segment(out), call.statistics(), kernels.threads());
     return HandWrittenBackward.tie(
         inputs,
         out,
@@ -263,7 +261,7 @@ final class FusedLayers {
                         TensorSegments.segment(d[4]))
                     : null,
                 null),
-            kernels.workers());
+            kernels.threads());
     return d;
   }
 
@@ -284,7 +282,7 @@ final class FusedLayers {
             size,
             TensorSegments.memory(in, both.numel()),
             TensorSegments.segment(out),
-            kernels.workers());
+            kernels.threads());
     return HandWrittenBackward.tie(
         inputs,
         out,
@@ -298,7 +296,7 @@ final class FusedLayers {
                   TensorSegments.memory(in, dBoth.numel()),
                   TensorSegments.segment(gradient),
                   TensorSegments.segment(dBoth),
-                  kernels.workers());
+                  kernels.threads());
           return new Tensor[] {dBoth};
         });
   }

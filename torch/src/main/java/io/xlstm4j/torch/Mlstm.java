@@ -112,12 +112,12 @@ public final class Mlstm implements AutoCloseable {
   }
 
   private @Nullable FusedLayer fused(int memory) {
-    if (!FusedLayer.takes(parameters) || conv.taps() < 2 || norm == null || headNorm == null) {
+    if (!FusedLayer.takes(parameters) || conv.kernelSize() < 2 || norm == null || headNorm == null) {
       return null;
     }
     var dims =
         new MlstmLayerKernel.Dims(
-            inputDim, memory, numHeads, headDim, conv.taps(), (float) Norms.EPS);
+            inputDim, memory, numHeads, headDim, conv.kernelSize(), (float) Norms.EPS);
     return new FusedLayer(
         parameters,
         List.of(
@@ -144,7 +144,7 @@ public final class Mlstm implements AutoCloseable {
 
   private List<long[]> stateShapes(long batch) {
     return List.of(
-        new long[] {batch, conv.taps() - 1L, projMemory.weight().size(0)},
+        new long[] {batch, conv.kernelSize() - 1L, projMemory.weight().size(0)},
         new long[] {batch, numHeads, headDim, headDim},
         new long[] {batch, numHeads, headDim},
         new long[] {batch, numHeads});

@@ -73,7 +73,7 @@ final class MlstmLayer {
   /// biases or without a convolution.
   FusedBlocks.@Nullable Parts parts(Parameters store, Tensor norm) {
     if (conv1d == null
-        || conv1d.taps() < 2
+        || conv1d.kernelSize() < 2
         || conv1d.bias() == null
         || projUp.bias() != null
         || qProj.bias() != null
@@ -98,7 +98,7 @@ final class MlstmLayer {
             learnableSkip,
             projDown.weight()),
         numHeads,
-        conv1d.taps(),
+        conv1d.kernelSize(),
         0,
         (int) qProj.weight().size(1),
         true);

@@ -114,11 +114,11 @@ public final class Slstm implements AutoCloseable {
   }
 
   private @Nullable FusedLayer fused(int up) {
-    if (!FusedLayer.takes(parameters) || conv.taps() < 2 || norm == null || headNorm == null) {
+    if (!FusedLayer.takes(parameters) || conv.kernelSize() < 2 || norm == null || headNorm == null) {
       return null;
     }
     var dims =
-        new SlstmLayerKernel.Dims(inputDim, numHeads, headDim, up, conv.taps(), (float) Norms.EPS);
+        new SlstmLayerKernel.Dims(inputDim, numHeads, headDim, up, conv.kernelSize(), (float) Norms.EPS);
     return new FusedLayer(
         parameters,
         List.of(
@@ -142,7 +142,7 @@ public final class Slstm implements AutoCloseable {
 
   private List<long[]> stateShapes(long batch) {
     long[] cell = {batch, numHeads, headDim};
-    return List.of(new long[] {batch, conv.taps() - 1L, inputDim}, cell, cell, cell, cell);
+    return List.of(new long[] {batch, conv.kernelSize() - 1L, inputDim}, cell, cell, cell, cell);
   }
 
   /// The state of the layer, in one memory or in parts. A state that a step gave joins the graph

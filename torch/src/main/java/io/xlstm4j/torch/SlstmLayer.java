@@ -80,7 +80,7 @@ final class SlstmLayer {
   FusedBlocks.@Nullable Parts parts(
       Parameters store, Tensor norm, List<Tensor> feedForward, int up) {
     if (conv1d == null
-        || conv1d.taps() < 2
+        || conv1d.kernelSize() < 2
         || conv1d.bias() == null
         || !cell.equals(SlstmCell.PAPER)) {
       return null;
@@ -102,7 +102,7 @@ final class SlstmLayer {
     }
     all.addAll(feedForward);
     return new FusedBlocks.Parts(
-        store, all, numHeads, conv1d.taps(), up, 0, groupNorm.weight() != null);
+        store, all, numHeads, conv1d.kernelSize(), up, 0, groupNorm.weight() != null);
   }
 
   /// Returns the factor of dropout on the cell's output; null for one.

@@ -32,7 +32,7 @@ class FusedLayersTest {
     "3, 9, 5, 4, lengths and starts, false",
   })
   void convolution_and_silu(
-      int batch, int length, int channels, int taps, String kind, boolean vectorized) {
+      int batch, int length, int channels, int kernelSize, String kind, boolean vectorized) {
     var fused = new FusedLayers(Kernels.with(2, vectorized));
     try (var _ = new PointerScope();
         var parameters = Parameters.onCpu()) {
@@ -45,11 +45,11 @@ class FusedLayersTest {
                   ? SequenceLayout.ofLengths(Tensors.of(new int[] {9, 1, 4}, batch), length).valid()
                   : null,
               kind.contains("starts") ? Tensors.of(starts, batch, length) : null);
-      var twin = new CausalConv1d(parameters.at("conv"), CausalConv1dConfig.of(channels, taps));
-      var again = new CausalConv1d(parameters.at("again"), CausalConv1dConfig.of(channels, taps));
+      var twin = new CausalConv1d(parameters.at("conv"), CausalConv1dConfig.of(channels, kernelSize));
+      var again = new CausalConv1d(parameters.at("again"), CausalConv1dConfig.of(channels, kernelSize));
       copy(again, twin);
       Tensor x = randn(batch, length, channels);
-      Tensor tail = randn(batch, taps - 1L, channels);
+      Tensor tail = randn(batch, kernelSize - 1L, channels);
       compare(
           List.of(x, tail),
           List.of(again.weight(), Ops.present(again.bias())),

@@ -40,7 +40,7 @@ public class CausalConvBenchmark {
 
   /// K.
   @Param("4")
-  public int taps;
+  public int kernelSize;
 
   private Kernels kernels;
   private CausalConvKernel.Size size;
@@ -55,13 +55,13 @@ public class CausalConvBenchmark {
   public void draw(KernelState state) {
     kernels = state.kernels();
     NativeFloats floats = state.floats();
-    size = new CausalConvKernel.Size(batch, length, channels, taps);
+    size = new CausalConvKernel.Size(batch, length, channels, kernelSize);
     long tokens = (long) batch * length * channels;
-    long tail = (long) batch * (taps - 1) * channels;
+    long tail = (long) batch * (kernelSize - 1) * channels;
     inputs =
         new CausalConvKernel.Inputs(
             floats.gaussian(tokens, 1),
-            floats.gaussian((long) channels * taps, 0.5),
+            floats.gaussian((long) channels * kernelSize, 0.5),
             floats.gaussian(channels, 0.5),
             floats.zeros(tail),
             null,
@@ -72,7 +72,7 @@ public class CausalConvBenchmark {
     gradients =
         new CausalConvKernel.Gradients(
             floats.zeros(tokens),
-            floats.zeros((long) channels * taps),
+            floats.zeros((long) channels * kernelSize),
             floats.zeros(channels),
             floats.zeros(tail));
   }
@@ -80,13 +80,13 @@ public class CausalConvBenchmark {
   /// Outputs and the next tail.
   @Benchmark
   public void forward() {
-    kernels.causalConv().forward(size, inputs, y, lastTail, kernels.workers());
+    kernels.causalConv().forward(size, inputs, y, lastTail, kernels.threads());
   }
 
   /// And every gradient.
   @Benchmark
   public void forwardBackward() {
     forward();
-    kernels.causalConv().backward(size, inputs, dy, null, gradients, kernels.workers());
+    kernels.causalConv().backward(size, inputs, dy, null, gradients, kernels.threads());
   }
 }

@@ -47,12 +47,12 @@ public class ElementwiseBenchmark {
   /// a + b.
   @Benchmark
   public void add() {
-    kernels.elementwise().add(a, b, out, kernels.workers());
+    kernels.elementwise().add(a, b, out, kernels.threads());
   }
 
   /// a b + plus.
   @Benchmark
   public void multiplyAdd() {
-    kernels.elementwise().multiplyAdd(a, b, plus, out, kernels.workers());
+    kernels.elementwise().multiplyAdd(a, b, plus, out, kernels.threads());
   }
 }

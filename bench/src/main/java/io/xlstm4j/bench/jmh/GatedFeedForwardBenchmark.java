@@ -57,13 +57,13 @@ public class GatedFeedForwardBenchmark {
   /// Outputs.
   @Benchmark
   public void forward() {
-    kernels.gatedFeedForward().forward(size, both, out, kernels.workers());
+    kernels.gatedFeedForward().forward(size, both, out, kernels.threads());
   }
 
   /// And the gradient.
   @Benchmark
   public void forwardBackward() {
     forward();
-    kernels.gatedFeedForward().backward(size, both, dOut, dBoth, kernels.workers());
+    kernels.gatedFeedForward().backward(size, both, dOut, dBoth, kernels.threads());
   }
 }

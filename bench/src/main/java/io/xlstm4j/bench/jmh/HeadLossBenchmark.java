@@ -3,7 +3,7 @@ package io.xlstm4j.bench.jmh;
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.block.HeadLossKernel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -55,7 +55,7 @@ public class HeadLossBenchmark {
   private MemorySegment targets;
   private MemorySegment scratch;
   private HeadLossKernel.Gradients gradients;
-  private Rows logits;
+  private StridedMatrix logits;
   private MemorySegment losses;
 
   /// Draws the inputs.
@@ -75,14 +75,14 @@ public class HeadLossBenchmark {
     gradients =
         new HeadLossKernel.Gradients(
             floats.zeros((long) rows * dim), floats.zeros((long) classes * dim), 1f / rows);
-    logits = new Rows(floats.gaussian((long) rows * classes, 1), classes);
+    logits = new StridedMatrix(floats.gaussian((long) rows * classes, 1), classes);
     losses = floats.bytes((long) rows * Double.BYTES);
   }
 
   /// The loss of given logits.
   @Benchmark
   public void crossEntropy() {
-    kernels.crossEntropy().losses(entropy, logits, targets, losses, kernels.workers());
+    kernels.crossEntropy().losses(entropy, logits, targets, losses, kernels.threads());
   }
 
   /// The loss of hidden states.

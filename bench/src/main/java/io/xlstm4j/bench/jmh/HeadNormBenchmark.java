@@ -89,13 +89,13 @@ public class HeadNormBenchmark {
   /// Outputs.
   @Benchmark
   public void forward() {
-    kernels.headNorm().forward(size, inputs, out, statistics, kernels.workers());
+    kernels.headNorm().forward(size, inputs, out, statistics, kernels.threads());
   }
 
   /// And every gradient.
   @Benchmark
   public void forwardBackward() {
     forward();
-    kernels.headNorm().backward(size, inputs, statistics, dOut, gradients, kernels.workers());
+    kernels.headNorm().backward(size, inputs, statistics, dOut, gradients, kernels.threads());
   }
 }

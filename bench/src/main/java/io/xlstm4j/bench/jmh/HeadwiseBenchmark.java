@@ -3,7 +3,7 @@ package io.xlstm4j.bench.jmh;
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -38,11 +38,11 @@ public class HeadwiseBenchmark {
 
   private HeadwiseKernel kernel;
   private HeadwiseShape shape;
-  private Rows x;
+  private StridedMatrix x;
   private MemorySegment w;
-  private Rows y;
-  private Rows dy;
-  private Rows dx;
+  private StridedMatrix y;
+  private StridedMatrix dy;
+  private StridedMatrix dx;
   private MemorySegment dw;
 
   /// Draws the inputs.
@@ -55,11 +55,11 @@ public class HeadwiseBenchmark {
     kernel = state.kernels().headwise();
     shape = new HeadwiseShape(positions, all / block, block, block);
     long count = (long) positions * all;
-    x = new Rows(floats.gaussian(count, 1), all);
+    x = new StridedMatrix(floats.gaussian(count, 1), all);
     w = floats.gaussian((long) all * block, 0.5);
-    y = new Rows(floats.zeros(count), all);
-    dy = new Rows(floats.gaussian(count, 1), all);
-    dx = new Rows(floats.zeros(count), all);
+    y = new StridedMatrix(floats.zeros(count), all);
+    dy = new StridedMatrix(floats.gaussian(count, 1), all);
+    dx = new StridedMatrix(floats.zeros(count), all);
     dw = floats.zeros((long) all * block);
   }
 

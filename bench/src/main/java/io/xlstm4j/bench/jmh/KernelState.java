@@ -38,16 +38,14 @@ public class KernelState {
   /// Ends the threads.
   @TearDown(Level.Trial)
   public void close() {
-    kernels.workers().close();
+    kernels.threads().close();
   }
 
   boolean isVector() {
     return switch (implementation) {
       case "vector" -> true;
       case "scalar" -> false;
-      default ->
-          throw new IllegalArgumentException(
-              "implementation (" + implementation + ") must be vector or scalar");
+      default -> throw new IllegalArgumentException("implementation (" + implementation + ") must be vector or scalar");
     };
   }
 

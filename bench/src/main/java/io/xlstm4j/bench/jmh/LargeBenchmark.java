@@ -2,7 +2,7 @@ package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
 import java.lang.foreign.MemorySegment;
@@ -81,30 +81,30 @@ public class LargeBenchmark {
   public void gatedHeadNorm() {
     norm(
         new ScaledNormKernel.Size(rows, HEADS, width / HEADS, true, EPSILON),
-        new Rows(both, 2 * width),
-        new Rows(dBoth, 2 * width));
+        new StridedMatrix(both, 2 * width),
+        new StridedMatrix(dBoth, 2 * width));
   }
 
-  private void norm(ScaledNormKernel.Size size, @Nullable Rows gate, @Nullable Rows dGate) {
+  private void norm(ScaledNormKernel.Size size, @Nullable StridedMatrix gate, @Nullable StridedMatrix dGate) {
     var inputs = new ScaledNormKernel.Inputs(x, weight, gate);
     MemorySegment sums = statistics.asSlice(0, 2L * rows * size.heads() * Float.BYTES);
-    kernels.scaledNorm().forward(size, inputs, out, sums, kernels.workers());
+    kernels.scaledNorm().forward(size, inputs, out, sums, kernels.threads());
     var gradients = new ScaledNormKernel.Gradients(dx, dWeight, dGate, null);
-    kernels.scaledNorm().backward(size, inputs, sums, dOut, gradients, kernels.workers());
+    kernels.scaledNorm().backward(size, inputs, sums, dOut, gradients, kernels.threads());
   }
 
   /// The soft cap.
   @Benchmark
   public void softCap() {
-    kernels.softCap().forward(CAP, x, out, kernels.workers());
-    kernels.softCap().backward(CAP, out, dOut, dx, kernels.workers());
+    kernels.softCap().forward(CAP, x, out, kernels.threads());
+    kernels.softCap().backward(CAP, out, dOut, dx, kernels.threads());
   }
 
   /// The feed-forward's activation.
   @Benchmark
   public void swiGlu() {
     var size = new SwiGluKernel.Size(rows, width);
-    kernels.swiGlu().forward(size, both, out, kernels.workers());
-    kernels.swiGlu().backward(size, both, dOut, dBoth, kernels.workers());
+    kernels.swiGlu().forward(size, both, out, kernels.threads());
+    kernels.swiGlu().backward(size, both, dOut, dBoth, kernels.threads());
   }
 }

@@ -65,7 +65,7 @@ public class LayerBenchmark {
   @Setup(Level.Trial)
   public void draw(KernelState state) {
     NativeFloats floats = state.floats();
-    kernel = layer(length == 1 ? state.kernels().alone() : state.kernels());
+    kernel = layer(length == 1 ? state.kernels().singleThreaded() : state.kernels());
     parameters =
         Arrays.stream(kernel.parameterFloats())
             .mapToObj(count -> floats.gaussian(count, 0.1))

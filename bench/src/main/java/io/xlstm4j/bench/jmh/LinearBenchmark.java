@@ -3,7 +3,7 @@ package io.xlstm4j.bench.jmh;
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -41,11 +41,11 @@ public class LinearBenchmark {
 
   private Kernels kernels;
   private LinearKernel.Size size;
-  private Rows x;
+  private StridedMatrix x;
   private MemorySegment w;
-  private Rows y;
-  private Rows dy;
-  private Rows dx;
+  private StridedMatrix y;
+  private StridedMatrix dy;
+  private StridedMatrix dx;
   private MemorySegment dw;
 
   /// Draws the inputs.
@@ -58,25 +58,25 @@ public class LinearBenchmark {
     kernels = state.kernels();
     NativeFloats floats = state.floats();
     size = new LinearKernel.Size(rows, in, out);
-    x = new Rows(floats.gaussian((long) rows * in, 1), in);
+    x = new StridedMatrix(floats.gaussian((long) rows * in, 1), in);
     w = floats.gaussian((long) in * out, 0.1);
-    y = new Rows(floats.zeros((long) rows * out), out);
-    dy = new Rows(floats.gaussian((long) rows * out, 1), out);
-    dx = new Rows(floats.zeros((long) rows * in), in);
+    y = new StridedMatrix(floats.zeros((long) rows * out), out);
+    dy = new StridedMatrix(floats.gaussian((long) rows * out, 1), out);
+    dx = new StridedMatrix(floats.zeros((long) rows * in), in);
     dw = floats.zeros((long) in * out);
   }
 
   /// x Wᵀ.
   @Benchmark
   public void forward() {
-    kernels.linear().forward(size, x, w, null, null, y, kernels.workers());
+    kernels.linear().forward(size, x, w, null, null, y, kernels.threads());
   }
 
   /// And the gradients of inputs and weights.
   @Benchmark
   public void forwardBackward() {
     forward();
-    kernels.linear().backwardInput(size, dy, w, null, dx, kernels.workers());
-    kernels.linear().backwardWeight(size, x, dy, dw, null, kernels.workers());
+    kernels.linear().backwardInput(size, dy, w, null, dx, kernels.threads());
+    kernels.linear().backwardWeight(size, x, dy, dw, null, kernels.threads());
   }
 }

@@ -7,7 +7,7 @@ import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
 import io.xlstm4j.kernels.ProjectedMlstmKernel.Projections;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -58,8 +58,8 @@ public class ProjectedMlstmBenchmark {
   private Projections dWeights;
   private MlstmGradients gradients;
   private MlstmState last;
-  private Rows h;
-  private Rows dH;
+  private StridedMatrix h;
+  private StridedMatrix dH;
   private MemorySegment saved;
   private MemorySegment scratch;
 
@@ -71,29 +71,29 @@ public class ProjectedMlstmBenchmark {
     shape = new MlstmShape(batch, length, heads, headDim, headDim);
     int width = heads * headDim;
     long positions = (long) batch * length;
-    var convolved = new Rows(floats.gaussian(positions * width, 1), width);
-    var memory = new Rows(floats.gaussian(positions * width, 1), width);
-    var igate = new Rows(floats.gaussian(positions * heads, 1), heads);
-    var fgate = new Rows(floats.filled(positions * heads, 3), heads);
+    var convolved = new StridedMatrix(floats.gaussian(positions * width, 1), width);
+    var memory = new StridedMatrix(floats.gaussian(positions * width, 1), width);
+    var igate = new StridedMatrix(floats.gaussian(positions * heads, 1), heads);
+    var fgate = new StridedMatrix(floats.filled(positions * heads, 3), heads);
     inputs = new MlstmInputs(convolved, convolved, memory, igate, fgate, null, null);
     weights = projections(floats, 0.5);
     dWeights = projections(floats, 0);
-    var dConvolved = new Rows(floats.zeros(positions * width), width);
+    var dConvolved = new StridedMatrix(floats.zeros(positions * width), width);
     gradients =
         new MlstmGradients(
             dConvolved,
             dConvolved,
-            new Rows(floats.zeros(positions * width), width),
-            new Rows(floats.zeros(positions * heads), heads),
-            new Rows(floats.zeros(positions * heads), heads));
+            new StridedMatrix(floats.zeros(positions * width), width),
+            new StridedMatrix(floats.zeros(positions * heads), heads),
+            new StridedMatrix(floats.zeros(positions * heads), heads));
     long pairs = (long) batch * heads;
     last =
         new MlstmState(
             floats.zeros(pairs * headDim * headDim),
             floats.zeros(pairs * headDim),
             floats.zeros(pairs));
-    h = new Rows(floats.zeros(positions * width), width);
-    dH = new Rows(floats.gaussian(positions * width, 1e-6), width); // sums go on over all calls
+    h = new StridedMatrix(floats.zeros(positions * width), width);
+    dH = new StridedMatrix(floats.gaussian(positions * width, 1e-6), width); // sums go on over all calls
     saved = floats.bytes(kernel.savedBytes(shape));
     scratch = floats.bytes(kernel.scratchBytes(shape, blockSize));
   }

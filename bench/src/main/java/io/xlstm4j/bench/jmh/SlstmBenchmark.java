@@ -48,7 +48,7 @@ public class SlstmBenchmark {
     cell =
         new SlstmCellWork(
             state.kernels().slstm(),
-            state.kernels().workers(),
+            state.kernels().threads(),
             new SlstmKernel.Size(batch, length, heads, headDim),
             state.floats());
   }

@@ -171,7 +171,7 @@ class JmhBenchmarksTest {
     conv.batch = 2;
     conv.length = 3;
     conv.channels = 5;
-    conv.taps = 4;
+    conv.kernelSize = 4;
     conv.draw(state);
     conv.forwardBackward();
     var feedForward = new GatedFeedForwardBenchmark();
@@ -226,10 +226,10 @@ class JmhBenchmarksTest {
 
   @Test
   void the_twins_of_the_matrix_product_agree() {
-    var vector = new MatrixProductBenchmark();
+    var vector = new GemmBenchmark();
     vector.size = 7;
     vector.draw();
-    var scalar = new MatrixProductBenchmark();
+    var scalar = new GemmBenchmark();
     scalar.size = 7;
     scalar.implementation = "scalar";
     scalar.draw();

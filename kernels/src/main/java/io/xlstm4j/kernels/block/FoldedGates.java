@@ -52,9 +52,9 @@ record FoldedGates(MemorySegment convolved, MemorySegment memory, MemorySegment 
       for (int gate = 0; gate < 2 * heads; gate++) {
         for (int o = 0; o < inner; o++) {
           float weight = gates[(3 * gate + part) * inner + o];
-          int at = gate * inner + o / blockSize * blockSize;
+          int offset = gate * inner + o / blockSize * blockSize;
           for (int i = 0; i < blockSize; i++) {
-            to[at + i] += weight * projection[o * blockSize + i];
+            to[offset + i] += weight * projection[o * blockSize + i];
           }
         }
       }
@@ -67,11 +67,11 @@ record FoldedGates(MemorySegment convolved, MemorySegment memory, MemorySegment 
       for (int gate = 0; gate < 2 * heads; gate++) {
         for (int o = 0; o < inner; o++) {
           float weight = gates[(3 * gate + part) * inner + o];
-          int at = gate * inner + o / blockSize * blockSize;
+          int offset = gate * inner + o / blockSize * blockSize;
           float dWeight = 0;
           for (int i = 0; i < blockSize; i++) {
-            dWeight += d[at + i] * projection[o * blockSize + i];
-            sum[o * blockSize + i] += weight * d[at + i];
+            dWeight += d[offset + i] * projection[o * blockSize + i];
+            sum[o * blockSize + i] += weight * d[offset + i];
           }
           dGates[(3 * gate + part) * inner + o] = dWeight;
         }

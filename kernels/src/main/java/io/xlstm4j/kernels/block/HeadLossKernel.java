@@ -3,8 +3,8 @@ package io.xlstm4j.kernels.block;
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -93,42 +93,42 @@ public final class HeadLossKernel {
       MemorySegment targets,
       MemorySegment scratch,
       @Nullable Gradients gradients) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     Scratch work = Scratch.in(Workspace.of(scratch), size);
-    var logits = new Rows(work.logits, size.classes);
-    LinearKernel.Ready forward = linear.forForward(size.dim, size.classes, w, workers);
+    var logits = new StridedMatrix(work.logits, size.classes);
+    LinearKernel.Ready forward = linear.forForward(size.dim, size.classes, w, threads);
     LinearKernel.@Nullable Ready back =
-        gradients == null ? null : linear.forBackward(size.dim, size.classes, w, workers);
+        gradients == null ? null : linear.forBackward(size.dim, size.classes, w, threads);
     for (int row = 0; row < size.rows; row += size.rowsAtOnce()) {
       int count = Math.min(size.rowsAtOnce(), size.rows - row);
       var part = new LinearKernel.Size(count, size.dim, size.classes);
       var entropy = new CrossEntropyKernel.Size(count, size.classes);
-      Rows h = new Rows(rows(hidden, row, count, size.dim), size.dim);
+      StridedMatrix h = new StridedMatrix(rows(hidden, row, count, size.dim), size.dim);
       MemorySegment target = targets.asSlice((long) row * Long.BYTES, (long) count * Long.BYTES);
       MemorySegment loss =
           work.losses.asSlice((long) row * Double.BYTES, (long) count * Double.BYTES);
-      linear.forward(part, h, forward, null, null, logits, workers);
+      linear.forward(part, h, forward, null, null, logits, threads);
       MemorySegment all = rows(work.logits, 0, count, size.classes);
       if (size.cap > 0) {
-        kernels.softCap().forward(size.cap, all, all, workers);
+        kernels.softCap().forward(size.cap, all, all, threads);
       }
       if (gradients == null || back == null) {
-        kernels.crossEntropy().losses(entropy, logits, target, loss, workers);
+        kernels.crossEntropy().losses(entropy, logits, target, loss, threads);
       } else {
         if (size.cap > 0) {
           rows(work.capped, 0, count, size.classes).copyFrom(all);
         }
         kernels
             .crossEntropy()
-            .lossesAndGradient(entropy, logits, target, loss, gradients.scale, workers);
+            .lossesAndGradient(entropy, logits, target, loss, gradients.scale, threads);
         if (size.cap > 0) {
           MemorySegment capped = rows(work.capped, 0, count, size.classes);
-          kernels.softCap().backward(size.cap, capped, all, all, workers);
+          kernels.softCap().backward(size.cap, capped, all, all, threads);
         }
-        var dHidden = new Rows(rows(gradients.hidden, row, count, size.dim), size.dim);
-        linear.backwardInput(part, logits, back, null, dHidden, workers);
-        linear.backwardWeight(part, h, logits, gradients.w, null, row > 0, workers);
+        var dHidden = new StridedMatrix(rows(gradients.hidden, row, count, size.dim), size.dim);
+        linear.backwardInput(part, logits, back, null, dHidden, threads);
+        linear.backwardWeight(part, h, logits, gradients.w, null, row > 0, threads);
       }
     }
     double sum = 0;

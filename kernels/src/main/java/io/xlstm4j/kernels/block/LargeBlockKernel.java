@@ -7,17 +7,17 @@ import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// A whole block of the Large family, `y = x + mlstm(norm(x))` and then `y + ffn(norm(y))`, forward
 /// and backward (spec 3.4): the other kernels in a row, with nothing between them but memory. Each
-/// row of the batch goes through all of them at once ([BatchRows]); what is cheap to compute again
+/// row of the batch goes through all of them at once ([SequenceGroups]); what is cheap to compute again
 /// is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, QK that of all queries, V that of
@@ -54,8 +54,8 @@ public final class LargeBlockKernel {
       return Math.multiplyExact(batch, length);
     }
 
-    BatchRows cut() {
-      return new BatchRows(batch, ROWS);
+    SequenceGroups cut() {
+      return new SequenceGroups(batch, ROWS);
     }
 
     /// The same for fewer rows.
@@ -136,17 +136,17 @@ public final class LargeBlockKernel {
       MlstmState initial,
       @Nullable MemorySegment valid,
       @Nullable MemorySegment starts) {
-    Inputs of(BatchRows.Group group) {
+    Inputs of(SequenceGroups.Group group) {
       return new Inputs(
           group.of(x), part(group, initial), group.ofOptional(valid), group.ofOptional(starts));
     }
   }
 
-  private static MlstmState part(BatchRows.Group group, MlstmState state) {
+  private static MlstmState part(SequenceGroups.Group group, MlstmState state) {
     return new MlstmState(group.of(state.c()), group.of(state.n()), group.of(state.m()));
   }
 
-  private static MlstmStateGradient part(BatchRows.Group group, MlstmStateGradient state) {
+  private static MlstmStateGradient part(SequenceGroups.Group group, MlstmStateGradient state) {
     return new MlstmStateGradient(group.of(state.c()), group.of(state.n()));
   }
 
@@ -175,7 +175,7 @@ public final class LargeBlockKernel {
           from.floats(rows * 2 * size.up));
     }
 
-    Saved of(BatchRows.Group group) {
+    Saved of(SequenceGroups.Group group) {
       return new Saved(
           group.of(normStatistics),
           group.of(projected),
@@ -189,8 +189,8 @@ public final class LargeBlockKernel {
     }
 
     MlstmInputs cellInputs(Size size, Inputs inputs) {
-      var qkv = new Rows(projected, size.projected());
-      var gate = new Rows(gates, 2 * size.heads);
+      var qkv = new StridedMatrix(projected, size.projected());
+      var gate = new StridedMatrix(gates, 2 * size.heads);
       return new MlstmInputs(
           qkv,
           qkv.from(size.qk),
@@ -202,7 +202,7 @@ public final class LargeBlockKernel {
     }
 
     ScaledNormKernel.Inputs headNormInputs(Size size, Weights weights) {
-      Rows gate = new Rows(projected, size.projected()).from(2 * size.qk + size.v);
+      StridedMatrix gate = new StridedMatrix(projected, size.projected()).from(2 * size.qk + size.v);
       return new ScaledNormKernel.Inputs(h, weights.headNorm, gate);
     }
   }
@@ -219,26 +219,26 @@ public final class LargeBlockKernel {
   }
 
   /// Scratch of a group's forward pass.
-  private record Passing(
+  private record Forward(
       MemorySegment normed, // (R, D), of either half
       MemorySegment gated, // (R, V)
       MemorySegment active) { // (R, U)
-    static Passing in(Workspace from, Size size) {
+    static Forward in(Workspace from, Size size) {
       long rows = size.rows();
-      return new Passing(
+      return new Forward(
           from.floats(rows * size.dim), from.floats(rows * size.v), from.floats(rows * size.up));
     }
 
     static long bytes(Size size) {
       Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
+      in(counting, size.of(size.cut().maxGroupSize()));
       return counting.size();
     }
   }
 
   /// Bytes that [#forward] works in.
   public long forwardScratchBytes(Size size) {
-    return Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+    return Forward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   /// The matrices ready for products.
@@ -261,8 +261,8 @@ public final class LargeBlockKernel {
   private LinearKernel.Ready matrix(LinearKernel.Size size, MemorySegment weight, boolean forward) {
     size.checkWeight(weight);
     return forward
-        ? kernels.linear().forForward(size.in(), size.out(), weight, kernels.workers())
-        : kernels.linear().forBackward(size.in(), size.out(), weight, kernels.workers());
+        ? kernels.linear().forForward(size.in(), size.out(), weight, kernels.threads())
+        : kernels.linear().forBackward(size.in(), size.out(), weight, kernels.threads());
   }
 
   /// @param saved [#savedBytes] bytes; only read again if `keep`
@@ -285,7 +285,7 @@ public final class LargeBlockKernel {
         .run(
             kernels,
             scratch,
-            Passing.bytes(size),
+            Forward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               forward(
@@ -295,7 +295,7 @@ public final class LargeBlockKernel {
                   ready,
                   inputs.of(group),
                   all.of(group),
-                  Passing.in(Workspace.of(memory), part),
+                  Forward.in(Workspace.of(memory), part),
                   keep,
                   group.of(out),
                   part(group, last));
@@ -309,50 +309,50 @@ public final class LargeBlockKernel {
       Ready ready,
       Inputs inputs,
       Saved s,
-      Passing p,
+      Forward p,
       boolean keep,
       MemorySegment out,
       MlstmState last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     norm(kernels, size, inputs.x, weights.norm, p.normed, s.normStatistics);
-    var normed = new Rows(p.normed, size.dim);
-    var projected = new Rows(s.projected, size.projected());
-    var gates = new Rows(s.gates, 2 * size.heads);
-    linear.forward(size.projection(), normed, ready.qkvo, null, null, projected, workers);
-    linear.forward(size.gates(), normed, ready.gates, weights.gateBias, null, gates, workers);
-    kernels.softCap().forward(size.gateCap, s.gates, s.gates, workers);
+    var normed = new StridedMatrix(p.normed, size.dim);
+    var projected = new StridedMatrix(s.projected, size.projected());
+    var gates = new StridedMatrix(s.gates, 2 * size.heads);
+    linear.forward(size.projection(), normed, ready.qkvo, null, null, projected, threads);
+    linear.forward(size.gates(), normed, ready.gates, weights.gateBias, null, gates, threads);
+    kernels.softCap().forward(size.gateCap, s.gates, s.gates, threads);
     kernels
         .mlstm()
         .forward(
             size.cell(),
             s.cellInputs(size, inputs),
             inputs.initial,
-            new Rows(s.h, size.v),
+            new StridedMatrix(s.h, size.v),
             last,
             keep ? s.cell : null);
     gated(kernels, size, weights, s, p.gated);
-    var y = new Rows(s.y, size.dim);
+    var y = new StridedMatrix(s.y, size.dim);
     linear.forward(
         size.output(),
-        new Rows(p.gated, size.v),
+        new StridedMatrix(p.gated, size.v),
         ready.out,
         null,
-        new Rows(inputs.x, size.dim),
+        new StridedMatrix(inputs.x, size.dim),
         y,
-        workers);
+        threads);
     norm(kernels, size, s.y, weights.feedNorm, p.normed, s.feedStatistics);
-    var both = new Rows(s.both, 2 * size.up);
-    linear.forward(size.upward(), normed, ready.up, null, null, both, workers);
-    kernels.swiGlu().forward(size.activation(), s.both, p.active, workers);
+    var both = new StridedMatrix(s.both, 2 * size.up);
+    linear.forward(size.upward(), normed, ready.up, null, null, both, threads);
+    kernels.swiGlu().forward(size.activation(), s.both, p.active, threads);
     linear.forward(
         size.downward(),
-        new Rows(p.active, size.up),
+        new StridedMatrix(p.active, size.up),
         ready.down,
         null,
         y,
-        new Rows(out, size.dim),
-        workers);
+        new StridedMatrix(out, size.dim),
+        threads);
   }
 
   private static void norm(
@@ -363,7 +363,7 @@ public final class LargeBlockKernel {
       MemorySegment normed,
       MemorySegment statistics) {
     var inputs = new ScaledNormKernel.Inputs(x, weight, null);
-    kernels.scaledNorm().forward(size.norm(), inputs, normed, statistics, kernels.workers());
+    kernels.scaledNorm().forward(size.norm(), inputs, normed, statistics, kernels.threads());
   }
 
   private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
@@ -374,7 +374,7 @@ public final class LargeBlockKernel {
             s.headNormInputs(size, weights),
             y,
             s.headStatistics,
-            kernels.workers());
+            kernels.threads());
   }
 
   /// What the rows hand to the products that run over all of them at once.
@@ -408,7 +408,7 @@ public final class LargeBlockKernel {
       return counting.size();
     }
 
-    Shared of(BatchRows.Group group) {
+    Shared of(SequenceGroups.Group group) {
       return new Shared(
           group.of(normed),
           group.of(dProjected),
@@ -436,14 +436,14 @@ public final class LargeBlockKernel {
   }
 
   /// Scratch of a group's backward pass.
-  private record Returning(
+  private record Backward(
       MemorySegment dActive, // (R, U)
       MemorySegment dNormed, // (R, D), of either half
       MemorySegment dGated, // (R, V)
       MemorySegment dH) { // (R, V)
-    static Returning in(Workspace from, Size size) {
+    static Backward in(Workspace from, Size size) {
       long rows = size.rows();
-      return new Returning(
+      return new Backward(
           from.floats(rows * size.up),
           from.floats(rows * size.dim),
           from.floats(rows * size.v),
@@ -452,14 +452,14 @@ public final class LargeBlockKernel {
 
     static long bytes(Size size) {
       Workspace counting = Workspace.counting();
-      in(counting, size.of(size.cut().most()));
+      in(counting, size.of(size.cut().maxGroupSize()));
       return counting.size();
     }
   }
 
   /// Bytes that [#backward] works in.
   public long backwardScratchBytes(Size size) {
-    return Shared.bytes(size) + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
+    return Shared.bytes(size) + Backward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   /// @param inputs as given to [#forward]
@@ -490,7 +490,7 @@ public final class LargeBlockKernel {
         .run(
             kernels,
             scratch.asSlice(sharedBytes),
-            Returning.bytes(size),
+            Backward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               MemorySegment sums = shared.sums.asSlice(group.number() * normBytes, normBytes);
@@ -502,14 +502,14 @@ public final class LargeBlockKernel {
                   inputs.of(group),
                   all.of(group),
                   shared.of(group),
-                  Returning.in(Workspace.of(memory), part),
+                  Backward.in(Workspace.of(memory), part),
                   group.of(dOut),
                   dLast == null ? null : part(group, dLast),
                   group.of(dx),
                   Norms.in(Workspace.of(sums), size),
                   part(group, dInitial));
             });
-    projections(size, shared, new Rows(dOut, size.dim), dWeights);
+    projections(size, shared, new StridedMatrix(dOut, size.dim), dWeights);
     MemorySegment sum = SlstmLayerKernel.sum(kernels, shared.sums, size.cut(), normBytes);
     Norms sums = Norms.in(Workspace.of(sum), size);
     dWeights.norm.copyFrom(sums.norm);
@@ -517,15 +517,15 @@ public final class LargeBlockKernel {
     dWeights.feedNorm.copyFrom(sums.feedNorm);
   }
 
-  private void projections(Size size, Shared shared, Rows dOut, Weights to) {
-    var normed = new Rows(shared.normed, size.dim);
-    var dProjected = new Rows(shared.dProjected, size.projected());
-    var dGates = new Rows(shared.dGates, 2 * size.heads);
-    var gated = new Rows(shared.gated, size.v);
-    var dY = new Rows(shared.dY, size.dim);
-    var feedNormed = new Rows(shared.feedNormed, size.dim);
-    var dBoth = new Rows(shared.dBoth, 2 * size.up);
-    var active = new Rows(shared.active, size.up);
+  private void projections(Size size, Shared shared, StridedMatrix dOut, Weights to) {
+    var normed = new StridedMatrix(shared.normed, size.dim);
+    var dProjected = new StridedMatrix(shared.dProjected, size.projected());
+    var dGates = new StridedMatrix(shared.dGates, 2 * size.heads);
+    var gated = new StridedMatrix(shared.gated, size.v);
+    var dY = new StridedMatrix(shared.dY, size.dim);
+    var feedNormed = new StridedMatrix(shared.feedNormed, size.dim);
+    var dBoth = new StridedMatrix(shared.dBoth, 2 * size.up);
+    var active = new StridedMatrix(shared.active, size.up);
     new WeightGradients(kernels)
         .add(size.upward(), feedNormed, dBoth, to.up, null)
         .add(size.downward(), active, dOut, to.down, null)
@@ -543,24 +543,24 @@ public final class LargeBlockKernel {
       Inputs inputs,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       @Nullable MlstmStateGradient dLast,
       MemorySegment dx,
       Norms dNorms,
       MlstmStateGradient dInitial) {
     feedForwardBack(kernels, size, weights, ready, s, shared, d, dOut, dNorms);
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     gated(kernels, size, weights, s, shared.gated);
-    var dProjected = new Rows(shared.dProjected, size.projected());
+    var dProjected = new StridedMatrix(shared.dProjected, size.projected());
     linear.backwardInput(
         size.output(),
-        new Rows(shared.dY, size.dim),
+        new StridedMatrix(shared.dY, size.dim),
         ready.out,
         null,
-        new Rows(d.dGated, size.v),
-        workers);
+        new StridedMatrix(d.dGated, size.v),
+        threads);
     kernels
         .scaledNorm()
         .backward(
@@ -570,16 +570,16 @@ public final class LargeBlockKernel {
             d.dGated,
             new ScaledNormKernel.Gradients(
                 d.dH, dNorms.headNorm, dProjected.from(2 * size.qk + size.v), null),
-            workers);
-    var dGates = new Rows(shared.dGates, 2 * size.heads);
+            threads);
+    var dGates = new StridedMatrix(shared.dGates, 2 * size.heads);
     kernels
         .mlstm()
         .backward(
             size.cell(),
             s.cellInputs(size, inputs),
-            new Rows(s.h, size.v),
+            new StridedMatrix(s.h, size.v),
             s.cell,
-            new Rows(d.dH, size.v),
+            new StridedMatrix(d.dH, size.v),
             dLast,
             new MlstmGradients(
                 dProjected,
@@ -588,11 +588,11 @@ public final class LargeBlockKernel {
                 dGates,
                 dGates.from(size.heads)),
             dInitial);
-    kernels.softCap().backward(size.gateCap, s.gates, shared.dGates, shared.dGates, workers);
+    kernels.softCap().backward(size.gateCap, s.gates, shared.dGates, shared.dGates, threads);
     norm(kernels, size, inputs.x, weights.norm, shared.normed, s.normStatistics);
-    var dNormed = new Rows(d.dNormed, size.dim);
-    linear.backwardInput(size.projection(), dProjected, ready.qkvo, null, dNormed, workers);
-    linear.backwardInput(size.gates(), dGates, ready.gates, dNormed, dNormed, workers);
+    var dNormed = new StridedMatrix(d.dNormed, size.dim);
+    linear.backwardInput(size.projection(), dProjected, ready.qkvo, null, dNormed, threads);
+    linear.backwardInput(size.gates(), dGates, ready.gates, dNormed, dNormed, threads);
     kernels
         .scaledNorm()
         .backward(
@@ -601,7 +601,7 @@ public final class LargeBlockKernel {
             s.normStatistics,
             d.dNormed,
             new ScaledNormKernel.Gradients(dx, dNorms.norm, null, shared.dY),
-            workers);
+            threads);
   }
 
   private static void feedForwardBack(
@@ -611,28 +611,28 @@ public final class LargeBlockKernel {
       Ready ready,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       Norms dNorms) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
-    kernels.swiGlu().forward(size.activation(), s.both, shared.active, workers);
+    kernels.swiGlu().forward(size.activation(), s.both, shared.active, threads);
     linear.backwardInput(
         size.downward(),
-        new Rows(dOut, size.dim),
+        new StridedMatrix(dOut, size.dim),
         ready.down,
         null,
-        new Rows(d.dActive, size.up),
-        workers);
-    kernels.swiGlu().backward(size.activation(), s.both, d.dActive, shared.dBoth, workers);
+        new StridedMatrix(d.dActive, size.up),
+        threads);
+    kernels.swiGlu().backward(size.activation(), s.both, d.dActive, shared.dBoth, threads);
     norm(kernels, size, s.y, weights.feedNorm, shared.feedNormed, s.feedStatistics);
     linear.backwardInput(
         size.upward(),
-        new Rows(shared.dBoth, 2 * size.up),
+        new StridedMatrix(shared.dBoth, 2 * size.up),
         ready.up,
         null,
-        new Rows(d.dNormed, size.dim),
-        workers);
+        new StridedMatrix(d.dNormed, size.dim),
+        threads);
     kernels
         .scaledNorm()
         .backward(
@@ -641,6 +641,6 @@ public final class LargeBlockKernel {
             s.feedStatistics,
             d.dNormed,
             new ScaledNormKernel.Gradients(shared.dY, dNorms.feedNorm, null, dOut),
-            workers);
+            threads);
   }
 }

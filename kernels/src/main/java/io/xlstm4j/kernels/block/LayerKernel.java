@@ -40,7 +40,7 @@ public sealed interface LayerKernel permits SlstmLayerKernel, MlstmLayerKernel {
     }
 
     /// The same for a group, but for the initial state, whose parts lie apart.
-    Call of(BatchRows.Group group) {
+    Call of(SequenceGroups.Group group) {
       return new Call(
           group.count(),
           length,

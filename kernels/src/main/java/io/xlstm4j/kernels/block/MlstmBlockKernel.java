@@ -9,20 +9,20 @@ import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.block.MlstmBlockMemory.Factors;
-import io.xlstm4j.kernels.block.MlstmBlockMemory.Passing;
-import io.xlstm4j.kernels.block.MlstmBlockMemory.Returning;
-import io.xlstm4j.kernels.block.MlstmBlockMemory.Saved;
-import io.xlstm4j.kernels.block.MlstmBlockMemory.Sums;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Factors;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Forward;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Backward;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Saved;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Sums;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// A whole mLSTM block of the paper family, `x + mlstm(norm(x))`, forward and backward (spec 3.2):
 /// the other kernels in a row, with nothing between them but memory. Each row of the batch goes
-/// through all of them at once ([BatchRows]); what is cheap to compute again is not saved.
+/// through all of them at once ([SequenceGroups]); what is cheap to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, I the inner width. All memory is
 /// float32, contiguous.
@@ -55,7 +55,7 @@ public final class MlstmBlockKernel {
   /// @param dim D
   /// @param inner I
   /// @param heads NH
-  /// @param taps K of the convolution, at least 2
+  /// @param kernelSize K of the convolution, at least 2
   /// @param blockSize width of a block of the q, k and v projections
   /// @param epsilon of both norms
   public record Size(
@@ -64,20 +64,20 @@ public final class MlstmBlockKernel {
       int dim,
       int inner,
       int heads,
-      int taps,
+      int kernelSize,
       int blockSize,
       float epsilon) {
     int rows() {
       return Math.multiplyExact(batch, length);
     }
 
-    BatchRows cut() {
-      return new BatchRows(batch, ROWS);
+    SequenceGroups cut() {
+      return new SequenceGroups(batch, ROWS);
     }
 
     /// The same for fewer rows.
     Size of(int rows) {
-      return new Size(rows, length, dim, inner, heads, taps, blockSize, epsilon);
+      return new Size(rows, length, dim, inner, heads, kernelSize, blockSize, epsilon);
     }
 
     HeadNormKernel.Size norm() {
@@ -101,7 +101,7 @@ public final class MlstmBlockKernel {
     }
 
     CausalConvKernel.Size conv() {
-      return new CausalConvKernel.Size(batch, length, inner, taps);
+      return new CausalConvKernel.Size(batch, length, inner, kernelSize);
     }
 
     MlstmShape cell() {
@@ -151,7 +151,7 @@ public final class MlstmBlockKernel {
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, I)`
   public record State(MemorySegment conv, MlstmState cell) {
-    State of(BatchRows.Group group) {
+    State of(SequenceGroups.Group group) {
       return new State(
           group.of(conv),
           new MlstmState(group.of(cell.c()), group.of(cell.n()), group.of(cell.m())));
@@ -160,7 +160,7 @@ public final class MlstmBlockKernel {
 
   /// @param conv gradient of the tail `(B, K-1, I)`
   public record StateGradient(MemorySegment conv, MlstmStateGradient cell) {
-    StateGradient of(BatchRows.Group group) {
+    StateGradient of(SequenceGroups.Group group) {
       return new StateGradient(
           group.of(conv), new MlstmStateGradient(group.of(cell.c()), group.of(cell.n())));
     }
@@ -177,7 +177,7 @@ public final class MlstmBlockKernel {
       @Nullable MemorySegment dropout,
       @Nullable MemorySegment valid,
       @Nullable MemorySegment starts) {
-    Inputs of(BatchRows.Group group) {
+    Inputs of(SequenceGroups.Group group) {
       return new Inputs(
           group.of(x),
           initial.of(group),
@@ -200,13 +200,13 @@ public final class MlstmBlockKernel {
 
   /// Bytes that [#forward] works in.
   public long forwardScratchBytes(Size size) {
-    return FoldedGates.bytes(size) + passingBytes(size) * size.cut().atOnce(kernels.workers());
+    return FoldedGates.bytes(size) + passingBytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   private long passingBytes(Size size) {
     Workspace counting = Workspace.counting();
-    Size group = size.of(size.cut().most());
-    Passing.in(counting, group, cellBytes(group));
+    Size group = size.of(size.cut().maxGroupSize());
+    Forward.in(counting, group, cellBytes(group));
     return counting.size();
   }
 
@@ -236,17 +236,17 @@ public final class MlstmBlockKernel {
       boolean keep,
       MemorySegment out,
       State last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     FoldedGates gates = FoldedGates.of(scratch, size, weights);
     int inner = size.inner;
     var ready =
         new Ready(
-            linear.forForward(size.dim, inner, weights.upMemory(), workers),
-            linear.forForward(size.dim, inner, weights.upGate(), workers),
-            linear.forForward(inner, 2 * size.heads, gates.convolved(), workers),
-            linear.forForward(inner, 2 * size.heads, gates.memory(), workers),
-            linear.forForward(inner, size.dim, weights.down, workers));
+            linear.forForward(size.dim, inner, weights.upMemory(), threads),
+            linear.forForward(size.dim, inner, weights.upGate(), threads),
+            linear.forForward(inner, 2 * size.heads, gates.convolved(), threads),
+            linear.forForward(inner, 2 * size.heads, gates.memory(), threads),
+            linear.forForward(inner, size.dim, weights.down, threads));
     Saved all = saved(Workspace.of(saved), size);
     size.cut()
         .run(
@@ -263,7 +263,7 @@ public final class MlstmBlockKernel {
                   gates.bias(),
                   inputs.of(group),
                   all.of(group),
-                  Passing.in(Workspace.of(memory), part, cellBytes(part)),
+                  Forward.in(Workspace.of(memory), part, cellBytes(part)),
                   keep,
                   group.of(out),
                   last.of(group));
@@ -278,26 +278,26 @@ public final class MlstmBlockKernel {
       MemorySegment gateBias,
       Inputs inputs,
       Saved s,
-      Passing p,
+      Forward p,
       boolean keep,
       MemorySegment out,
       State last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     int inner = size.inner;
     norm(kernels, size, weights, inputs, p.normed(), s.normStatistics());
-    var normed = new Rows(p.normed(), size.dim);
-    var memory = new Rows(s.memory(), inner);
-    var outputGate = new Rows(s.outputGate(), inner);
-    linear.forward(size.up(), normed, ready.upMemory, null, null, memory, workers);
-    linear.forward(size.up(), normed, ready.upGate, null, null, outputGate, workers);
+    var normed = new StridedMatrix(p.normed(), size.dim);
+    var memory = new StridedMatrix(s.memory(), inner);
+    var outputGate = new StridedMatrix(s.outputGate(), inner);
+    linear.forward(size.up(), normed, ready.upMemory, null, null, memory, threads);
+    linear.forward(size.up(), normed, ready.upGate, null, null, outputGate, threads);
     kernels
         .causalConv()
-        .forward(size.conv(), s.convInputs(weights, inputs), s.convolved(), last.conv, workers);
-    var convolved = new Rows(s.convolved(), inner);
-    var gates = new Rows(s.gates(), 2 * size.heads);
-    linear.forward(size.gates(), convolved, ready.gatesOfConvolved, gateBias, null, gates, workers);
-    linear.forward(size.gates(), memory, ready.gatesOfMemory, null, gates, gates, workers);
+        .forward(size.conv(), s.convInputs(weights, inputs), s.convolved(), last.conv, threads);
+    var convolved = new StridedMatrix(s.convolved(), inner);
+    var gates = new StridedMatrix(s.gates(), 2 * size.heads);
+    linear.forward(size.gates(), convolved, ready.gatesOfConvolved, gateBias, null, gates, threads);
+    linear.forward(size.gates(), memory, ready.gatesOfMemory, null, gates, gates, threads);
     kernels
         .projectedMlstm()
         .forward(
@@ -306,21 +306,21 @@ public final class MlstmBlockKernel {
             weights.projections(size),
             p.cell(),
             inputs.initial.cell,
-            new Rows(s.h(), inner),
+            new StridedMatrix(s.h(), inner),
             last.cell,
             keep ? s.cell() : null);
     gated(kernels, size, weights, s, p.y());
-    var x = new Rows(inputs.x, size.dim);
+    var x = new StridedMatrix(inputs.x, size.dim);
     linear.forward(
         size.down(),
-        new Rows(p.y(), inner),
+        new StridedMatrix(p.y(), inner),
         ready.down,
         null,
         inputs.dropout == null ? x : null,
-        new Rows(out, size.dim),
-        workers);
+        new StridedMatrix(out, size.dim),
+        threads);
     if (inputs.dropout != null) {
-      kernels.elementwise().multiplyAdd(out, inputs.dropout, inputs.x, out, workers);
+      kernels.elementwise().multiplyAdd(out, inputs.dropout, inputs.x, out, threads);
     }
   }
 
@@ -332,7 +332,7 @@ public final class MlstmBlockKernel {
       MemorySegment normed,
       MemorySegment statistics) {
     var x = new HeadNormKernel.Inputs(inputs.x, weights.norm, null, size.epsilon);
-    kernels.headNorm().forward(size.norm(), x, normed, statistics, kernels.workers());
+    kernels.headNorm().forward(size.norm(), x, normed, statistics, kernels.threads());
   }
 
   private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
@@ -343,7 +343,7 @@ public final class MlstmBlockKernel {
             s.headNormInputs(weights, size.epsilon),
             y,
             s.headStatistics(),
-            kernels.workers());
+            kernels.threads());
   }
 
   /// Bytes of the memory that all groups use, and of what each works in.
@@ -355,7 +355,7 @@ public final class MlstmBlockKernel {
 
   private BackwardBytes backwardBytes(Size size, boolean drops) {
     boolean byGroup = sumsByGroup(size);
-    long own = byGroup ? Factors.bytes(size.of(size.cut().most()), drops) : 0;
+    long own = byGroup ? Factors.bytes(size.of(size.cut().maxGroupSize()), drops) : 0;
     return new BackwardBytes(
         FoldedGates.bytes(size),
         size.cut().groups() * Sums.bytes(size, byGroup),
@@ -365,8 +365,8 @@ public final class MlstmBlockKernel {
 
   private long returningBytes(Size size) {
     Workspace counting = Workspace.counting();
-    Size group = size.of(size.cut().most());
-    Returning.in(counting, group, cellBytes(group));
+    Size group = size.of(size.cut().maxGroupSize());
+    Backward.in(counting, group, cellBytes(group));
     return counting.size();
   }
 
@@ -374,7 +374,7 @@ public final class MlstmBlockKernel {
   ///
   /// @param drops whether the branch was dropped out
   public long backwardScratchBytes(Size size, boolean drops) {
-    return backwardBytes(size, drops).all(size.cut().atOnce(kernels.workers()));
+    return backwardBytes(size, drops).all(size.cut().atOnce(kernels.threads()));
   }
 
   /// @param inputs as given to [#forward]
@@ -396,7 +396,7 @@ public final class MlstmBlockKernel {
       MemorySegment dx,
       Weights dWeights,
       StateGradient dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     int inner = size.inner;
     boolean drops = inputs.dropout != null;
@@ -405,11 +405,11 @@ public final class MlstmBlockKernel {
     FoldedGates gates = FoldedGates.of(scratch, size, weights);
     var ready =
         new Ready(
-            linear.forBackward(size.dim, inner, weights.upMemory(), workers),
-            linear.forBackward(size.dim, inner, weights.upGate(), workers),
-            linear.forBackward(inner, 2 * size.heads, gates.convolved(), workers),
-            linear.forBackward(inner, 2 * size.heads, gates.memory(), workers),
-            linear.forBackward(inner, size.dim, weights.down, workers));
+            linear.forBackward(size.dim, inner, weights.upMemory(), threads),
+            linear.forBackward(size.dim, inner, weights.upGate(), threads),
+            linear.forBackward(inner, 2 * size.heads, gates.convolved(), threads),
+            linear.forBackward(inner, 2 * size.heads, gates.memory(), threads),
+            linear.forBackward(inner, size.dim, weights.down, threads));
     Saved all = saved(Workspace.of(saved), size);
     MemorySegment sums = scratch.asSlice(bytes.gates, bytes.sums);
     MemorySegment behind = scratch.asSlice(bytes.gates + bytes.sums);
@@ -434,7 +434,7 @@ public final class MlstmBlockKernel {
                   inputs.of(group),
                   all.of(group),
                   mine,
-                  Returning.in(work, part, cellBytes(part)),
+                  Backward.in(work, part, cellBytes(part)),
                   group.of(dOut),
                   dLast == null ? null : dLast.of(group),
                   group.of(dx),
@@ -455,17 +455,17 @@ public final class MlstmBlockKernel {
   /// @param dOut gradient of the block's output, the branch's too where there is no dropout
   private static void largeWeights(
       Kernels kernels, Size size, Factors factors, MemorySegment dOut, Weights to) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     boolean drops = factors.branch().byteSize() > 0;
-    var branch = new Rows(drops ? factors.branch() : dOut, size.dim);
-    var y = new Rows(factors.y(), size.inner);
-    var normed = new Rows(factors.normed(), size.dim);
-    var dMemory = new Rows(factors.dMemory(), size.inner);
-    var dOutputGate = new Rows(factors.dOutputGate(), size.inner);
-    linear.backwardWeight(size.down(), y, branch, to.down, null, workers);
-    linear.backwardWeight(size.up(), normed, dMemory, to.upMemory(), null, workers);
-    linear.backwardWeight(size.up(), normed, dOutputGate, to.upGate(), null, workers);
+    var branch = new StridedMatrix(drops ? factors.branch() : dOut, size.dim);
+    var y = new StridedMatrix(factors.y(), size.inner);
+    var normed = new StridedMatrix(factors.normed(), size.dim);
+    var dMemory = new StridedMatrix(factors.dMemory(), size.inner);
+    var dOutputGate = new StridedMatrix(factors.dOutputGate(), size.inner);
+    linear.backwardWeight(size.down(), y, branch, to.down, null, threads);
+    linear.backwardWeight(size.up(), normed, dMemory, to.upMemory(), null, threads);
+    linear.backwardWeight(size.up(), normed, dOutputGate, to.upGate(), null, threads);
   }
 
   /// Adds the groups' parts up in their order.
@@ -475,7 +475,7 @@ public final class MlstmBlockKernel {
     MemorySegment first = sums.asSlice(0, bytes);
     for (int group = 1; group < size.cut().groups(); group++) {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
-      kernels.elementwise().add(first, other, first, kernels.workers());
+      kernels.elementwise().add(first, other, first, kernels.threads());
     }
     Sums all = Sums.in(Workspace.of(first), size, byGroup);
     Weights from = all.weights();
@@ -502,23 +502,23 @@ public final class MlstmBlockKernel {
       Inputs inputs,
       Saved s,
       Factors factors,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       @Nullable StateGradient dLast,
       MemorySegment dx,
       Sums sums,
       StateGradient dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     Weights dWeights = sums.weights();
     int inner = size.inner;
     MemorySegment dBranch = dOut;
     if (inputs.dropout != null) {
       dBranch = factors.branch();
-      kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, workers);
+      kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, threads);
     }
-    var branch = new Rows(dBranch, size.dim);
-    linear.backwardInput(size.down(), branch, ready.down, null, new Rows(d.dY(), inner), workers);
+    var branch = new StridedMatrix(dBranch, size.dim);
+    linear.backwardInput(size.down(), branch, ready.down, null, new StridedMatrix(d.dY(), inner), threads);
     kernels
         .headNorm()
         .backward(
@@ -532,13 +532,13 @@ public final class MlstmBlockKernel {
                 new HeadNormKernel.Gate(dWeights.skip, d.dConvolved(), factors.dOutputGate()),
                 null),
             factors.y(),
-            workers);
+            threads);
 
-    var convolved = new Rows(s.convolved(), inner);
-    var dConvolved = new Rows(d.dConvolved(), inner);
-    var memory = new Rows(s.memory(), inner);
-    var dMemory = new Rows(factors.dMemory(), inner);
-    var dGates = new Rows(d.dGates(), 2 * size.heads);
+    var convolved = new StridedMatrix(s.convolved(), inner);
+    var dConvolved = new StridedMatrix(d.dConvolved(), inner);
+    var memory = new StridedMatrix(s.memory(), inner);
+    var dMemory = new StridedMatrix(factors.dMemory(), inner);
+    var dGates = new StridedMatrix(d.dGates(), 2 * size.heads);
     kernels
         .projectedMlstm()
         .backward(
@@ -546,19 +546,19 @@ public final class MlstmBlockKernel {
             s.cellInputs(size, inputs),
             weights.projections(size),
             d.cell(),
-            new Rows(s.h(), inner),
+            new StridedMatrix(s.h(), inner),
             s.cell(),
-            new Rows(d.dH(), inner),
+            new StridedMatrix(d.dH(), inner),
             dLast == null ? null : dLast.cell,
             new MlstmGradients(dConvolved, dConvolved, dMemory, dGates, dGates.from(size.heads)),
             dWeights.projections(size),
             dInitial.cell);
     FoldedGates to = sums.gates();
-    linear.backwardWeight(size.gates(), convolved, dGates, to.convolved(), to.bias(), workers);
-    linear.backwardWeight(size.gates(), memory, dGates, to.memory(), null, workers);
+    linear.backwardWeight(size.gates(), convolved, dGates, to.convolved(), to.bias(), threads);
+    linear.backwardWeight(size.gates(), memory, dGates, to.memory(), null, threads);
     linear.backwardInput(
-        size.gates(), dGates, ready.gatesOfConvolved, dConvolved, dConvolved, workers);
-    linear.backwardInput(size.gates(), dGates, ready.gatesOfMemory, dMemory, dMemory, workers);
+        size.gates(), dGates, ready.gatesOfConvolved, dConvolved, dConvolved, threads);
+    linear.backwardInput(size.gates(), dGates, ready.gatesOfMemory, dMemory, dMemory, threads);
     kernels
         .causalConv()
         .backward(
@@ -572,12 +572,12 @@ public final class MlstmBlockKernel {
                 dWeights.convBias,
                 dInitial.conv,
                 factors.dMemory()),
-            workers);
+            threads);
 
-    var dOutputGate = new Rows(factors.dOutputGate(), inner);
-    var dNormed = new Rows(d.dNormed(), size.dim);
-    linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, workers);
-    linear.backwardInput(size.up(), dOutputGate, ready.upGate, dNormed, dNormed, workers);
+    var dOutputGate = new StridedMatrix(factors.dOutputGate(), inner);
+    var dNormed = new StridedMatrix(d.dNormed(), size.dim);
+    linear.backwardInput(size.up(), dMemory, ready.upMemory, null, dNormed, threads);
+    linear.backwardInput(size.up(), dOutputGate, ready.upGate, dNormed, dNormed, threads);
     kernels
         .headNorm()
         .backward(
@@ -587,6 +587,6 @@ public final class MlstmBlockKernel {
             d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
             factors.normed(),
-            workers);
+            threads);
   }
 }

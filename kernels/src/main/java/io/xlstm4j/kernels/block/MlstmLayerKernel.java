@@ -8,14 +8,14 @@ import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.block.MlstmLayerMemory.Passing;
-import io.xlstm4j.kernels.block.MlstmLayerMemory.Returning;
-import io.xlstm4j.kernels.block.MlstmLayerMemory.Saved;
-import io.xlstm4j.kernels.block.MlstmLayerMemory.Shared;
-import io.xlstm4j.kernels.block.MlstmLayerMemory.Small;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.block.MlstmLayerWorkspace.Forward;
+import io.xlstm4j.kernels.block.MlstmLayerWorkspace.Backward;
+import io.xlstm4j.kernels.block.MlstmLayerWorkspace.Saved;
+import io.xlstm4j.kernels.block.MlstmLayerWorkspace.Shared;
+import io.xlstm4j.kernels.block.MlstmLayerWorkspace.Small;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
@@ -54,9 +54,9 @@ public final class MlstmLayerKernel implements LayerKernel {
   /// @param memory M
   /// @param heads NH
   /// @param headDim DH
-  /// @param taps K of the convolution, at least 2
+  /// @param kernelSize K of the convolution, at least 2
   /// @param epsilon of both norms
-  public record Dims(int dim, int memory, int heads, int headDim, int taps, float epsilon) {
+  public record Dims(int dim, int memory, int heads, int headDim, int kernelSize, float epsilon) {
     int hidden() {
       return Math.multiplyExact(heads, headDim);
     }
@@ -68,8 +68,8 @@ public final class MlstmLayerKernel implements LayerKernel {
       return Math.multiplyExact(batch, length);
     }
 
-    BatchRows cut() {
-      return new BatchRows(batch, Math.max(1, POSITIONS / length));
+    SequenceGroups cut() {
+      return new SequenceGroups(batch, Math.max(1, POSITIONS / length));
     }
 
     Size of(int rows) {
@@ -85,7 +85,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     }
 
     CausalConvKernel.Size conv() {
-      return new CausalConvKernel.Size(batch, length, dims.memory, dims.taps);
+      return new CausalConvKernel.Size(batch, length, dims.memory, dims.kernelSize);
     }
 
     MlstmShape cell() {
@@ -154,7 +154,7 @@ public final class MlstmLayerKernel implements LayerKernel {
       dims.dim,
       (long) dims.memory * dims.dim,
       (long) dims.hidden() * dims.dim,
-      (long) dims.memory * dims.taps,
+      (long) dims.memory * dims.kernelSize,
       dims.memory,
       wide,
       wide,
@@ -170,7 +170,7 @@ public final class MlstmLayerKernel implements LayerKernel {
   }
 
   record State(MemorySegment conv, MlstmState cell) {
-    State of(BatchRows.Group group) {
+    State of(SequenceGroups.Group group) {
       return new State(
           group.of(conv),
           new MlstmState(group.of(cell.c()), group.of(cell.n()), group.of(cell.m())));
@@ -183,7 +183,7 @@ public final class MlstmLayerKernel implements LayerKernel {
 
   @Override
   public long stateFloats(int batch) {
-    return batch * ((dims.taps - 1L) * dims.memory + cellFloats());
+    return batch * ((dims.kernelSize - 1L) * dims.memory + cellFloats());
   }
 
   /// Of a row.
@@ -193,7 +193,7 @@ public final class MlstmLayerKernel implements LayerKernel {
 
   private State state(MemorySegment memory, int batch) {
     SegmentFloats.check("state", memory, stateFloats(batch), "of all rows");
-    long tail = batch * (dims.taps - 1L) * dims.memory * Float.BYTES;
+    long tail = batch * (dims.kernelSize - 1L) * dims.memory * Float.BYTES;
     long n = (long) batch * dims.hidden() * Float.BYTES;
     long c = n * dims.headDim;
     return new State(
@@ -249,8 +249,8 @@ public final class MlstmLayerKernel implements LayerKernel {
   private LinearKernel.Ready matrix(int in, int out, MemorySegment weight, boolean forward) {
     SegmentFloats.check("weight", weight, (long) in * out, "(O, I)");
     return forward
-        ? kernels.linear().forForward(in, out, weight, kernels.workers())
-        : kernels.linear().forBackward(in, out, weight, kernels.workers());
+        ? kernels.linear().forForward(in, out, weight, kernels.threads())
+        : kernels.linear().forBackward(in, out, weight, kernels.threads());
   }
 
   private Saved saved(Workspace from, Size size) {
@@ -267,7 +267,7 @@ public final class MlstmLayerKernel implements LayerKernel {
   @Override
   public long forwardScratchBytes(int batch, int length) {
     var size = new Size(dims, batch, length);
-    return biasBytes() + Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+    return biasBytes() + Forward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   /// Of both gates, on a boundary.
@@ -305,7 +305,7 @@ public final class MlstmLayerKernel implements LayerKernel {
         .run(
             kernels,
             scratch.asSlice(biasBytes()),
-            Passing.bytes(size),
+            Forward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               forward(
@@ -317,7 +317,7 @@ public final class MlstmLayerKernel implements LayerKernel {
                   call.of(group),
                   before.of(group),
                   all.of(group),
-                  Passing.in(Workspace.of(memory), part),
+                  Forward.in(Workspace.of(memory), part),
                   keep,
                   group.of(out),
                   after.of(group));
@@ -333,52 +333,52 @@ public final class MlstmLayerKernel implements LayerKernel {
       Call call,
       State initial,
       Saved s,
-      Passing p,
+      Forward p,
       boolean keep,
       MemorySegment out,
       State last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     Dims dims = size.dims;
     int hidden = dims.hidden();
     norm(kernels, size, call.x(), weights, p.normed(), s.normStatistics());
-    var normed = new Rows(p.normed(), dims.dim);
-    var memory = new Rows(s.memory(), dims.memory);
-    var outputGate = new Rows(s.outputGate(), hidden);
-    linear.forward(size.toMemory(), normed, ready.memory, null, null, memory, workers);
-    linear.forward(size.toGate(), normed, ready.gate, null, null, outputGate, workers);
+    var normed = new StridedMatrix(p.normed(), dims.dim);
+    var memory = new StridedMatrix(s.memory(), dims.memory);
+    var outputGate = new StridedMatrix(s.outputGate(), hidden);
+    linear.forward(size.toMemory(), normed, ready.memory, null, null, memory, threads);
+    linear.forward(size.toGate(), normed, ready.gate, null, null, outputGate, threads);
     kernels
         .causalConv()
         .forward(
-            size.conv(), s.convInputs(weights, call, initial), s.convolved(), last.conv, workers);
-    var convolved = new Rows(s.convolved(), dims.memory);
-    var queriesKeys = new Rows(s.queriesKeys(), 2 * hidden);
-    var values = new Rows(s.values(), hidden);
-    var skipped = new Rows(s.skipped(), hidden);
-    var gates = new Rows(s.gates(), 2 * dims.heads);
+            size.conv(), s.convInputs(weights, call, initial), s.convolved(), last.conv, threads);
+    var convolved = new StridedMatrix(s.convolved(), dims.memory);
+    var queriesKeys = new StridedMatrix(s.queriesKeys(), 2 * hidden);
+    var values = new StridedMatrix(s.values(), hidden);
+    var skipped = new StridedMatrix(s.skipped(), hidden);
+    var gates = new StridedMatrix(s.gates(), 2 * dims.heads);
     linear.forward(
-        size.queriesKeys(), convolved, ready.queriesKeys, null, null, queriesKeys, workers);
-    linear.forward(size.fromMemory(), memory, ready.values, null, null, values, workers);
-    linear.forward(size.fromMemory(), convolved, ready.skip, null, null, skipped, workers);
-    linear.forward(size.cellGates(), convolved, ready.cellGates, gateBias, null, gates, workers);
+        size.queriesKeys(), convolved, ready.queriesKeys, null, null, queriesKeys, threads);
+    linear.forward(size.fromMemory(), memory, ready.values, null, null, values, threads);
+    linear.forward(size.fromMemory(), convolved, ready.skip, null, null, skipped, threads);
+    linear.forward(size.cellGates(), convolved, ready.cellGates, gateBias, null, gates, threads);
     kernels
         .mlstm()
         .forward(
             size.cell(),
             s.cellInputs(dims, call),
             initial.cell,
-            new Rows(s.h(), hidden),
+            new StridedMatrix(s.h(), hidden),
             last.cell,
             keep ? s.cell() : null);
     gated(kernels, size, weights, s, p.y());
     linear.forward(
         size.downward(),
-        new Rows(p.y(), hidden),
+        new StridedMatrix(p.y(), hidden),
         ready.down,
         null,
-        new Rows(call.x(), dims.dim),
-        new Rows(out, dims.dim),
-        workers);
+        new StridedMatrix(call.x(), dims.dim),
+        new StridedMatrix(out, dims.dim),
+        threads);
   }
 
   private static void norm(
@@ -389,7 +389,7 @@ public final class MlstmLayerKernel implements LayerKernel {
       MemorySegment normed,
       MemorySegment statistics) {
     var inputs = new HeadNormKernel.Inputs(x, weights.norm, null, size.dims.epsilon);
-    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.workers());
+    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.threads());
   }
 
   private static void gated(Kernels kernels, Size size, Weights weights, Saved s, MemorySegment y) {
@@ -400,7 +400,7 @@ public final class MlstmLayerKernel implements LayerKernel {
             s.headNormInputs(size.dims, weights),
             y,
             s.headStatistics(),
-            kernels.workers());
+            kernels.threads());
   }
 
   @Override
@@ -408,7 +408,7 @@ public final class MlstmLayerKernel implements LayerKernel {
     var size = new Size(dims, batch, length);
     return joinedBytes()
         + Shared.bytes(size)
-        + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
+        + Backward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   @Override
@@ -432,12 +432,12 @@ public final class MlstmLayerKernel implements LayerKernel {
     State before = state(call.initial(), call.batch());
     State dBefore = state(dInitial, call.batch());
     @Nullable State dAfter = dLast == null ? null : state(dLast, call.batch());
-    long smallBytes = MlstmLayerMemory.smallBytes(dims);
+    long smallBytes = MlstmLayerWorkspace.smallBytes(dims);
     size.cut()
         .run(
             kernels,
             rest.asSlice(sharedBytes),
-            Returning.bytes(size),
+            Backward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
@@ -450,7 +450,7 @@ public final class MlstmLayerKernel implements LayerKernel {
                   before.of(group),
                   all.of(group),
                   shared.of(group),
-                  Returning.in(Workspace.of(memory), part),
+                  Backward.in(Workspace.of(memory), part),
                   group.of(dOut),
                   dAfter == null ? null : dAfter.of(group),
                   group.of(dx),
@@ -459,7 +459,7 @@ public final class MlstmLayerKernel implements LayerKernel {
             });
     dBefore.cell.m().fill((byte) 0);
     Weights to = Weights.of(dParameters);
-    projections(size, all, shared, new Rows(dOut, dims.dim), to);
+    projections(size, all, shared, new StridedMatrix(dOut, dims.dim), to);
     MemorySegment sum = SlstmLayerKernel.sum(kernels, shared.sums(), size.cut(), smallBytes);
     Small sums = Small.in(Workspace.of(sum), dims);
     to.norm.copyFrom(sums.norm());
@@ -468,18 +468,18 @@ public final class MlstmLayerKernel implements LayerKernel {
     to.headNorm.copyFrom(sums.headNorm());
   }
 
-  private void projections(Size size, Saved s, Shared shared, Rows dOut, Weights to) {
+  private void projections(Size size, Saved s, Shared shared, StridedMatrix dOut, Weights to) {
     int hidden = dims.hidden();
-    var normed = new Rows(shared.normed(), dims.dim);
-    var memory = new Rows(s.memory(), dims.memory);
-    var convolved = new Rows(s.convolved(), dims.memory);
-    var y = new Rows(shared.y(), hidden);
-    var dQueriesKeys = new Rows(shared.dQueriesKeys(), 2 * hidden);
-    var dValues = new Rows(shared.dValues(), hidden);
-    var dSkipped = new Rows(shared.dSkipped(), hidden);
-    var dMemory = new Rows(shared.dMemory(), dims.memory);
-    var dOutputGate = new Rows(shared.dOutputGate(), hidden);
-    var dGates = new Rows(shared.dGates(), 2 * dims.heads);
+    var normed = new StridedMatrix(shared.normed(), dims.dim);
+    var memory = new StridedMatrix(s.memory(), dims.memory);
+    var convolved = new StridedMatrix(s.convolved(), dims.memory);
+    var y = new StridedMatrix(shared.y(), hidden);
+    var dQueriesKeys = new StridedMatrix(shared.dQueriesKeys(), 2 * hidden);
+    var dValues = new StridedMatrix(shared.dValues(), hidden);
+    var dSkipped = new StridedMatrix(shared.dSkipped(), hidden);
+    var dMemory = new StridedMatrix(shared.dMemory(), dims.memory);
+    var dOutputGate = new StridedMatrix(shared.dOutputGate(), hidden);
+    var dGates = new StridedMatrix(shared.dGates(), 2 * dims.heads);
     LinearKernel.Size wide = size.fromMemory();
     new WeightGradients(kernels)
         .add(wide, convolved, dQueriesKeys, to.q, null)
@@ -503,23 +503,23 @@ public final class MlstmLayerKernel implements LayerKernel {
       State initial,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       @Nullable State dLast,
       MemorySegment dx,
       Small dWeights,
       State dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     Dims dims = size.dims;
     int hidden = dims.hidden();
     linear.backwardInput(
         size.downward(),
-        new Rows(dOut, dims.dim),
+        new StridedMatrix(dOut, dims.dim),
         ready.down,
         null,
-        new Rows(d.dY(), hidden),
-        workers);
+        new StridedMatrix(d.dY(), hidden),
+        threads);
     kernels
         .headNorm()
         .backward(
@@ -533,30 +533,30 @@ public final class MlstmLayerKernel implements LayerKernel {
                 new HeadNormKernel.Gate(dWeights.ones(), shared.dSkipped(), shared.dOutputGate()),
                 null),
             shared.y(),
-            workers);
-    var dQueriesKeys = new Rows(shared.dQueriesKeys(), 2 * hidden);
-    var dValues = new Rows(shared.dValues(), hidden);
-    var dGates = new Rows(shared.dGates(), 2 * dims.heads);
+            threads);
+    var dQueriesKeys = new StridedMatrix(shared.dQueriesKeys(), 2 * hidden);
+    var dValues = new StridedMatrix(shared.dValues(), hidden);
+    var dGates = new StridedMatrix(shared.dGates(), 2 * dims.heads);
     kernels
         .mlstm()
         .backward(
             size.cell(),
             s.cellInputs(dims, call),
-            new Rows(s.h(), hidden),
+            new StridedMatrix(s.h(), hidden),
             s.cell(),
-            new Rows(d.dH(), hidden),
+            new StridedMatrix(d.dH(), hidden),
             dLast == null ? null : dLast.cellGradient(),
             new MlstmGradients(
                 dQueriesKeys, dQueriesKeys.from(hidden), dValues, dGates, dGates.from(dims.heads)),
             dInitial.cellGradient());
 
-    var dSkipped = new Rows(shared.dSkipped(), hidden);
-    var dConvolved = new Rows(d.dConvolved(), dims.memory);
+    var dSkipped = new StridedMatrix(shared.dSkipped(), hidden);
+    var dConvolved = new StridedMatrix(d.dConvolved(), dims.memory);
     linear.backwardInput(
-        size.queriesKeys(), dQueriesKeys, ready.queriesKeys, null, dConvolved, workers);
-    linear.backwardInput(size.fromMemory(), dSkipped, ready.skip, dConvolved, dConvolved, workers);
+        size.queriesKeys(), dQueriesKeys, ready.queriesKeys, null, dConvolved, threads);
+    linear.backwardInput(size.fromMemory(), dSkipped, ready.skip, dConvolved, dConvolved, threads);
     linear.backwardInput(
-        size.cellGates(), dGates, ready.cellGates, dConvolved, dConvolved, workers);
+        size.cellGates(), dGates, ready.cellGates, dConvolved, dConvolved, threads);
     kernels
         .causalConv()
         .backward(
@@ -566,19 +566,19 @@ public final class MlstmLayerKernel implements LayerKernel {
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
                 shared.dMemory(), dWeights.conv(), dWeights.convBias(), dInitial.conv),
-            workers);
-    var dMemory = new Rows(shared.dMemory(), dims.memory);
-    linear.backwardInput(size.fromMemory(), dValues, ready.values, dMemory, dMemory, workers);
+            threads);
+    var dMemory = new StridedMatrix(shared.dMemory(), dims.memory);
+    linear.backwardInput(size.fromMemory(), dValues, ready.values, dMemory, dMemory, threads);
 
-    var dNormed = new Rows(d.dNormed(), dims.dim);
-    linear.backwardInput(size.toMemory(), dMemory, ready.memory, null, dNormed, workers);
+    var dNormed = new StridedMatrix(d.dNormed(), dims.dim);
+    linear.backwardInput(size.toMemory(), dMemory, ready.memory, null, dNormed, threads);
     linear.backwardInput(
         size.toGate(),
-        new Rows(shared.dOutputGate(), hidden),
+        new StridedMatrix(shared.dOutputGate(), hidden),
         ready.gate,
         dNormed,
         dNormed,
-        workers);
+        threads);
     kernels
         .headNorm()
         .backward(
@@ -588,6 +588,6 @@ public final class MlstmLayerKernel implements LayerKernel {
             d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm(), null, dOut),
             shared.normed(),
-            workers);
+            threads);
   }
 }

@@ -7,13 +7,13 @@ import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.block.SlstmBlockMemory.Passing;
-import io.xlstm4j.kernels.block.SlstmBlockMemory.Returning;
-import io.xlstm4j.kernels.block.SlstmBlockMemory.Saved;
-import io.xlstm4j.kernels.block.SlstmBlockMemory.Shared;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Forward;
+import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Backward;
+import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Saved;
+import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Shared;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
 /// A whole sLSTM block of the paper family, `y = x + slstm(norm(x))` and then, where there is one,
 /// `y + ffn(norm(y))`, forward and backward (spec 1.3, 3.3): the other kernels in a row, with
 /// nothing between them but memory. A few rows of the batch go through all of them at once
-/// ([BatchRows]); what is cheap to compute again is not saved.
+/// ([SequenceGroups]); what is cheap to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, U that of the feed-forward. All
 /// memory is float32, contiguous.
@@ -39,21 +39,21 @@ public final class SlstmBlockKernel {
   /// @param length S
   /// @param dim D
   /// @param heads NH
-  /// @param taps K of the convolution, at least 2
+  /// @param kernelSize K of the convolution, at least 2
   /// @param up U, or 0 without a feed-forward
   /// @param epsilon of all norms
-  public record Size(int batch, int length, int dim, int heads, int taps, int up, float epsilon) {
+  public record Size(int batch, int length, int dim, int heads, int kernelSize, int up, float epsilon) {
     int rows() {
       return Math.multiplyExact(batch, length);
     }
 
-    BatchRows cut() {
-      return new BatchRows(batch, ROWS);
+    SequenceGroups cut() {
+      return new SequenceGroups(batch, ROWS);
     }
 
     /// The same for fewer rows.
     Size of(int rows) {
-      return new Size(rows, length, dim, heads, taps, up, epsilon);
+      return new Size(rows, length, dim, heads, kernelSize, up, epsilon);
     }
 
     HeadNormKernel.Size norm() {
@@ -65,7 +65,7 @@ public final class SlstmBlockKernel {
     }
 
     CausalConvKernel.Size conv() {
-      return new CausalConvKernel.Size(batch, length, dim, taps);
+      return new CausalConvKernel.Size(batch, length, dim, kernelSize);
     }
 
     HeadwiseShape headwise() {
@@ -119,7 +119,7 @@ public final class SlstmBlockKernel {
 
   /// @param conv the last K-1 inputs of the convolution `(B, K-1, D)`
   public record State(MemorySegment conv, SlstmKernel.State cell) {
-    State of(BatchRows.Group group) {
+    State of(SequenceGroups.Group group) {
       return new State(
           group.of(conv),
           new SlstmKernel.State(
@@ -129,7 +129,7 @@ public final class SlstmBlockKernel {
 
   /// @param conv gradient of the tail `(B, K-1, D)`
   public record StateGradient(MemorySegment conv, SlstmKernel.StateGradients cell) {
-    StateGradient of(BatchRows.Group group) {
+    StateGradient of(SequenceGroups.Group group) {
       return new StateGradient(
           group.of(conv),
           new SlstmKernel.StateGradients(
@@ -153,7 +153,7 @@ public final class SlstmBlockKernel {
       @Nullable MemorySegment dropout,
       @Nullable MemorySegment valid,
       @Nullable MemorySegment starts) {
-    Inputs of(BatchRows.Group group) {
+    Inputs of(SequenceGroups.Group group) {
       return new Inputs(
           group.of(x),
           initial.of(group),
@@ -169,8 +169,8 @@ public final class SlstmBlockKernel {
   }
 
   private Saved saved(Workspace from, Size size) {
-    BatchRows cut = size.cut();
-    return Saved.in(from, size, cut.groups() * cellBytes(size.of(cut.most())));
+    SequenceGroups cut = size.cut();
+    return Saved.in(from, size, cut.groups() * cellBytes(size.of(cut.maxGroupSize())));
   }
 
   /// Bytes that [#forward] leaves for [#backward].
@@ -182,7 +182,7 @@ public final class SlstmBlockKernel {
 
   /// Bytes that [#forward] works in.
   public long forwardScratchBytes(Size size) {
-    return Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+    return Forward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   /// The feed-forward's matrices ready for products.
@@ -204,19 +204,19 @@ public final class SlstmBlockKernel {
       State last) {
     FeedForward feed = weights.feedForward;
     LinearKernel linear = kernels.linear();
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     @Nullable Ready ready =
         feed == null
             ? null
             : new Ready(
-                linear.forForward(size.dim, 2 * size.up, feed.up, workers),
-                linear.forForward(size.up, size.dim, feed.down, workers));
+                linear.forForward(size.dim, 2 * size.up, feed.up, threads),
+                linear.forForward(size.up, size.dim, feed.down, threads));
     Saved all = saved(Workspace.of(saved), size);
     size.cut()
         .run(
             kernels,
             scratch,
-            Passing.bytes(size),
+            Forward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               forward(
@@ -226,7 +226,7 @@ public final class SlstmBlockKernel {
                   ready,
                   inputs.of(group),
                   all.of(group, cellBytes(part)),
-                  Passing.in(Workspace.of(memory), part),
+                  Forward.in(Workspace.of(memory), part),
                   keep,
                   group.of(out),
                   last.of(group));
@@ -240,11 +240,11 @@ public final class SlstmBlockKernel {
       @Nullable Ready ready,
       Inputs inputs,
       Saved s,
-      Passing p,
+      Forward p,
       boolean keep,
       MemorySegment out,
       State last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     norm(kernels, size, inputs.x, weights.norm, p.normed(), s.normStatistics());
     kernels
         .causalConv()
@@ -253,10 +253,10 @@ public final class SlstmBlockKernel {
             convInputs(p.normed(), weights, inputs),
             s.convolved(),
             last.conv,
-            workers);
-    var normed = new Rows(p.normed(), size.dim);
-    var convolved = new Rows(s.convolved(), size.dim);
-    var wx = new Rows(p.wx(), 4 * size.dim);
+            threads);
+    var normed = new StridedMatrix(p.normed(), size.dim);
+    var convolved = new StridedMatrix(s.convolved(), size.dim);
+    var wx = new StridedMatrix(p.wx(), 4 * size.dim);
     HeadwiseKernel headwise = kernels.headwise();
     headwise.forward(size.headwise(), convolved, weights.i, wx);
     headwise.forward(size.headwise(), convolved, weights.f, wx.from(size.dim));
@@ -270,7 +270,7 @@ public final class SlstmBlockKernel {
             s.h(),
             last.cell,
             keep ? s.cell() : null,
-            workers);
+            threads);
     MemorySegment h = dropped(kernels, inputs, s.h(), p.dropped());
     kernels
         .headNorm()
@@ -279,9 +279,9 @@ public final class SlstmBlockKernel {
             new HeadNormKernel.Inputs(h, weights.groupNorm, null, size.epsilon),
             p.headNormed(),
             s.headStatistics(),
-            workers);
+            threads);
     MemorySegment y = size.up == 0 ? out : s.y();
-    kernels.elementwise().add(inputs.x, p.headNormed(), y, workers);
+    kernels.elementwise().add(inputs.x, p.headNormed(), y, threads);
     if (weights.feedForward != null && ready != null) {
       feedForward(kernels, size, weights.feedForward, ready, inputs.dropout, s, p, out);
     }
@@ -295,7 +295,7 @@ public final class SlstmBlockKernel {
       MemorySegment normed,
       MemorySegment statistics) {
     var inputs = new HeadNormKernel.Inputs(x, weight, null, size.epsilon);
-    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.workers());
+    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.threads());
   }
 
   private static CausalConvKernel.Inputs convInputs(
@@ -315,7 +315,7 @@ public final class SlstmBlockKernel {
     if (inputs.cellDropout == null) {
       return h;
     }
-    kernels.elementwise().multiplyAdd(h, inputs.cellDropout, null, dropped, kernels.workers());
+    kernels.elementwise().multiplyAdd(h, inputs.cellDropout, null, dropped, kernels.threads());
     return dropped;
   }
 
@@ -326,21 +326,21 @@ public final class SlstmBlockKernel {
       Ready ready,
       @Nullable MemorySegment dropout,
       Saved s,
-      Passing p,
+      Forward p,
       MemorySegment out) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     norm(kernels, size, s.y(), weights.norm, p.normed(), s.feedStatistics());
-    var normed = new Rows(p.normed(), size.dim);
-    var both = new Rows(s.both(), 2 * size.up);
-    linear.forward(size.upward(), normed, ready.up, null, null, both, workers);
-    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), workers);
-    var active = new Rows(p.active(), size.up);
-    @Nullable Rows plus = dropout == null ? new Rows(s.y(), size.dim) : null;
-    var to = new Rows(out, size.dim);
-    linear.forward(size.downward(), active, ready.down, null, plus, to, workers);
+    var normed = new StridedMatrix(p.normed(), size.dim);
+    var both = new StridedMatrix(s.both(), 2 * size.up);
+    linear.forward(size.upward(), normed, ready.up, null, null, both, threads);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), threads);
+    var active = new StridedMatrix(p.active(), size.up);
+    @Nullable StridedMatrix addend = dropout == null ? new StridedMatrix(s.y(), size.dim) : null;
+    var to = new StridedMatrix(out, size.dim);
+    linear.forward(size.downward(), active, ready.down, null, addend, to, threads);
     if (dropout != null) {
-      kernels.elementwise().multiplyAdd(out, dropout, s.y(), out, workers);
+      kernels.elementwise().multiplyAdd(out, dropout, s.y(), out, threads);
     }
   }
 
@@ -354,7 +354,7 @@ public final class SlstmBlockKernel {
   ///
   /// @param drops whether the feed-forward's output was dropped out
   public long backwardScratchBytes(Size size, boolean drops) {
-    return sharedBytes(size, drops) + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
+    return sharedBytes(size, drops) + Backward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   /// @param inputs as given to [#forward]
@@ -376,25 +376,25 @@ public final class SlstmBlockKernel {
       MemorySegment dx,
       Weights dWeights,
       State dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     FeedForward feed = weights.feedForward;
     @Nullable Ready ready =
         feed == null
             ? null
             : new Ready(
-                linear.forBackward(size.dim, 2 * size.up, feed.up, workers),
-                linear.forBackward(size.up, size.dim, feed.down, workers));
+                linear.forBackward(size.dim, 2 * size.up, feed.up, threads),
+                linear.forBackward(size.up, size.dim, feed.down, threads));
     boolean drops = inputs.dropout != null;
     Saved all = saved(Workspace.of(saved), size);
     long sharedBytes = sharedBytes(size, drops);
     Shared shared = Shared.in(Workspace.of(scratch.asSlice(0, sharedBytes)), size, drops);
-    long smallBytes = SlstmBlockMemory.smallBytes(size);
+    long smallBytes = SlstmBlockWorkspace.smallBytes(size);
     size.cut()
         .run(
             kernels,
             scratch.asSlice(sharedBytes),
-            Returning.bytes(size),
+            Backward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
@@ -406,34 +406,34 @@ public final class SlstmBlockKernel {
                   inputs.of(group),
                   all.of(group, cellBytes(part)),
                   shared.of(group),
-                  Returning.in(Workspace.of(memory), part),
+                  Backward.in(Workspace.of(memory), part),
                   group.of(dOut),
                   dLast == null ? null : dLast.of(group),
                   group.of(dx),
-                  SlstmBlockMemory.small(Workspace.of(sums), size),
+                  SlstmBlockWorkspace.small(Workspace.of(sums), size),
                   dInitial.of(group));
             });
     FeedForward dFeed = dWeights.feedForward;
     if (dFeed != null) {
-      var branch = new Rows(drops ? shared.branch() : dOut, size.dim);
-      var active = new Rows(shared.active(), size.up);
-      linear.backwardWeight(size.downward(), active, branch, dFeed.down, null, workers);
-      var feedNormed = new Rows(shared.feedNormed(), size.dim);
-      var dBoth = new Rows(shared.dBoth(), 2 * size.up);
-      linear.backwardWeight(size.upward(), feedNormed, dBoth, dFeed.up, null, workers);
+      var branch = new StridedMatrix(drops ? shared.branch() : dOut, size.dim);
+      var active = new StridedMatrix(shared.active(), size.up);
+      linear.backwardWeight(size.downward(), active, branch, dFeed.down, null, threads);
+      var feedNormed = new StridedMatrix(shared.feedNormed(), size.dim);
+      var dBoth = new StridedMatrix(shared.dBoth(), 2 * size.up);
+      linear.backwardWeight(size.upward(), feedNormed, dBoth, dFeed.up, null, threads);
     }
     writeSums(size, shared.sums(), dWeights);
   }
 
   /// Adds the groups' parts up in their order.
   private void writeSums(Size size, MemorySegment sums, Weights to) {
-    long bytes = SlstmBlockMemory.smallBytes(size);
+    long bytes = SlstmBlockWorkspace.smallBytes(size);
     MemorySegment first = sums.asSlice(0, bytes);
     for (int group = 1; group < size.cut().groups(); group++) {
       MemorySegment other = sums.asSlice(group * bytes, bytes);
-      kernels.elementwise().add(first, other, first, kernels.workers());
+      kernels.elementwise().add(first, other, first, kernels.threads());
     }
-    Weights from = SlstmBlockMemory.small(Workspace.of(first), size);
+    Weights from = SlstmBlockWorkspace.small(Workspace.of(first), size);
     to.norm.copyFrom(from.norm);
     to.conv.copyFrom(from.conv);
     to.convBias.copyFrom(from.convBias);
@@ -459,13 +459,13 @@ public final class SlstmBlockKernel {
       Inputs inputs,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       @Nullable StateGradient dLast,
       MemorySegment dx,
       Weights dWeights,
       State dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     MemorySegment dY = dOut; // of the sum of x and the cell's branch
     FeedForward dFeed = dWeights.feedForward;
     if (weights.feedForward != null && ready != null && dFeed != null) {
@@ -482,9 +482,9 @@ public final class SlstmBlockKernel {
             s.headStatistics(),
             dY,
             new HeadNormKernel.Gradients(d.dH(), dWeights.groupNorm, null, null),
-            workers);
+            threads);
     if (inputs.cellDropout != null) {
-      kernels.elementwise().multiplyAdd(d.dH(), inputs.cellDropout, null, d.dH(), workers);
+      kernels.elementwise().multiplyAdd(d.dH(), inputs.cellDropout, null, d.dH(), threads);
     }
     kernels
         .slstm()
@@ -496,7 +496,7 @@ public final class SlstmBlockKernel {
             d.dH(),
             dLast == null ? SlstmKernel.StateGradients.NONE : dLast.cell,
             new SlstmKernel.Gradients(d.dWx(), dWeights.r, dWeights.b, dInitial.cell),
-            workers);
+            threads);
     norm(kernels, size, inputs.x, weights.norm, d.normed(), s.normStatistics());
     gatesBack(kernels, size, weights, inputs, s, d, dLast, dWeights, dInitial);
     kernels
@@ -507,7 +507,7 @@ public final class SlstmBlockKernel {
             s.normStatistics(),
             d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dY),
-            workers);
+            threads);
   }
 
   /// From the gates to the normed input, by way of the convolution for two of them.
@@ -517,18 +517,18 @@ public final class SlstmBlockKernel {
       Weights weights,
       Inputs inputs,
       Saved s,
-      Returning d,
+      Backward d,
       @Nullable StateGradient dLast,
       Weights dWeights,
       State dInitial) {
     int dim = size.dim;
     HeadwiseKernel headwise = kernels.headwise();
     HeadwiseShape shape = size.headwise();
-    var normed = new Rows(d.normed(), dim);
-    var convolved = new Rows(s.convolved(), dim);
-    var dWx = new Rows(d.dWx(), 4 * dim);
-    var dConvolved = new Rows(d.dConvolved(), dim);
-    var dNormed = new Rows(d.dNormed(), dim);
+    var normed = new StridedMatrix(d.normed(), dim);
+    var convolved = new StridedMatrix(s.convolved(), dim);
+    var dWx = new StridedMatrix(d.dWx(), 4 * dim);
+    var dConvolved = new StridedMatrix(d.dConvolved(), dim);
+    var dNormed = new StridedMatrix(d.dNormed(), dim);
     headwise.backward(shape, convolved, weights.i, dWx, dConvolved, false, dWeights.i);
     headwise.backward(shape, convolved, weights.f, dWx.from(dim), dConvolved, true, dWeights.f);
     kernels
@@ -540,7 +540,7 @@ public final class SlstmBlockKernel {
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
                 d.dNormed(), dWeights.conv, dWeights.convBias, dInitial.conv),
-            kernels.workers());
+            kernels.threads());
     headwise.backward(shape, normed, weights.z, dWx.from(2 * dim), dNormed, true, dWeights.z);
     headwise.backward(shape, normed, weights.o, dWx.from(3 * dim), dNormed, true, dWeights.o);
   }
@@ -553,26 +553,26 @@ public final class SlstmBlockKernel {
       @Nullable MemorySegment dropout,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       FeedForward dWeights) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     MemorySegment dBranch = dOut;
     if (dropout != null) {
       dBranch = shared.branch();
-      kernels.elementwise().multiplyAdd(dOut, dropout, null, dBranch, workers);
+      kernels.elementwise().multiplyAdd(dOut, dropout, null, dBranch, threads);
     }
-    var branch = new Rows(dBranch, size.dim);
-    var dActive = new Rows(d.dActive(), size.up);
-    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), workers);
-    linear.backwardInput(size.downward(), branch, ready.down, null, dActive, workers);
+    var branch = new StridedMatrix(dBranch, size.dim);
+    var dActive = new StridedMatrix(d.dActive(), size.up);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), threads);
+    linear.backwardInput(size.downward(), branch, ready.down, null, dActive, threads);
     kernels
         .gatedFeedForward()
-        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), workers);
-    var dBoth = new Rows(shared.dBoth(), 2 * size.up);
-    var dNormed = new Rows(d.dNormed(), size.dim);
-    linear.backwardInput(size.upward(), dBoth, ready.up, null, dNormed, workers);
+        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), threads);
+    var dBoth = new StridedMatrix(shared.dBoth(), 2 * size.up);
+    var dNormed = new StridedMatrix(d.dNormed(), size.dim);
+    linear.backwardInput(size.upward(), dBoth, ready.up, null, dNormed, threads);
     kernels
         .headNorm()
         .backward(
@@ -582,6 +582,6 @@ public final class SlstmBlockKernel {
             d.dNormed(),
             new HeadNormKernel.Gradients(d.dY(), dWeights.norm, null, dOut),
             shared.feedNormed(),
-            workers);
+            threads);
   }
 }

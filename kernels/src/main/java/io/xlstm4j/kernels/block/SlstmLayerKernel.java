@@ -5,14 +5,14 @@ import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.block.SlstmLayerMemory.Passing;
-import io.xlstm4j.kernels.block.SlstmLayerMemory.Returning;
-import io.xlstm4j.kernels.block.SlstmLayerMemory.Saved;
-import io.xlstm4j.kernels.block.SlstmLayerMemory.Shared;
+import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Forward;
+import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Backward;
+import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Saved;
+import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Shared;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
@@ -53,9 +53,9 @@ public final class SlstmLayerKernel implements LayerKernel {
   /// @param heads NH
   /// @param headDim DH
   /// @param up U
-  /// @param taps K of the convolution, at least 2
+  /// @param kernelSize K of the convolution, at least 2
   /// @param epsilon of both norms
-  public record Dims(int dim, int heads, int headDim, int up, int taps, float epsilon) {
+  public record Dims(int dim, int heads, int headDim, int up, int kernelSize, float epsilon) {
     int hidden() {
       return Math.multiplyExact(heads, headDim);
     }
@@ -67,8 +67,8 @@ public final class SlstmLayerKernel implements LayerKernel {
       return Math.multiplyExact(batch, length);
     }
 
-    BatchRows cut() {
-      return new BatchRows(batch, Math.max(ROWS, POSITIONS / length));
+    SequenceGroups cut() {
+      return new SequenceGroups(batch, Math.max(ROWS, POSITIONS / length));
     }
 
     Size of(int rows) {
@@ -84,7 +84,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     }
 
     CausalConvKernel.Size conv() {
-      return new CausalConvKernel.Size(batch, length, dims.dim, dims.taps);
+      return new CausalConvKernel.Size(batch, length, dims.dim, dims.kernelSize);
     }
 
     SlstmKernel.Size cell() {
@@ -138,7 +138,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     long gate = (long) dims.hidden() * dims.dim;
     return new long[] {
       dims.dim,
-      (long) dims.dim * dims.taps,
+      (long) dims.dim * dims.kernelSize,
       dims.dim,
       gate,
       gate,
@@ -153,7 +153,7 @@ public final class SlstmLayerKernel implements LayerKernel {
   }
 
   record State(MemorySegment conv, SlstmKernel.State cell) {
-    State of(BatchRows.Group group) {
+    State of(SequenceGroups.Group group) {
       return new State(
           group.of(conv),
           new SlstmKernel.State(
@@ -167,12 +167,12 @@ public final class SlstmLayerKernel implements LayerKernel {
 
   @Override
   public long stateFloats(int batch) {
-    return batch * ((dims.taps - 1L) * dims.dim + 4L * dims.hidden());
+    return batch * ((dims.kernelSize - 1L) * dims.dim + 4L * dims.hidden());
   }
 
   private State state(MemorySegment memory, int batch) {
     SegmentFloats.check("state", memory, stateFloats(batch), "of all rows");
-    long tail = batch * (dims.taps - 1L) * dims.dim * Float.BYTES;
+    long tail = batch * (dims.kernelSize - 1L) * dims.dim * Float.BYTES;
     long part = (long) batch * dims.hidden() * Float.BYTES;
     return new State(
         memory.asSlice(0, tail),
@@ -223,8 +223,8 @@ public final class SlstmLayerKernel implements LayerKernel {
   private LinearKernel.Ready matrix(int in, int out, MemorySegment weight, boolean forward) {
     SegmentFloats.check("weight", weight, (long) in * out, "(O, I)");
     return forward
-        ? kernels.linear().forForward(in, out, weight, kernels.workers())
-        : kernels.linear().forBackward(in, out, weight, kernels.workers());
+        ? kernels.linear().forForward(in, out, weight, kernels.threads())
+        : kernels.linear().forBackward(in, out, weight, kernels.threads());
   }
 
   /// Rows of one matrix and then those of another.
@@ -238,8 +238,8 @@ public final class SlstmLayerKernel implements LayerKernel {
   }
 
   private Saved saved(Workspace from, Size size) {
-    BatchRows cut = size.cut();
-    return Saved.in(from, size, cut.groups() * cellBytes(size.of(cut.most())));
+    SequenceGroups cut = size.cut();
+    return Saved.in(from, size, cut.groups() * cellBytes(size.of(cut.maxGroupSize())));
   }
 
   @Override
@@ -252,7 +252,7 @@ public final class SlstmLayerKernel implements LayerKernel {
   @Override
   public long forwardScratchBytes(int batch, int length) {
     var size = new Size(dims, batch, length);
-    return Passing.bytes(size) * size.cut().atOnce(kernels.workers());
+    return Forward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   @Override
@@ -276,7 +276,7 @@ public final class SlstmLayerKernel implements LayerKernel {
         .run(
             kernels,
             scratch,
-            Passing.bytes(size),
+            Forward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               forward(
@@ -287,7 +287,7 @@ public final class SlstmLayerKernel implements LayerKernel {
                   call.of(group),
                   before.of(group),
                   all.of(group, cellBytes(part)),
-                  Passing.in(Workspace.of(memory), part),
+                  Forward.in(Workspace.of(memory), part),
                   keep,
                   group.of(out),
                   after.of(group));
@@ -302,11 +302,11 @@ public final class SlstmLayerKernel implements LayerKernel {
       Call call,
       State initial,
       Saved s,
-      Passing p,
+      Forward p,
       boolean keep,
       MemorySegment out,
       State last) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     int dim = size.dims.dim;
     int hidden = size.dims.hidden();
@@ -318,13 +318,13 @@ public final class SlstmLayerKernel implements LayerKernel {
             convInputs(p.normed(), weights, call, initial),
             s.convolved(),
             last.conv,
-            workers);
-    var normed = new Rows(p.normed(), dim);
-    var convolved = new Rows(s.convolved(), dim);
-    var wx = new Rows(p.wx(), 4 * hidden);
-    linear.forward(size.twoGates(), convolved, ready.inputForget, null, null, wx, workers);
+            threads);
+    var normed = new StridedMatrix(p.normed(), dim);
+    var convolved = new StridedMatrix(s.convolved(), dim);
+    var wx = new StridedMatrix(p.wx(), 4 * hidden);
+    linear.forward(size.twoGates(), convolved, ready.inputForget, null, null, wx, threads);
     linear.forward(
-        size.twoGates(), normed, ready.zOutput, null, null, wx.from(2 * hidden), workers);
+        size.twoGates(), normed, ready.zOutput, null, null, wx.from(2 * hidden), threads);
     kernels
         .slstm()
         .forward(
@@ -333,20 +333,20 @@ public final class SlstmLayerKernel implements LayerKernel {
             s.h(),
             last.cell,
             keep ? s.cell() : null,
-            workers);
+            threads);
     headNorm(kernels, size, weights, s, p.headNormed());
-    var headNormed = new Rows(p.headNormed(), hidden);
-    var both = new Rows(s.both(), 2 * size.dims.up);
-    linear.forward(size.upward(), headNormed, ready.up, null, null, both, workers);
-    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), workers);
+    var headNormed = new StridedMatrix(p.headNormed(), hidden);
+    var both = new StridedMatrix(s.both(), 2 * size.dims.up);
+    linear.forward(size.upward(), headNormed, ready.up, null, null, both, threads);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), p.active(), threads);
     linear.forward(
         size.downward(),
-        new Rows(p.active(), size.dims.up),
+        new StridedMatrix(p.active(), size.dims.up),
         ready.down,
         null,
-        new Rows(call.x(), dim),
-        new Rows(out, dim),
-        workers);
+        new StridedMatrix(call.x(), dim),
+        new StridedMatrix(out, dim),
+        threads);
   }
 
   private static void norm(
@@ -357,7 +357,7 @@ public final class SlstmLayerKernel implements LayerKernel {
       MemorySegment normed,
       MemorySegment statistics) {
     var inputs = new HeadNormKernel.Inputs(x, weights.norm, null, size.dims.epsilon);
-    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.workers());
+    kernels.headNorm().forward(size.norm(), inputs, normed, statistics, kernels.threads());
   }
 
   private static void headNorm(
@@ -369,7 +369,7 @@ public final class SlstmLayerKernel implements LayerKernel {
             headNormInputs(size, weights, s),
             normed,
             s.headStatistics(),
-            kernels.workers());
+            kernels.threads());
   }
 
   private static HeadNormKernel.Inputs headNormInputs(Size size, Weights weights, Saved s) {
@@ -393,7 +393,7 @@ public final class SlstmLayerKernel implements LayerKernel {
     var size = new Size(dims, batch, length);
     return joinedBytes()
         + Shared.bytes(size)
-        + Returning.bytes(size) * size.cut().atOnce(kernels.workers());
+        + Backward.bytes(size) * size.cut().atOnce(kernels.threads());
   }
 
   @Override
@@ -417,12 +417,12 @@ public final class SlstmLayerKernel implements LayerKernel {
     State before = state(call.initial(), call.batch());
     State dBefore = state(dInitial, call.batch());
     @Nullable State dAfter = dLast == null ? null : state(dLast, call.batch());
-    long smallBytes = SlstmLayerMemory.smallBytes(dims);
+    long smallBytes = SlstmLayerWorkspace.smallBytes(dims);
     size.cut()
         .run(
             kernels,
             rest.asSlice(sharedBytes),
-            Returning.bytes(size),
+            Backward.bytes(size),
             (group, own, memory) -> {
               Size part = size.of(group.count());
               MemorySegment sums = shared.sums().asSlice(group.number() * smallBytes, smallBytes);
@@ -435,18 +435,18 @@ public final class SlstmLayerKernel implements LayerKernel {
                   before.of(group),
                   all.of(group, cellBytes(part)),
                   shared.of(group),
-                  Returning.in(Workspace.of(memory), part),
+                  Backward.in(Workspace.of(memory), part),
                   group.of(dOut),
                   dAfter == null ? null : dAfter.of(group),
                   group.of(dx),
-                  SlstmLayerMemory.small(Workspace.of(sums), dims),
+                  SlstmLayerWorkspace.small(Workspace.of(sums), dims),
                   dBefore.of(group));
             });
     Weights to = Weights.of(dParameters);
-    var rows = new Rows(dOut, dims.dim);
+    var rows = new StridedMatrix(dOut, dims.dim);
     projections(size, all, shared, rows, to);
     Weights sums =
-        SlstmLayerMemory.small(
+        SlstmLayerWorkspace.small(
             Workspace.of(sum(kernels, shared.sums(), size.cut(), smallBytes)), dims);
     to.norm.copyFrom(sums.norm);
     to.conv.copyFrom(sums.conv);
@@ -457,23 +457,23 @@ public final class SlstmLayerKernel implements LayerKernel {
   }
 
   /// Adds the groups' parts up in their order.
-  static MemorySegment sum(Kernels kernels, MemorySegment parts, BatchRows cut, long bytes) {
+  static MemorySegment sum(Kernels kernels, MemorySegment parts, SequenceGroups cut, long bytes) {
     MemorySegment first = parts.asSlice(0, bytes);
     for (int group = 1; group < cut.groups(); group++) {
       MemorySegment other = parts.asSlice(group * bytes, bytes);
-      kernels.elementwise().add(first, other, first, kernels.workers());
+      kernels.elementwise().add(first, other, first, kernels.threads());
     }
     return first;
   }
 
-  private void projections(Size size, Saved s, Shared shared, Rows dOut, Weights to) {
+  private void projections(Size size, Saved s, Shared shared, StridedMatrix dOut, Weights to) {
     int hidden = dims.hidden();
-    var normed = new Rows(shared.normed(), dims.dim);
-    var convolved = new Rows(s.convolved(), dims.dim);
-    var headNormed = new Rows(shared.headNormed(), hidden);
-    var active = new Rows(shared.active(), dims.up);
-    var dBoth = new Rows(shared.dBoth(), 2 * dims.up);
-    var dWx = new Rows(shared.dWx(), 4 * hidden);
+    var normed = new StridedMatrix(shared.normed(), dims.dim);
+    var convolved = new StridedMatrix(s.convolved(), dims.dim);
+    var headNormed = new StridedMatrix(shared.headNormed(), hidden);
+    var active = new StridedMatrix(shared.active(), dims.up);
+    var dBoth = new StridedMatrix(shared.dBoth(), 2 * dims.up);
+    var dWx = new StridedMatrix(shared.dWx(), 4 * hidden);
     new WeightGradients(kernels)
         .add(size.upward(), headNormed, dBoth, to.up, null)
         .add(size.downward(), active, dOut, to.down, null)
@@ -493,30 +493,30 @@ public final class SlstmLayerKernel implements LayerKernel {
       State initial,
       Saved s,
       Shared shared,
-      Returning d,
+      Backward d,
       MemorySegment dOut,
       @Nullable State dLast,
       MemorySegment dx,
       Weights dWeights,
       State dInitial) {
-    Workers workers = kernels.workers();
+    KernelThreads threads = kernels.threads();
     LinearKernel linear = kernels.linear();
     int dim = size.dims.dim;
     int hidden = size.dims.hidden();
     int up = size.dims.up;
-    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), workers);
+    kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), threads);
     linear.backwardInput(
-        size.downward(), new Rows(dOut, dim), ready.down, null, new Rows(d.dActive(), up), workers);
+        size.downward(), new StridedMatrix(dOut, dim), ready.down, null, new StridedMatrix(d.dActive(), up), threads);
     kernels
         .gatedFeedForward()
-        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), workers);
+        .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), threads);
     linear.backwardInput(
         size.upward(),
-        new Rows(shared.dBoth(), 2 * up),
+        new StridedMatrix(shared.dBoth(), 2 * up),
         ready.up,
         null,
-        new Rows(d.dHeadNormed(), hidden),
-        workers);
+        new StridedMatrix(d.dHeadNormed(), hidden),
+        threads);
     kernels
         .headNorm()
         .backward(
@@ -526,7 +526,7 @@ public final class SlstmLayerKernel implements LayerKernel {
             d.dHeadNormed(),
             new HeadNormKernel.Gradients(d.dH(), dWeights.headNorm, null, null),
             shared.headNormed(),
-            workers);
+            threads);
     kernels
         .slstm()
         .backward(
@@ -537,13 +537,13 @@ public final class SlstmLayerKernel implements LayerKernel {
             d.dH(),
             dLast == null ? SlstmKernel.StateGradients.NONE : dLast.cellGradients(),
             new SlstmKernel.Gradients(shared.dWx(), dWeights.r, dWeights.b, dInitial.cell),
-            workers);
+            threads);
 
     norm(kernels, size, call.x(), weights, shared.normed(), s.normStatistics());
-    var dWx = new Rows(shared.dWx(), 4 * hidden);
-    var dNormed = new Rows(d.dNormed(), dim);
+    var dWx = new StridedMatrix(shared.dWx(), 4 * hidden);
+    var dNormed = new StridedMatrix(d.dNormed(), dim);
     linear.backwardInput(
-        size.twoGates(), dWx, ready.inputForget, null, new Rows(d.dConvolved(), dim), workers);
+        size.twoGates(), dWx, ready.inputForget, null, new StridedMatrix(d.dConvolved(), dim), threads);
     kernels
         .causalConv()
         .backward(
@@ -553,9 +553,9 @@ public final class SlstmLayerKernel implements LayerKernel {
             dLast == null ? null : dLast.conv,
             new CausalConvKernel.Gradients(
                 d.dNormed(), dWeights.conv, dWeights.convBias, dInitial.conv),
-            workers);
+            threads);
     linear.backwardInput(
-        size.twoGates(), dWx.from(2 * hidden), ready.zOutput, dNormed, dNormed, workers);
+        size.twoGates(), dWx.from(2 * hidden), ready.zOutput, dNormed, dNormed, threads);
     kernels
         .headNorm()
         .backward(
@@ -564,6 +564,6 @@ public final class SlstmLayerKernel implements LayerKernel {
             s.normStatistics(),
             d.dNormed(),
             new HeadNormKernel.Gradients(dx, dWeights.norm, null, dOut),
-            workers);
+            threads);
   }
 }

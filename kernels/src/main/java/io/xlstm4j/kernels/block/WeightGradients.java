@@ -2,7 +2,7 @@ package io.xlstm4j.kernels.block;
 
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,15 +23,15 @@ final class WeightGradients {
   }
 
   private record Product(
-      LinearKernel.Size size, Rows x, Rows dy, MemorySegment dw, @Nullable MemorySegment dBias) {
+      LinearKernel.Size size, StridedMatrix x, StridedMatrix dy, MemorySegment dw, @Nullable MemorySegment dBias) {
     void run(Kernels kernels) {
-      kernels.linear().backwardWeight(size, x, dy, dw, dBias, kernels.workers());
+      kernels.linear().backwardWeight(size, x, dy, dw, dBias, kernels.threads());
     }
   }
 
   /// As [LinearKernel#backwardWeight]. The longest of the small ones should come first.
   WeightGradients add(
-      LinearKernel.Size size, Rows x, Rows dy, MemorySegment dw, @Nullable MemorySegment dBias) {
+      LinearKernel.Size size, StridedMatrix x, StridedMatrix dy, MemorySegment dw, @Nullable MemorySegment dBias) {
     boolean few = (long) size.in() * size.out() <= SMALL;
     (few ? small : large).add(new Product(size, x, dy, dw, dBias));
     return this;
@@ -39,6 +39,6 @@ final class WeightGradients {
 
   void run() {
     large.forEach(product -> product.run(kernels));
-    kernels.workers().run(small.size(), number -> small.get(number).run(kernels.alone()));
+    kernels.threads().run(small.size(), number -> small.get(number).run(kernels.singleThreaded()));
   }
 }

@@ -10,17 +10,17 @@ import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.KernelProvider;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.MatrixProduct;
+import io.xlstm4j.kernels.GemmKernel;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
-import io.xlstm4j.kernels.Projector;
-import io.xlstm4j.kernels.RowKernels;
+import io.xlstm4j.kernels.StoredLinearKernel;
+import io.xlstm4j.kernels.PositionKernels;
 import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 
 /// The kernels as plain loops, on any JVM.
 public final class ReferenceKernels implements KernelProvider {
@@ -30,13 +30,13 @@ public final class ReferenceKernels implements KernelProvider {
   }
 
   @Override
-  public MlstmKernel mlstm(Workers workers) {
-    return new ScalarMlstmKernel(workers);
+  public MlstmKernel mlstm(KernelThreads threads) {
+    return new ScalarMlstmKernel(threads);
   }
 
   @Override
-  public ProjectedMlstmKernel projectedMlstm(Workers workers) {
-    return new SeparateProjectedMlstmKernel(headwise(workers), mlstm(workers));
+  public ProjectedMlstmKernel projectedMlstm(KernelThreads threads) {
+    return new SeparateProjectedMlstmKernel(headwise(threads), mlstm(threads));
   }
 
   @Override
@@ -45,7 +45,7 @@ public final class ReferenceKernels implements KernelProvider {
   }
 
   @Override
-  public HeadwiseKernel headwise(Workers workers) {
+  public HeadwiseKernel headwise(KernelThreads threads) {
     return new ScalarHeadwiseKernel();
   }
 
@@ -95,27 +95,27 @@ public final class ReferenceKernels implements KernelProvider {
   }
 
   @Override
-  public MatrixProduct matrixProduct() {
-    return new ScalarMatrixProduct();
+  public GemmKernel matrixProduct() {
+    return new ScalarGemmKernel();
   }
 
   @Override
-  public DecodeKernels decode(Workers workers, boolean cold) {
-    return new Decode(new ScalarRowKernels(), new ScalarTokenKernels());
+  public DecodeKernels decode(KernelThreads threads, boolean cold) {
+    return new Decode(new ScalarPositionKernels(), new ScalarTokenKernels());
   }
 
   /// Kernels that need no warm-up: they compute the same before and after they are compiled.
-  private record Decode(RowKernels rows, TokenKernels tokens) implements DecodeKernels {
+  private record Decode(PositionKernels positions, TokenKernels tokens) implements DecodeKernels {
     @Override
-    public Projector projector(Workers workers) {
-      return new ScalarProjector(workers);
+    public StoredLinearKernel storedLinear(KernelThreads threads) {
+      return new ScalarStoredLinearKernel(threads);
     }
 
     @Override
-    public void warmUp() {}
+    public void warmUpJit() {}
 
     @Override
-    public boolean warmUpHasBegun() {
+    public boolean jitWarmUpHasBegun() {
       return true;
     }
   }

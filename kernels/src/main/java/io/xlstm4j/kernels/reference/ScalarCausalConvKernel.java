@@ -5,7 +5,7 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.CausalConvKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -14,11 +14,11 @@ import org.jspecify.annotations.Nullable;
 public final class ScalarCausalConvKernel implements CausalConvKernel {
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, Workers workers) {
+      Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, KernelThreads threads) {
     inputs.check(size);
     size.checkTokens("y", y);
     size.checkTail("lastTail", lastTail);
-    workers.run(
+    threads.run(
         size.channels(),
         channel -> {
           for (int row = 0; row < size.batch(); row++) {
@@ -45,12 +45,12 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
       MemorySegment dy,
       @Nullable MemorySegment dLastTail,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkTokens("dy", dy);
     size.checkTail("dLastTail", dLastTail);
     gradients.check(size);
-    workers.run(
+    threads.run(
         size.channels(), channel -> backward(size, inputs, dy, dLastTail, gradients, channel));
   }
 
@@ -61,16 +61,16 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
       @Nullable MemorySegment dLastTail,
       Gradients gradients,
       int channel) {
-    var dWeight = new float[size.taps()];
+    var dWeight = new float[size.kernelSize()];
     float dBias = 0;
     for (int row = 0; row < size.batch(); row++) {
       int[] reach = inputs.reach(size, row);
       for (int t = -size.history(); t < size.length(); t++) {
-        float plus =
-            t < 0 || gradients.plus() == null
+        float addend =
+            t < 0 || gradients.addend() == null
                 ? 0
-                : get(gradients.plus(), size.token(row, t) + channel);
-        addToInput(size, gradients, row, t, channel, plus, false);
+                : get(gradients.addend(), size.token(row, t) + channel);
+        addToInput(size, gradients, row, t, channel, addend, false);
       }
       for (int t = 0; t < size.length(); t++) {
         if (reach[t] < 0) {
@@ -83,7 +83,7 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
         for (int lag = 0; lag <= reach[t]; lag++) {
           int tap = size.history() - lag;
           dWeight[tap] += dSum * input(size, inputs, row, t - lag, channel);
-          float w = get(inputs.weight(), (long) channel * size.taps() + tap);
+          float w = get(inputs.weight(), (long) channel * size.kernelSize() + tap);
           addToInput(size, gradients, row, t - lag, channel, w * dSum, true);
         }
       }
@@ -95,8 +95,8 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
         }
       }
     }
-    for (int tap = 0; tap < size.taps(); tap++) {
-      set(gradients.weight(), (long) channel * size.taps() + tap, dWeight[tap]);
+    for (int tap = 0; tap < size.kernelSize(); tap++) {
+      set(gradients.weight(), (long) channel * size.kernelSize() + tap, dWeight[tap]);
     }
     if (gradients.bias() != null) {
       set(gradients.bias(), channel, dBias);
@@ -106,7 +106,7 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
   private static float sum(Size size, Inputs inputs, int row, int step, int channel, int reach) {
     float sum = inputs.bias() == null ? 0 : get(inputs.bias(), channel);
     for (int lag = 0; lag <= reach; lag++) {
-      float w = get(inputs.weight(), (long) channel * size.taps() + size.history() - lag);
+      float w = get(inputs.weight(), (long) channel * size.kernelSize() + size.history() - lag);
       sum += w * input(size, inputs, row, step - lag, channel);
     }
     return sum;
@@ -121,11 +121,11 @@ public final class ScalarCausalConvKernel implements CausalConvKernel {
   private static void addToInput(
       Size size, Gradients to, int row, int step, int channel, float value, boolean keep) {
     MemorySegment memory = step < 0 ? to.tail() : to.x();
-    long at = (step < 0 ? size.earlier(row, step) : size.token(row, step)) + channel;
+    long offset = (step < 0 ? size.earlier(row, step) : size.token(row, step)) + channel;
     if (keep) {
-      add(memory, at, value);
+      add(memory, offset, value);
     } else {
-      set(memory, at, value);
+      set(memory, offset, value);
     }
   }
 

@@ -1,8 +1,8 @@
 package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -10,7 +10,7 @@ import java.lang.foreign.ValueLayout;
 public final class ScalarCrossEntropyKernel implements CrossEntropyKernel {
   @Override
   public void losses(
-      Size size, Rows logits, MemorySegment targets, MemorySegment losses, Workers workers) {
+      Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads) {
     size.check(logits, targets, losses);
     for (int row = 0; row < size.rows(); row++) {
       int target = size.target(targets, row);
@@ -22,12 +22,12 @@ public final class ScalarCrossEntropyKernel implements CrossEntropyKernel {
   @Override
   public void lossesAndGradient(
       Size size,
-      Rows logits,
+      StridedMatrix logits,
       MemorySegment targets,
       MemorySegment losses,
       float scale,
-      Workers workers) {
-    losses(size, logits, targets, losses, workers);
+      KernelThreads threads) {
+    losses(size, logits, targets, losses, threads);
     for (int row = 0; row < size.rows(); row++) {
       int target = size.target(targets, row);
       double logSum = logSum(size, logits, row);
@@ -38,7 +38,7 @@ public final class ScalarCrossEntropyKernel implements CrossEntropyKernel {
     }
   }
 
-  private static double logSum(Size size, Rows logits, int row) {
+  private static double logSum(Size size, StridedMatrix logits, int row) {
     double most = Double.NEGATIVE_INFINITY;
     for (int c = 0; c < size.classes(); c++) {
       most = Math.max(most, logits.get(row, c));

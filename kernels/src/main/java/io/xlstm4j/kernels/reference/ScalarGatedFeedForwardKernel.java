@@ -4,23 +4,23 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// The activation in plain loops, in float64 within: what `VectorGatedFeedForwardKernel` is held
 /// to. One task is one row.
 public final class ScalarGatedFeedForwardKernel implements GatedFeedForwardKernel {
   @Override
-  public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
+  public void forward(Size size, MemorySegment both, MemorySegment out, KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("out", out);
-    workers.run(
+    threads.run(
         size.rows(),
         row -> {
           for (int u = 0; u < size.width(); u++) {
-            long at = 2L * row * size.width() + u;
-            double gate = get(both, at);
-            double up = get(both, at + size.width());
+            long offset = 2L * row * size.width() + u;
+            double gate = get(both, offset);
+            double up = get(both, offset + size.width());
             set(out, (long) row * size.width() + u, (float) (gate * normalCdf(gate) * up));
           }
         });
@@ -28,21 +28,21 @@ public final class ScalarGatedFeedForwardKernel implements GatedFeedForwardKerne
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers) {
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("dOut", dOut);
     size.checkBoth("dBoth", dBoth);
-    workers.run(
+    threads.run(
         size.rows(),
         row -> {
           for (int u = 0; u < size.width(); u++) {
-            long at = 2L * row * size.width() + u;
-            double gate = get(both, at);
-            double up = get(both, at + size.width());
+            long offset = 2L * row * size.width() + u;
+            double gate = get(both, offset);
+            double up = get(both, offset + size.width());
             double d = get(dOut, (long) row * size.width() + u);
             double density = Math.exp(-gate * gate / 2) / Math.sqrt(2 * Math.PI);
-            set(dBoth, at, (float) (d * up * (normalCdf(gate) + gate * density)));
-            set(dBoth, at + size.width(), (float) (d * gate * normalCdf(gate)));
+            set(dBoth, offset, (float) (d * up * (normalCdf(gate) + gate * density)));
+            set(dBoth, offset + size.width(), (float) (d * gate * normalCdf(gate)));
           }
         });
   }

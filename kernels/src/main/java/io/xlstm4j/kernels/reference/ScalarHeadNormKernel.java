@@ -5,7 +5,7 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -13,11 +13,11 @@ import org.jspecify.annotations.Nullable;
 public final class ScalarHeadNormKernel implements HeadNormKernel {
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers) {
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
-    workers.run(size.heads(), head -> forward(size, inputs, out, statistics, head));
+    threads.run(size.heads(), head -> forward(size, inputs, out, statistics, head));
   }
 
   private static void forward(
@@ -49,14 +49,14 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
     int width = size.headDim();
     for (int u = 0; u < width; u++) {
       int channel = (int) (group % size.heads()) * width + u;
-      long at = group * width + u;
-      float y = (get(inputs.x(), at) - mean) * scale * onePlusWeight(inputs, channel);
+      long offset = group * width + u;
+      float y = (get(inputs.x(), offset) - mean) * scale * onePlusWeight(inputs, channel);
       Gate gate = inputs.gate();
       if (gate != null) {
-        float z = get(gate.z(), at);
-        y = (y + get(gate.skip(), channel) * get(gate.xc(), at)) * (z * sigmoid(z));
+        float z = get(gate.z(), offset);
+        y = (y + get(gate.skip(), channel) * get(gate.xc(), offset)) * (z * sigmoid(z));
       }
-      set(out, at, y);
+      set(out, offset, y);
     }
   }
 
@@ -68,13 +68,13 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       MemorySegment dOut,
       Gradients gradients,
       @Nullable MemorySegment out,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
     size.checkRows("out", out);
     gradients.check(size, inputs);
-    workers.run(
+    threads.run(
         size.heads(), head -> backward(size, inputs, statistics, dOut, gradients, out, head));
   }
 
@@ -102,20 +102,20 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       float product = 0;
       for (int u = 0; u < width; u++) {
         int channel = head * width + u;
-        long at = group * width + u;
-        normal[u] = (get(inputs.x(), at) - mean) * scale;
-        float d = get(dOut, at);
+        long offset = group * width + u;
+        normal[u] = (get(inputs.x(), offset) - mean) * scale;
+        float d = get(dOut, offset);
         Gate gate = inputs.gate();
         Gate to = gradients.gate();
         if (gate != null && to != null) {
-          float z = get(gate.z(), at);
+          float z = get(gate.z(), offset);
           float s = sigmoid(z);
-          float xc = get(gate.xc(), at);
+          float xc = get(gate.xc(), offset);
           float skip = get(gate.skip(), channel);
           float ungated = normal[u] * onePlusWeight(inputs, channel) + skip * xc;
-          set(to.z(), at, d * ungated * (s * (1 + z * (1 - s))));
+          set(to.z(), offset, d * ungated * (s * (1 + z * (1 - s))));
           d *= z * s;
-          set(to.xc(), at, d * skip);
+          set(to.xc(), offset, d * skip);
           dSkip[u] += d * xc;
         }
         dWeight[u] += d * normal[u];
@@ -124,9 +124,9 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
         product += dNormal[u] * normal[u] / width;
       }
       for (int u = 0; u < width; u++) {
-        long at = group * width + u;
+        long offset = group * width + u;
         float dx = (dNormal[u] - sum - normal[u] * product) * scale;
-        set(gradients.x(), at, gradients.plus() == null ? dx : dx + get(gradients.plus(), at));
+        set(gradients.x(), offset, gradients.addend() == null ? dx : dx + get(gradients.addend(), offset));
       }
     }
     if (gradients.weight() != null) {

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -12,7 +12,7 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT;
 
   @Override
-  public void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y) {
+  public void forward(HeadwiseShape shape, StridedMatrix x, MemorySegment w, StridedMatrix y) {
     x.check("x", shape.positions(), shape.heads() * shape.in());
     SegmentFloats.expectFloats("w", w, shape.floatsOfWeight());
     y.check("y", shape.positions(), shape.heads() * shape.out());
@@ -31,10 +31,10 @@ public final class ScalarHeadwiseKernel implements HeadwiseKernel {
   @Override
   public void backward(
       HeadwiseShape shape,
-      Rows x,
+      StridedMatrix x,
       MemorySegment w,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       MemorySegment dw) {
     x.check("x", shape.positions(), shape.heads() * shape.in());

@@ -1,40 +1,40 @@
 package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// [LinearKernel] as plain loops. One task is one row of the result.
 public final class ScalarLinearKernel implements LinearKernel {
   /// As it is.
-  record Plain(Rows w) implements Ready {}
+  record Plain(StridedMatrix w) implements Ready {}
 
   @Override
-  public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
-    return new Plain(new Rows(w, in));
+  public Ready forForward(int in, int out, MemorySegment w, KernelThreads threads) {
+    return new Plain(new StridedMatrix(w, in));
   }
 
   @Override
-  public Ready forBackward(int in, int out, MemorySegment w, Workers workers) {
-    return new Plain(new Rows(w, in));
+  public Ready forBackward(int in, int out, MemorySegment w, KernelThreads threads) {
+    return new Plain(new StridedMatrix(w, in));
   }
 
   @Override
   public void forward(
       Size size,
-      Rows x,
+      StridedMatrix x,
       Ready w,
       @Nullable MemorySegment bias,
-      @Nullable Rows plus,
-      Rows y,
-      Workers workers) {
+      @Nullable StridedMatrix addend,
+      StridedMatrix y,
+      KernelThreads threads) {
     size.check(x, y, bias);
-    size.checkPlus(plus, size.out());
-    Rows weight = ((Plain) w).w();
-    workers.run(
+    size.checkPlus(addend, size.out());
+    StridedMatrix weight = ((Plain) w).w();
+    threads.run(
         size.rows(),
         row -> {
           for (int o = 0; o < size.out(); o++) {
@@ -43,18 +43,18 @@ public final class ScalarLinearKernel implements LinearKernel {
               sum += x.get(row, i) * weight.get(o, i);
             }
             sum += bias == null ? 0 : SegmentFloats.get(bias, o);
-            y.set(row, o, plus == null ? sum : sum + plus.get(row, o));
+            y.set(row, o, addend == null ? sum : sum + addend.get(row, o));
           }
         });
   }
 
   @Override
   public void backwardInput(
-      Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers) {
+      Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
     size.check(dx, dy, null);
-    size.checkPlus(plus, size.in());
-    Rows weight = ((Plain) w).w();
-    workers.run(
+    size.checkPlus(addend, size.in());
+    StridedMatrix weight = ((Plain) w).w();
+    threads.run(
         size.rows(),
         row -> {
           for (int i = 0; i < size.in(); i++) {
@@ -62,7 +62,7 @@ public final class ScalarLinearKernel implements LinearKernel {
             for (int o = 0; o < size.out(); o++) {
               sum += dy.get(row, o) * weight.get(o, i);
             }
-            dx.set(row, i, plus == null ? sum : sum + plus.get(row, i));
+            dx.set(row, i, addend == null ? sum : sum + addend.get(row, i));
           }
         });
   }
@@ -70,16 +70,16 @@ public final class ScalarLinearKernel implements LinearKernel {
   @Override
   public void backwardWeight(
       Size size,
-      Rows x,
-      Rows dy,
+      StridedMatrix x,
+      StridedMatrix dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
       boolean add,
-      Workers workers) {
+      KernelThreads threads) {
     size.check(x, dy, dBias);
     size.checkWeight(dw);
-    var weight = new Rows(dw, size.in());
-    workers.run(
+    var weight = new StridedMatrix(dw, size.in());
+    threads.run(
         size.out(),
         o -> {
           for (int i = 0; i < size.in(); i++) {

@@ -6,9 +6,9 @@ import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -21,10 +21,10 @@ public final class ScalarMlstmKernel implements MlstmKernel {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT;
   private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE;
 
-  private final Workers workers;
+  private final KernelThreads threads;
 
-  public ScalarMlstmKernel(Workers workers) {
-    this.workers = workers;
+  public ScalarMlstmKernel(KernelThreads threads) {
+    this.threads = threads;
   }
 
   @Override
@@ -46,7 +46,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     inputs.check(shape);
@@ -58,7 +58,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
     if (saved != null) {
       SegmentFloats.expectBytes("saved", saved, savedBytes(shape));
     }
-    workers.run(shape.pairs(), pair -> forward(shape, pair, inputs, initial, h, last, saved));
+    threads.run(shape.pairs(), pair -> forward(shape, pair, inputs, initial, h, last, saved));
   }
 
   private static void forward(
@@ -66,7 +66,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     int row = pair / shape.heads();
@@ -112,9 +112,9 @@ public final class ScalarMlstmKernel implements MlstmKernel {
   public void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
@@ -129,7 +129,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
     if (dInitial != null) {
       dInitial.check("gradient of initial", shape);
     }
-    workers.run(
+    threads.run(
         shape.pairs(),
         pair -> backward(shape, pair, inputs, saved, dH, dLast, gradients, dInitial));
   }
@@ -140,7 +140,7 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
@@ -237,10 +237,10 @@ public final class ScalarMlstmKernel implements MlstmKernel {
   private static void readState(
       MemorySegment fromC, MemorySegment fromN, int pair, double[][] c, double[] n) {
     for (int x = 0; x < n.length; x++) {
-      long at = (long) pair * n.length + x;
-      n[x] = fromN.getAtIndex(FLOAT, at);
+      long offset = (long) pair * n.length + x;
+      n[x] = fromN.getAtIndex(FLOAT, offset);
       for (int y = 0; y < c[x].length; y++) {
-        c[x][y] = fromC.getAtIndex(FLOAT, at * c[x].length + y);
+        c[x][y] = fromC.getAtIndex(FLOAT, offset * c[x].length + y);
       }
     }
   }
@@ -248,10 +248,10 @@ public final class ScalarMlstmKernel implements MlstmKernel {
   private static void writeState(
       MemorySegment toC, MemorySegment toN, int pair, double[][] c, double[] n) {
     for (int x = 0; x < n.length; x++) {
-      long at = (long) pair * n.length + x;
-      toN.setAtIndex(FLOAT, at, (float) n[x]);
+      long offset = (long) pair * n.length + x;
+      toN.setAtIndex(FLOAT, offset, (float) n[x]);
       for (int y = 0; y < c[x].length; y++) {
-        toC.setAtIndex(FLOAT, at * c[x].length + y, (float) c[x][y]);
+        toC.setAtIndex(FLOAT, offset * c[x].length + y, (float) c[x][y]);
       }
     }
   }
@@ -312,10 +312,10 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       to.m().setAtIndex(FLOAT, pair, (float) m);
     }
 
-    void save(MemorySegment to, long at) {
-      to.setAtIndex(DOUBLE, at, m);
+    void save(MemorySegment to, long offset) {
+      to.setAtIndex(DOUBLE, offset, m);
       for (int x = 0; x < n.length; x++) {
-        long start = at + 1 + (long) x * (c[x].length + 1);
+        long start = offset + 1 + (long) x * (c[x].length + 1);
         to.setAtIndex(DOUBLE, start, n[x]);
         for (int y = 0; y < c[x].length; y++) {
           to.setAtIndex(DOUBLE, start + 1 + y, c[x][y]);
@@ -323,10 +323,10 @@ public final class ScalarMlstmKernel implements MlstmKernel {
       }
     }
 
-    void load(MemorySegment from, long at) {
-      m = from.getAtIndex(DOUBLE, at);
+    void load(MemorySegment from, long offset) {
+      m = from.getAtIndex(DOUBLE, offset);
       for (int x = 0; x < n.length; x++) {
-        long start = at + 1 + (long) x * (c[x].length + 1);
+        long start = offset + 1 + (long) x * (c[x].length + 1);
         n[x] = from.getAtIndex(DOUBLE, start);
         for (int y = 0; y < c[x].length; y++) {
           c[x][y] = from.getAtIndex(DOUBLE, start + 1 + y);

@@ -3,9 +3,9 @@ package io.xlstm4j.kernels.reference;
 import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// [ScaledNormKernel] in plain loops, in float64 within a head: what `VectorScaledNormKernel` is
@@ -13,7 +13,7 @@ import java.lang.foreign.MemorySegment;
 public final class ScalarScaledNormKernel implements ScaledNormKernel {
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers) {
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
@@ -51,7 +51,7 @@ public final class ScalarScaledNormKernel implements ScaledNormKernel {
 
   /// How far the gate is open, 1 without one.
   private static double open(Inputs inputs, int row, int channel) {
-    Rows gate = inputs.gate();
+    StridedMatrix gate = inputs.gate();
     return gate == null ? 1 : 1 / (1 + Math.exp(-gate.get(row, channel)));
   }
 
@@ -62,7 +62,7 @@ public final class ScalarScaledNormKernel implements ScaledNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
@@ -100,7 +100,7 @@ public final class ScalarScaledNormKernel implements ScaledNormKernel {
       double weight = get(inputs.weight(), channel);
       double open = open(inputs, row, channel);
       double d = get(dOut, group * width + u);
-      Rows dGate = gradients.gate();
+      StridedMatrix dGate = gradients.gate();
       if (dGate != null) {
         dGate.set(row, channel, (float) (d * normal * weight * open * (1 - open)));
       }
@@ -110,13 +110,13 @@ public final class ScalarScaledNormKernel implements ScaledNormKernel {
       product += dNormal[u] * normal / width;
     }
     for (int u = 0; u < width; u++) {
-      long at = group * width + u;
-      double normal = (get(inputs.x(), at) - mean) * reciprocal;
+      long offset = group * width + u;
+      double normal = (get(inputs.x(), offset) - mean) * reciprocal;
       double dx = (dNormal[u] - sum - normal * product) * reciprocal;
       set(
           gradients.x(),
-          at,
-          (float) (gradients.plus() == null ? dx : dx + get(gradients.plus(), at)));
+          offset,
+          (float) (gradients.addend() == null ? dx : dx + get(gradients.addend(), offset)));
     }
   }
 }

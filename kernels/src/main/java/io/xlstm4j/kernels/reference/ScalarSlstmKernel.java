@@ -5,7 +5,7 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
@@ -30,12 +30,12 @@ public final class ScalarSlstmKernel implements SlstmKernel {
       MemorySegment y,
       State last,
       @Nullable MemorySegment saved,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     SegmentFloats.check("y", y, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     last.check("last", size);
     SegmentFloats.check("saved", saved, savedBytes(size) / Float.BYTES, "as savedBytes says");
-    workers.run(
+    threads.run(
         size.batch() * size.heads(),
         task -> forward(size, inputs, y, last, saved, task / size.heads(), task % size.heads()));
   }
@@ -87,14 +87,14 @@ public final class ScalarSlstmKernel implements SlstmKernel {
         state.m[u] = m;
         set(y, out + u, state.y[u]);
         if (saved != null) {
-          long at = saved(size, row, head, t) + u;
-          set(saved, at, i);
-          set(saved, at + width, m == iPre ? f : -f);
-          set(saved, at + 2L * width, z);
-          set(saved, at + 3L * width, o);
-          set(saved, at + 4L * width, c);
-          set(saved, at + 5L * width, n);
-          set(saved, at + 6L * width, sigmoid(-raw[1][u]));
+          long offset = saved(size, row, head, t) + u;
+          set(saved, offset, i);
+          set(saved, offset + width, m == iPre ? f : -f);
+          set(saved, offset + 2L * width, z);
+          set(saved, offset + 3L * width, o);
+          set(saved, offset + 4L * width, c);
+          set(saved, offset + 5L * width, n);
+          set(saved, offset + 6L * width, sigmoid(-raw[1][u]));
         }
       }
     }
@@ -110,20 +110,20 @@ public final class ScalarSlstmKernel implements SlstmKernel {
       MemorySegment dy,
       StateGradients last,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     SegmentFloats.check("y", y, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     SegmentFloats.check("saved", saved, savedBytes(size) / Float.BYTES, "as savedBytes says");
     SegmentFloats.check("dy", dy, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     last.check(size);
     gradients.check(size);
-    workers.run(
+    threads.run(
         size.batch() * size.heads(),
         task -> {
           int row = task / size.heads();
           backward(size, inputs, saved, dy, last, gradients, row, task % size.heads());
         });
-    workers.run(size.heads(), head -> sumOverRows(size, inputs, y, gradients, head));
+    threads.run(size.heads(), head -> sumOverRows(size, inputs, y, gradients, head));
   }
 
   /// Spec 1.6, with the stabilizer in the graph. `d.m` carries the gradient that reaches the
@@ -140,15 +140,15 @@ public final class ScalarSlstmKernel implements SlstmKernel {
       int row,
       int head) {
     int width = size.headDim();
-    long stateAt = size.state(row, head);
-    Units initial = Units.read(inputs.initial(), stateAt, width);
+    long stateOffset = size.state(row, head);
+    Units initial = Units.read(inputs.initial(), stateOffset, width);
     int[] before = inputs.predecessors(size, row);
     var d =
         new Units(
-            Units.read(last.y(), stateAt, width),
-            Units.read(last.c(), stateAt, width),
-            Units.read(last.n(), stateAt, width),
-            Units.read(last.m(), stateAt, width));
+            Units.read(last.y(), stateOffset, width),
+            Units.read(last.c(), stateOffset, width),
+            Units.read(last.n(), stateOffset, width),
+            Units.read(last.m(), stateOffset, width));
     int end = size.length() - 1;
     int lastToken = inputs.isToken(size, row, end) ? end : before[end];
     for (int u = 0; u < width; u++) {
@@ -160,15 +160,15 @@ public final class ScalarSlstmKernel implements SlstmKernel {
     for (int t = end; t >= 0; t--) {
       if (inputs.isToken(size, row, t)) {
         for (int u = 0; u < width; u++) {
-          long at = saved(size, row, head, t) + u;
-          float i = get(saved, at);
-          float signedF = get(saved, at + width);
+          long offset = saved(size, row, head, t) + u;
+          float i = get(saved, offset);
+          float signedF = get(saved, offset + width);
           float f = Math.abs(signedF);
-          float z = get(saved, at + 2L * width);
-          float o = get(saved, at + 3L * width);
-          float c = get(saved, at + 4L * width);
-          float n = get(saved, at + 5L * width);
-          float slope = get(saved, at + 6L * width);
+          float z = get(saved, offset + 2L * width);
+          float o = get(saved, offset + 3L * width);
+          float c = get(saved, offset + 4L * width);
+          float n = get(saved, offset + 5L * width);
+          float slope = get(saved, offset + 6L * width);
           float cBefore = cell(initial.c, saved, size, row, head, before[t], u, 4);
           float nBefore = cell(initial.n, saved, size, row, head, before[t], u, 5);
           boolean forgetSetM = signedF < 0;
@@ -207,7 +207,7 @@ public final class ScalarSlstmKernel implements SlstmKernel {
     for (int u = 0; u < width; u++) {
       d.m[u] += initial.c[u] * d.c[u] + initial.n[u] * d.n[u];
     }
-    d.write(gradients.initial(), stateAt);
+    d.write(gradients.initial(), stateOffset);
   }
 
   /// dR and dB, summed over rows and steps in order.
@@ -273,27 +273,27 @@ public final class ScalarSlstmKernel implements SlstmKernel {
 
   /// The four parts of the state, or their gradients, for the units of one row and head.
   private record Units(float[] y, float[] c, float[] n, float[] m) {
-    static Units read(State from, long at, int width) {
+    static Units read(State from, long offset, int width) {
       return new Units(
-          read(from.y(), at, width),
-          read(from.c(), at, width),
-          read(from.n(), at, width),
-          read(from.m(), at, width));
+          read(from.y(), offset, width),
+          read(from.c(), offset, width),
+          read(from.n(), offset, width),
+          read(from.m(), offset, width));
     }
 
-    static float[] read(@Nullable MemorySegment from, long at, int width) {
+    static float[] read(@Nullable MemorySegment from, long offset, int width) {
       var part = new float[width];
       if (from != null) {
-        SegmentFloats.copy(from, at, part, 0, width);
+        SegmentFloats.copy(from, offset, part, 0, width);
       }
       return part;
     }
 
-    void write(State to, long at) {
-      SegmentFloats.copy(y, 0, to.y(), at, y.length);
-      SegmentFloats.copy(c, 0, to.c(), at, c.length);
-      SegmentFloats.copy(n, 0, to.n(), at, n.length);
-      SegmentFloats.copy(m, 0, to.m(), at, m.length);
+    void write(State to, long offset) {
+      SegmentFloats.copy(y, 0, to.y(), offset, y.length);
+      SegmentFloats.copy(c, 0, to.c(), offset, c.length);
+      SegmentFloats.copy(n, 0, to.n(), offset, n.length);
+      SegmentFloats.copy(m, 0, to.m(), offset, m.length);
     }
 
     void clear() {

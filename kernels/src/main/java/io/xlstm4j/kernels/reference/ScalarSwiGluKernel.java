@@ -4,19 +4,19 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.SwiGluKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// [SwiGluKernel] in plain loops, in float64 within: what `VectorSwiGluKernel` is held to.
 public final class ScalarSwiGluKernel implements SwiGluKernel {
   @Override
-  public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
+  public void forward(Size size, MemorySegment both, MemorySegment out, KernelThreads threads) {
     size.check(both, "out", out);
     for (int row = 0; row < size.rows(); row++) {
       for (int u = 0; u < size.width(); u++) {
-        long at = 2L * row * size.width() + u;
-        double gate = get(both, at);
-        double up = get(both, at + size.width());
+        long offset = 2L * row * size.width() + u;
+        double gate = get(both, offset);
+        double up = get(both, offset + size.width());
         set(out, (long) row * size.width() + u, (float) (gate * sigmoid(gate) * up));
       }
     }
@@ -24,18 +24,18 @@ public final class ScalarSwiGluKernel implements SwiGluKernel {
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers) {
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
     size.check(both, "dOut", dOut);
     size.check(dBoth, "dOut", dOut);
     for (int row = 0; row < size.rows(); row++) {
       for (int u = 0; u < size.width(); u++) {
-        long at = 2L * row * size.width() + u;
-        double gate = get(both, at);
-        double up = get(both, at + size.width());
+        long offset = 2L * row * size.width() + u;
+        double gate = get(both, offset);
+        double up = get(both, offset + size.width());
         double d = get(dOut, (long) row * size.width() + u);
         double s = sigmoid(gate);
-        set(dBoth, at, (float) (d * up * s * (1 + gate * (1 - s))));
-        set(dBoth, at + size.width(), (float) (d * gate * s));
+        set(dBoth, offset, (float) (d * up * s * (1 + gate * (1 - s))));
+        set(dBoth, offset + size.width(), (float) (d * gate * s));
       }
     }
   }

@@ -12,40 +12,40 @@ public final class ScalarTokenKernels implements TokenKernels {
   public void convolve(
       Convolution convolution,
       MemorySegment x,
-      long xAt,
+      long xOffset,
       MemorySegment tail,
-      long tailAt,
+      long tailOffset,
       MemorySegment y,
-      long yAt) {
+      long yOffset) {
     int channels = convolution.channels();
-    int history = convolution.taps() - 1;
+    int history = convolution.kernelSize() - 1;
     for (int c = 0; c < channels; c++) {
       double sum = get(convolution.bias(), c);
       for (int tap = 0; tap < history; tap++) {
-        long at = (long) tap * channels + c;
-        sum += (double) get(convolution.weight(), at) * get(tail, tailAt + at);
+        long offset = (long) tap * channels + c;
+        sum += (double) get(convolution.weight(), offset) * get(tail, tailOffset + offset);
       }
-      float current = get(x, xAt + c);
+      float current = get(x, xOffset + c);
       sum += (double) get(convolution.weight(), (long) history * channels + c) * current;
       for (int tap = 1; tap < history; tap++) {
-        long at = tailAt + (long) tap * channels + c;
-        set(tail, at - channels, get(tail, at));
+        long offset = tailOffset + (long) tap * channels + c;
+        set(tail, offset - channels, get(tail, offset));
       }
       if (history > 0) {
-        set(tail, tailAt + (history - 1L) * channels + c, current);
+        set(tail, tailOffset + (history - 1L) * channels + c, current);
       }
-      set(y, yAt + c, (float) (sum * ScalarRowKernels.sigmoid(sum)));
+      set(y, yOffset + c, (float) (sum * ScalarPositionKernels.sigmoid(sum)));
     }
   }
 
   @Override
   public void mlstm(
-      Mlstm cell, MlstmRows rows, int row, int head, MemorySegment state, long stateAt) {
+      Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset) {
     int qk = cell.qkDim();
     int dv = cell.vDim();
-    long c = stateAt + (long) head * qk * dv;
-    long n = stateAt + (long) cell.heads() * qk * dv + (long) head * qk;
-    long m = stateAt + (long) cell.heads() * (qk * dv + qk) + head;
+    long c = stateOffset + (long) head * qk * dv;
+    long n = stateOffset + (long) cell.heads() * qk * dv + (long) head * qk;
+    long m = stateOffset + (long) cell.heads() * (qk * dv + qk) + head;
     long q = rows.q().row(row) + (long) head * qk;
     long k = rows.k().row(row) + (long) head * qk;
     long v = rows.v().row(row) + (long) head * dv;
@@ -61,9 +61,9 @@ public final class ScalarTokenKernels implements TokenKernels {
       double ki = input * get(rows.k().data(), k + r);
       double qs = scale * get(rows.q().data(), q + r);
       for (int col = 0; col < dv; col++) {
-        long at = c + (long) r * dv + col;
-        set(state, at, (float) (forget * get(state, at) + ki * get(rows.v().data(), v + col)));
-        numerator[col] += qs * get(state, at);
+        long offset = c + (long) r * dv + col;
+        set(state, offset, (float) (forget * get(state, offset) + ki * get(rows.v().data(), v + col)));
+        numerator[col] += qs * get(state, offset);
       }
       set(state, n + r, (float) (forget * get(state, n + r) + ki));
       denominator += qs * get(state, n + r);
@@ -84,21 +84,21 @@ public final class ScalarTokenKernels implements TokenKernels {
 
   @Override
   public void slstm(
-      Slstm cell, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt) {
+      Slstm cell, MemorySegment gates, long gatesOffset, MemorySegment state, long stateOffset) {
     int units = cell.units();
     for (int u = 0; u < units; u++) {
-      double i = get(gates, gatesAt + u);
-      double f = get(gates, gatesAt + units + u);
-      double z = Math.tanh(get(gates, gatesAt + 2L * units + u));
-      double o = ScalarRowKernels.sigmoid(get(gates, gatesAt + 3L * units + u));
-      long y = stateAt + u;
+      double i = get(gates, gatesOffset + u);
+      double f = get(gates, gatesOffset + units + u);
+      double z = Math.tanh(get(gates, gatesOffset + 2L * units + u));
+      double o = ScalarPositionKernels.sigmoid(get(gates, gatesOffset + 3L * units + u));
+      long y = stateOffset + u;
       long c = y + units;
       long n = c + units;
       long m = n + units;
       double out;
       if (cell.plain()) {
         double cNext =
-            ScalarRowKernels.sigmoid(f) * get(state, c) + ScalarRowKernels.sigmoid(i) * z;
+            ScalarPositionKernels.sigmoid(f) * get(state, c) + ScalarPositionKernels.sigmoid(i) * z;
         set(state, c, (float) cNext);
         out = o * Math.tanh(cNext);
       } else {

@@ -23,20 +23,20 @@ public final class ScalarWeightRowsKernel implements WeightRowsKernel {
   /// The elements of one row from `column` on.
   ///
   /// @param row among the stored ones
-  /// @param at where the row begins
+  /// @param offset where the row begins
   public static void widenRow(
-      WeightMatrix w, int row, int column, StoredRows stored, float[] to, int at) {
+      WeightMatrix w, int row, int column, StoredRows stored, float[] to, int offset) {
     int columns = w.columns();
     int from = row * columns;
     switch (w.type()) {
       case BF16 -> {
         for (int i = column; i < columns; i++) {
-          to[at + i] = Float.intBitsToFloat(stored.shorts[from + i] << 16);
+          to[offset + i] = Float.intBitsToFloat(stored.shorts[from + i] << 16);
         }
       }
       case F16 -> {
         for (int i = column; i < columns; i++) {
-          to[at + i] = Float.float16ToFloat(stored.shorts[from + i]);
+          to[offset + i] = Float.float16ToFloat(stored.shorts[from + i]);
         }
       }
       case INT8 -> {
@@ -46,7 +46,7 @@ public final class ScalarWeightRowsKernel implements WeightRowsKernel {
           float scale = stored.scales[row * w.groups() + group];
           end = Math.min(columns, (group + 1) * w.group());
           for (int j = i; j < end; j++) {
-            to[at + j] = stored.bytes[from + j] * scale;
+            to[offset + j] = stored.bytes[from + j] * scale;
           }
         }
       }

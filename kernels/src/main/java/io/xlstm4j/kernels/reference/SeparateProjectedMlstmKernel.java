@@ -9,7 +9,7 @@ import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
@@ -39,14 +39,14 @@ public final class SeparateProjectedMlstmKernel implements ProjectedMlstmKernel 
   }
 
   /// Queries, keys and values, or their gradients.
-  private record Qkv(Rows q, Rows k, Rows v) {
+  private record Qkv(StridedMatrix q, StridedMatrix k, StridedMatrix v) {
     static Qkv in(Workspace from, MlstmShape shape) {
       int width = shape.heads() * shape.qkDim();
       long floats = (long) shape.batch() * shape.length() * width;
       return new Qkv(
-          new Rows(from.floats(floats), width),
-          new Rows(from.floats(floats), width),
-          new Rows(from.floats(floats), width));
+          new StridedMatrix(from.floats(floats), width),
+          new StridedMatrix(from.floats(floats), width),
+          new StridedMatrix(from.floats(floats), width));
     }
 
     MlstmInputs inputs(MlstmInputs gates) {
@@ -73,7 +73,7 @@ public final class SeparateProjectedMlstmKernel implements ProjectedMlstmKernel 
       Projections weights,
       MemorySegment scratch,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     MlstmInputs projected = project(shape, inputs, weights, Workspace.of(scratch));
@@ -86,9 +86,9 @@ public final class SeparateProjectedMlstmKernel implements ProjectedMlstmKernel 
       MlstmInputs inputs,
       Projections weights,
       MemorySegment scratch,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       Projections dWeights,

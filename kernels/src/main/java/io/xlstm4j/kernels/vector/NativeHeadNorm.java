@@ -7,7 +7,7 @@ import io.xlstm4j.kernels.HeadNormKernel.Size;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 
 /// The loops of [VectorHeadNormKernel] over native memory as it lies, for heads of whole vectors: a
 /// row at a time, one loop for its statistics and one for the rest, two or three going back, each
-/// compiled by itself ([Passes]).
+/// compiled by itself ([ArrayLoops]).
 ///
 /// Memory is given by its address, of sizes that were checked before ([NativeFloats]). Vectors are
 /// read and written by what Java always inlines: a method of ours that happens to be compiled first
@@ -33,14 +33,14 @@ final class NativeHeadNorm {
   private static final MemorySegment MEMORY = NativeFloats.MEMORY;
   private static final FloatVector ONE = FloatVector.broadcast(LANES, 1f);
 
-  private static final Passes<NativeHeadNorm> NORM =
-      new Passes<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::scale));
-  private static final Passes<NativeHeadNorm> NORM_AND_GATE =
-      new Passes<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::gate));
-  private static final Passes<NativeHeadNorm> NORM_BACK =
-      new Passes<>(List.of(NativeHeadNorm::throughScale, NativeHeadNorm::throughNorm));
-  private static final Passes<NativeHeadNorm> GATE_AND_NORM_BACK =
-      new Passes<>(
+  private static final ArrayLoops<NativeHeadNorm> NORM =
+      new ArrayLoops<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::scale));
+  private static final ArrayLoops<NativeHeadNorm> NORM_AND_GATE =
+      new ArrayLoops<>(List.of(NativeHeadNorm::takeStatistics, NativeHeadNorm::gate));
+  private static final ArrayLoops<NativeHeadNorm> NORM_BACK =
+      new ArrayLoops<>(List.of(NativeHeadNorm::throughScale, NativeHeadNorm::throughNorm));
+  private static final ArrayLoops<NativeHeadNorm> GATE_AND_NORM_BACK =
+      new ArrayLoops<>(
           List.of(
               NativeHeadNorm::throughGate,
               NativeHeadNorm::throughSkip,
@@ -65,7 +65,7 @@ final class NativeHeadNorm {
   private long dXc;
   private long dZ;
   private long dx;
-  private long plus;
+  private long addend;
   private float[] dScale = {};
   private float[] dSkip = {};
 
@@ -97,7 +97,7 @@ final class NativeHeadNorm {
       Gradients gradients,
       @Nullable MemorySegment out) {
     return takes(size, inputs, out)
-        && areNative(dOut, gradients.x(), gradients.plus())
+        && areNative(dOut, gradients.x(), gradients.addend())
         && isNative(gradients.gate());
   }
 
@@ -136,13 +136,13 @@ final class NativeHeadNorm {
     for (int head = 0; head < heads; head++) {
       long end = start + (long) dim * Float.BYTES;
       FloatVector sum = FloatVector.zero(LANES);
-      for (long at = start; at < end; at += VECTOR_BYTES) {
-        sum = sum.add(FloatVector.fromMemorySegment(LANES, MEMORY, at, ORDER));
+      for (long offset = start; offset < end; offset += VECTOR_BYTES) {
+        sum = sum.add(FloatVector.fromMemorySegment(LANES, MEMORY, offset, ORDER));
       }
       float mean = MlstmMath.sum(sum) / dim;
       FloatVector squares = FloatVector.zero(LANES);
-      for (long at = start; at < end; at += VECTOR_BYTES) {
-        FloatVector centered = FloatVector.fromMemorySegment(LANES, MEMORY, at, ORDER).sub(mean);
+      for (long offset = start; offset < end; offset += VECTOR_BYTES) {
+        FloatVector centered = FloatVector.fromMemorySegment(LANES, MEMORY, offset, ORDER).sub(mean);
         squares = centered.fma(centered, squares);
       }
       float variance = MlstmMath.sum(squares) / dim;
@@ -157,12 +157,12 @@ final class NativeHeadNorm {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
         normal
             .mul(FloatVector.fromArray(LANES, scale, c))
-            .intoMemorySegment(MEMORY, out + at, ORDER);
+            .intoMemorySegment(MEMORY, out + offset, ORDER);
       }
     }
   }
@@ -172,15 +172,15 @@ final class NativeHeadNorm {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
         FloatVector open = normal.mul(FloatVector.fromArray(LANES, scale, c));
         open =
             FloatVector.fromArray(LANES, skip, c)
-                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER), open);
-        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + at, ORDER);
-        VectorMath.sigmoid(gate).mul(gate).mul(open).intoMemorySegment(MEMORY, out + at, ORDER);
+                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + offset, ORDER), open);
+        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + offset, ORDER);
+        VectorMath.sigmoid(gate).mul(gate).mul(open).intoMemorySegment(MEMORY, out + offset, ORDER);
       }
     }
   }
@@ -211,7 +211,7 @@ final class NativeHeadNorm {
         dXc = row(row, dGate == null ? null : dGate.xc());
         dZ = row(row, dGate == null ? null : dGate.z());
         dx = row(row, gradients.x());
-        plus = row(row, gradients.plus());
+        addend = row(row, gradients.addend());
         SegmentFloats.copy(statisticsIn, 2L * row * heads, statistics, 0, 2 * heads);
         (gate == null ? NORM_BACK : GATE_AND_NORM_BACK).run(this);
       }
@@ -230,14 +230,14 @@ final class NativeHeadNorm {
       FloatVector sums = FloatVector.zero(LANES);
       FloatVector products = FloatVector.zero(LANES);
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
         FloatVector factor = FloatVector.fromArray(LANES, scale, c);
         if (out != 0) {
-          normal.mul(factor).intoMemorySegment(MEMORY, out + at, ORDER);
+          normal.mul(factor).intoMemorySegment(MEMORY, out + offset, ORDER);
         }
-        FloatVector scaled = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + at, ORDER);
+        FloatVector scaled = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + offset, ORDER);
         scaled.fma(normal, FloatVector.fromArray(LANES, dScale, c)).intoArray(dScale, c);
         FloatVector dNormal = scaled.mul(factor);
         dNormal.intoArray(g, c);
@@ -256,25 +256,25 @@ final class NativeHeadNorm {
       float mean = statistics[2 * head];
       float reciprocal = statistics[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector open =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER)
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
                 .sub(mean)
                 .mul(reciprocal)
                 .mul(FloatVector.fromArray(LANES, scale, c));
         open =
             FloatVector.fromArray(LANES, skip, c)
-                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER), open);
-        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + at, ORDER);
+                .fma(FloatVector.fromMemorySegment(LANES, MEMORY, xc + offset, ORDER), open);
+        FloatVector gate = FloatVector.fromMemorySegment(LANES, MEMORY, z + offset, ORDER);
         FloatVector s = VectorMath.sigmoid(gate);
         FloatVector swish = gate.mul(s);
         if (out != 0) {
-          swish.mul(open).intoMemorySegment(MEMORY, out + at, ORDER);
+          swish.mul(open).intoMemorySegment(MEMORY, out + offset, ORDER);
         }
-        FloatVector dY = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + at, ORDER);
+        FloatVector dY = FloatVector.fromMemorySegment(LANES, MEMORY, dOut + offset, ORDER);
         dY.mul(swish).intoArray(g, c);
         FloatVector slope = ONE.sub(s).fma(gate, ONE).mul(s);
-        dY.mul(open).mul(slope).intoMemorySegment(MEMORY, dZ + at, ORDER);
+        dY.mul(open).mul(slope).intoMemorySegment(MEMORY, dZ + offset, ORDER);
       }
     }
   }
@@ -287,16 +287,16 @@ final class NativeHeadNorm {
       FloatVector sums = FloatVector.zero(LANES);
       FloatVector products = FloatVector.zero(LANES);
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector gated = FloatVector.fromArray(LANES, g, c);
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
         gated
             .fma(
-                FloatVector.fromMemorySegment(LANES, MEMORY, xc + at, ORDER),
+                FloatVector.fromMemorySegment(LANES, MEMORY, xc + offset, ORDER),
                 FloatVector.fromArray(LANES, dSkip, c))
             .intoArray(dSkip, c);
-        gated.mul(FloatVector.fromArray(LANES, skip, c)).intoMemorySegment(MEMORY, dXc + at, ORDER);
+        gated.mul(FloatVector.fromArray(LANES, skip, c)).intoMemorySegment(MEMORY, dXc + offset, ORDER);
         gated.fma(normal, FloatVector.fromArray(LANES, dScale, c)).intoArray(dScale, c);
         FloatVector dNormal = gated.mul(FloatVector.fromArray(LANES, scale, c));
         dNormal.intoArray(g, c);
@@ -316,13 +316,13 @@ final class NativeHeadNorm {
       float sum = moments[2 * head];
       float product = moments[2 * head + 1];
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
-        long at = (long) c * Float.BYTES;
+        long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + at, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
         FloatVector inner = normal.mul(product).add(sum);
         FloatVector d = FloatVector.fromArray(LANES, g, c).sub(inner).mul(reciprocal);
-        (plus == 0 ? d : d.add(FloatVector.fromMemorySegment(LANES, MEMORY, plus + at, ORDER)))
-            .intoMemorySegment(MEMORY, dx + at, ORDER);
+        (addend == 0 ? d : d.add(FloatVector.fromMemorySegment(LANES, MEMORY, addend + offset, ORDER)))
+            .intoMemorySegment(MEMORY, dx + offset, ORDER);
       }
     }
   }

@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.CausalConvKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -31,13 +31,13 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
 
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, Workers workers) {
+      Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, KernelThreads threads) {
     inputs.check(size);
     size.checkTokens("y", y);
     size.checkTail("lastTail", lastTail);
     int[][] reach = reach(size, inputs);
     float[] weight = byTap(size, inputs);
-    workers.run(
+    threads.run(
         tasks(size),
         number ->
             with(scratch ->
@@ -51,7 +51,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       MemorySegment dy,
       @Nullable MemorySegment dLastTail,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkTokens("dy", dy);
     size.checkTail("dLastTail", dLastTail);
@@ -59,7 +59,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     int[][] reach = reach(size, inputs);
     float[] weight = byTap(size, inputs);
     var parts = new float[tasks(size)][];
-    workers.run(
+    threads.run(
         parts.length,
         number ->
             with(scratch -> {
@@ -67,7 +67,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
               parts[number] = task.backward(dy, dLastTail, gradients);
             }));
     int blocks = Math.ceilDiv(size.channels(), CHANNELS);
-    workers.run(blocks, block -> sum(size, parts, block, blocks, gradients));
+    threads.run(blocks, block -> sum(size, parts, block, blocks, gradients));
   }
 
   private static int tasks(Size size) {
@@ -84,14 +84,14 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
   /// Weight and then bias as `(K + 1, C)`, zeros behind up to whole vectors.
   private static float[] byTap(Size size, Inputs inputs) {
     int width = Math.ceilDiv(size.channels(), L) * L;
-    var weight = new float[(size.taps() + 1) * width];
+    var weight = new float[(size.kernelSize() + 1) * width];
     for (int channel = 0; channel < size.channels(); channel++) {
-      for (int tap = 0; tap < size.taps(); tap++) {
+      for (int tap = 0; tap < size.kernelSize(); tap++) {
         weight[tap * width + channel] =
-            SegmentFloats.get(inputs.weight(), (long) channel * size.taps() + tap);
+            SegmentFloats.get(inputs.weight(), (long) channel * size.kernelSize() + tap);
       }
       if (inputs.bias() != null) {
-        weight[size.taps() * width + channel] = SegmentFloats.get(inputs.bias(), channel);
+        weight[size.kernelSize() * width + channel] = SegmentFloats.get(inputs.bias(), channel);
       }
     }
     return weight;
@@ -104,15 +104,15 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         sum[i] += parts[number][i];
       }
     }
-    int width = sum.length / (size.taps() + 1);
+    int width = sum.length / (size.kernelSize() + 1);
     int from = block * CHANNELS;
     for (int u = 0; u < Math.min(CHANNELS, size.channels() - from); u++) {
-      for (int tap = 0; tap < size.taps(); tap++) {
-        long to = (long) (from + u) * size.taps() + tap;
+      for (int tap = 0; tap < size.kernelSize(); tap++) {
+        long to = (long) (from + u) * size.kernelSize() + tap;
         SegmentFloats.set(gradients.weight(), to, sum[tap * width + u]);
       }
       if (gradients.bias() != null) {
-        SegmentFloats.set(gradients.bias(), from + u, sum[size.taps() * width + u]);
+        SegmentFloats.set(gradients.bias(), from + u, sum[size.kernelSize() * width + u]);
       }
     }
   }
@@ -144,10 +144,10 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
   }
 
   private static final class Task {
-    private static final Passes<Task> FORWARD =
-        new Passes<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::silu));
-    private static final Passes<Task> BACKWARD =
-        new Passes<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::slopes));
+    private static final ArrayLoops<Task> FORWARD =
+        new ArrayLoops<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::silu));
+    private static final ArrayLoops<Task> BACKWARD =
+        new ArrayLoops<Task>(List.of(Task::readInputs, Task::sum, Task::sigmoids, Task::slopes));
 
     private final Size size;
     private final Inputs inputs;
@@ -168,7 +168,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       this.size = size;
       this.inputs = inputs;
       this.weight = weight;
-      weightWidth = weight.length / (size.taps() + 1);
+      weightWidth = weight.length / (size.kernelSize() + 1);
       int blocks = Math.ceilDiv(size.channels(), CHANNELS);
       int pieces = Math.ceilDiv(size.length(), STEPS);
       row = number / blocks / pieces;
@@ -205,8 +205,8 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         if (steps[i] != Integer.MIN_VALUE) {
           readInput(steps[i], line, 0);
         }
-        long at = size.earlier(row, i - steps.length) + channel;
-        SegmentVectors.write(line, 0, lastTail, at, count);
+        long offset = size.earlier(row, i - steps.length) + channel;
+        SegmentVectors.write(line, 0, lastTail, offset, count);
       }
     }
 
@@ -221,7 +221,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       float[] known = scratch.known;
       float[] sums = scratch.sums;
 
-      var part = new float[(size.taps() + 1) * width];
+      var part = new float[(size.kernelSize() + 1) * width];
       int first = from == 0 ? -size.history() : from;
       float[] dInput = scratch.gates; // not needed again
       Arrays.fill(dInput, 0, (to - first) * width, 0);
@@ -245,11 +245,11 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       if (dLastTail != null) {
         addLastTail(dInput, first, dLastTail);
       }
-      addPlus(dInput, first, gradients.plus());
+      addPlus(dInput, first, gradients.addend());
       for (int t = first; t < to; t++) {
         MemorySegment memory = t < 0 ? gradients.tail() : gradients.x();
-        long at = (t < 0 ? size.earlier(row, t) : size.token(row, t)) + channel;
-        SegmentVectors.write(dInput, (t - first) * width, memory, at, count);
+        long offset = (t < 0 ? size.earlier(row, t) : size.token(row, t)) + channel;
+        SegmentVectors.write(dInput, (t - first) * width, memory, offset, count);
       }
       return part;
     }
@@ -288,7 +288,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       for (int t = from; t < end; t++) {
         int now = (t - from + size.history()) * width;
         for (int u = 0; u < width && reach[t] >= 0; u += L) {
-          FloatVector sum = at(weight, size.taps() * weightWidth + channel + u);
+          FloatVector sum = at(weight, size.kernelSize() * weightWidth + channel + u);
           for (int lag = 0; lag <= reach[t]; lag++) {
             FloatVector w = at(weight, (size.history() - lag) * weightWidth + channel + u);
             sum = w.fma(at(known, now - lag * width + u), sum);
@@ -300,7 +300,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
 
     /// Four taps, and every one of these steps sees three earlier inputs: what is nearly always so.
     private boolean isPlain(int first, int end) {
-      boolean plain = size.taps() == 4;
+      boolean plain = size.kernelSize() == 4;
       for (int t = first; t < end && plain; t++) {
         plain = reach[t] == 3;
       }
@@ -367,16 +367,16 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     private void sigmoids() {
       float[] sums = scratch.sums;
       float[] gates = scratch.gates;
-      for (int at = 0; at < (end - from) * width; at += L) {
-        VectorMath.sigmoid(at(sums, at)).intoArray(gates, at);
+      for (int offset = 0; offset < (end - from) * width; offset += L) {
+        VectorMath.sigmoid(at(sums, offset)).intoArray(gates, offset);
       }
     }
 
     private void silu() {
       float[] sums = scratch.sums;
       float[] gates = scratch.gates;
-      for (int at = 0; at < (end - from) * width; at += L) {
-        at(sums, at).mul(at(gates, at)).intoArray(sums, at);
+      for (int offset = 0; offset < (end - from) * width; offset += L) {
+        at(sums, offset).mul(at(gates, offset)).intoArray(sums, offset);
       }
     }
 
@@ -384,9 +384,9 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     private void slopes() {
       float[] sums = scratch.sums;
       float[] gates = scratch.gates;
-      for (int at = 0; at < (end - from) * width; at += L) {
-        FloatVector s = at(gates, at);
-        ONE.sub(s).fma(at(sums, at), ONE).mul(s).intoArray(sums, at);
+      for (int offset = 0; offset < (end - from) * width; offset += L) {
+        FloatVector s = at(gates, offset);
+        ONE.sub(s).fma(at(sums, offset), ONE).mul(s).intoArray(sums, offset);
       }
     }
 
@@ -409,7 +409,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
 
     private void addToWeight(float[] part, float[] known, float[] dSums, int step) {
       int now = (step - from + size.history()) * width;
-      int bias = size.taps() * width;
+      int bias = size.kernelSize() * width;
       for (int u = 0; u < width && reach[step] >= 0; u += L) {
         FloatVector d = at(dSums, (step - from) * width + u);
         at(part, bias + u).add(d).intoArray(part, bias + u);
@@ -420,23 +420,23 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       }
     }
 
-    private void addToInput(float[] dInput, int to, float[] dSums, int at, int lag) {
+    private void addToInput(float[] dInput, int to, float[] dSums, int offset, int lag) {
       int tap = (size.history() - lag) * weightWidth + channel;
       for (int u = 0; u < width; u += L) {
-        at(weight, tap + u).fma(at(dSums, at + u), at(dInput, to + u)).intoArray(dInput, to + u);
+        at(weight, tap + u).fma(at(dSums, offset + u), at(dInput, to + u)).intoArray(dInput, to + u);
       }
     }
 
-    private void addPlus(float[] dInput, int first, @Nullable MemorySegment plus) {
-      if (plus == null) {
+    private void addPlus(float[] dInput, int first, @Nullable MemorySegment addend) {
+      if (addend == null) {
         return;
       }
       float[] line = scratch.known; // not needed again
       for (int t = from; t < to; t++) {
-        SegmentVectors.read(plus, size.token(row, t) + channel, line, 0, count);
-        int at = (t - first) * width;
+        SegmentVectors.read(addend, size.token(row, t) + channel, line, 0, count);
+        int offset = (t - first) * width;
         for (int u = 0; u < count; u++) { // the compiler makes vectors of it by itself
-          dInput[at + u] += line[u];
+          dInput[offset + u] += line[u];
         }
       }
     }
@@ -447,10 +447,10 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
         if (steps[i] >= first && steps[i] < to) {
           long in = size.earlier(row, i - steps.length) + channel;
           for (int u = 0; u < width; u += L) {
-            int at = (steps[i] - first) * width + u;
+            int offset = (steps[i] - first) * width + u;
             SegmentVectors.load(dLastTail, in + u, count - u)
-                .add(at(dInput, at))
-                .intoArray(dInput, at);
+                .add(at(dInput, offset))
+                .intoArray(dInput, offset);
           }
         }
       }

@@ -4,9 +4,9 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -21,31 +21,31 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
 
   @Override
   public void losses(
-      Size size, Rows logits, MemorySegment targets, MemorySegment losses, Workers workers) {
-    run(size, logits, targets, losses, Float.NaN, workers);
+      Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads) {
+    run(size, logits, targets, losses, Float.NaN, threads);
   }
 
   @Override
   public void lossesAndGradient(
       Size size,
-      Rows logits,
+      StridedMatrix logits,
       MemorySegment targets,
       MemorySegment losses,
       float scale,
-      Workers workers) {
-    run(size, logits, targets, losses, scale, workers);
+      KernelThreads threads) {
+    run(size, logits, targets, losses, scale, threads);
   }
 
   /// @param scale NaN for no gradient
   private static void run(
       Size size,
-      Rows logits,
+      StridedMatrix logits,
       MemorySegment targets,
       MemorySegment losses,
       float scale,
-      Workers workers) {
+      KernelThreads threads) {
     size.check(logits, targets, losses);
-    workers.run(
+    threads.run(
         Math.ceilDiv(size.rows(), ROWS),
         number -> {
           int last = Math.min((number + 1) * ROWS, size.rows());
@@ -57,7 +57,7 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
         });
   }
 
-  private static double row(Size size, Rows logits, int row, int target, float scale) {
+  private static double row(Size size, StridedMatrix logits, int row, int target, float scale) {
     long from = (long) row * logits.stride();
     boolean wantsGradient = !Float.isNaN(scale);
     if (target == IGNORED) {

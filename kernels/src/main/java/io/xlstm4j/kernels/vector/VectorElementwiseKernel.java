@@ -5,7 +5,7 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.ElementwiseKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
@@ -20,9 +20,9 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   @Override
-  public void add(MemorySegment a, MemorySegment b, MemorySegment out, Workers workers) {
+  public void add(MemorySegment a, MemorySegment b, MemorySegment out, KernelThreads threads) {
     long count = ElementwiseKernel.count(a, b, null, out);
-    workers.run(
+    threads.run(
         pieces(count),
         piece -> {
           long end = end(piece, count);
@@ -40,17 +40,17 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
   public void multiplyAdd(
       MemorySegment a,
       MemorySegment b,
-      @Nullable MemorySegment plus,
+      @Nullable MemorySegment addend,
       MemorySegment out,
-      Workers workers) {
-    long count = ElementwiseKernel.count(a, b, plus, out);
-    workers.run(
+      KernelThreads threads) {
+    long count = ElementwiseKernel.count(a, b, addend, out);
+    threads.run(
         pieces(count),
         piece -> {
           long end = end(piece, count);
           long i = (long) piece * PIECE;
-          for (; plus != null && i + LANES <= end; i += LANES) {
-            store(load(a, i).mul(load(b, i)).add(load(plus, i)), out, i);
+          for (; addend != null && i + LANES <= end; i += LANES) {
+            store(load(a, i).mul(load(b, i)).add(load(addend, i)), out, i);
           }
           for (; i + LANES <= end; i += LANES) {
             store(load(a, i).mul(load(b, i)), out, i);
@@ -58,7 +58,7 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
           for (; i < end; i++) {
             float product = SegmentFloats.get(a, i) * SegmentFloats.get(b, i);
             SegmentFloats.set(
-                out, i, plus == null ? product : product + SegmentFloats.get(plus, i));
+                out, i, addend == null ? product : product + SegmentFloats.get(addend, i));
           }
         });
   }
@@ -77,15 +77,15 @@ public final class VectorElementwiseKernel implements ElementwiseKernel {
     long end = from + count;
     long i = from;
     for (; i + 8L * LANES <= end; i += 8L * LANES) {
-      long at = i * Float.BYTES;
-      s0 = s0.add(FloatVector.fromMemorySegment(SPECIES, data, at, ORDER));
-      s1 = s1.add(FloatVector.fromMemorySegment(SPECIES, data, at + STEP, ORDER));
-      s2 = s2.add(FloatVector.fromMemorySegment(SPECIES, data, at + 2L * STEP, ORDER));
-      s3 = s3.add(FloatVector.fromMemorySegment(SPECIES, data, at + 3L * STEP, ORDER));
-      s4 = s4.add(FloatVector.fromMemorySegment(SPECIES, data, at + 4L * STEP, ORDER));
-      s5 = s5.add(FloatVector.fromMemorySegment(SPECIES, data, at + 5L * STEP, ORDER));
-      s6 = s6.add(FloatVector.fromMemorySegment(SPECIES, data, at + 6L * STEP, ORDER));
-      s7 = s7.add(FloatVector.fromMemorySegment(SPECIES, data, at + 7L * STEP, ORDER));
+      long offset = i * Float.BYTES;
+      s0 = s0.add(FloatVector.fromMemorySegment(SPECIES, data, offset, ORDER));
+      s1 = s1.add(FloatVector.fromMemorySegment(SPECIES, data, offset + STEP, ORDER));
+      s2 = s2.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 2L * STEP, ORDER));
+      s3 = s3.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 3L * STEP, ORDER));
+      s4 = s4.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 4L * STEP, ORDER));
+      s5 = s5.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 5L * STEP, ORDER));
+      s6 = s6.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 6L * STEP, ORDER));
+      s7 = s7.add(FloatVector.fromMemorySegment(SPECIES, data, offset + 7L * STEP, ORDER));
     }
     float sum = 0;
     for (float lane : s0.add(s1).add(s2.add(s3)).add(s4.add(s5).add(s6.add(s7))).toArray()) {

@@ -3,7 +3,7 @@ package io.xlstm4j.kernels.vector;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.GatedFeedForwardKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -18,20 +18,20 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
       FloatVector.broadcast(VectorMath.LANES, 0.3989423f);
 
   @Override
-  public void forward(Size size, MemorySegment both, MemorySegment out, Workers workers) {
+  public void forward(Size size, MemorySegment both, MemorySegment out, KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("out", out);
-    workers.run(
+    threads.run(
         Math.ceilDiv(size.rows(), ROWS), number -> new Task(size).forward(number, both, out));
   }
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, Workers workers) {
+      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("dOut", dOut);
     size.checkBoth("dBoth", dBoth);
-    workers.run(
+    threads.run(
         Math.ceilDiv(size.rows(), ROWS),
         number -> new Task(size).backward(number, both, dOut, dBoth));
   }
@@ -63,13 +63,13 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
       for (int row = number * ROWS; row < last(number); row++) {
         for (int from = 0; from < width; from += PIECE) {
           int count = Math.min(PIECE, width - from);
-          long gateAt = 2L * row * width + from;
-          long outAt = (long) row * width + from;
-          read(both, gateAt, count);
-          for (int at = 0; at < count; at += L) {
-            at(gate, at).mul(at(cdf, at)).mul(at(up, at)).intoArray(d, at);
+          long gateOffset = 2L * row * width + from;
+          long outOffset = (long) row * width + from;
+          read(both, gateOffset, count);
+          for (int offset = 0; offset < count; offset += L) {
+            at(gate, offset).mul(at(cdf, offset)).mul(at(up, offset)).intoArray(d, offset);
           }
-          SegmentVectors.write(d, 0, out, outAt, count);
+          SegmentVectors.write(d, 0, out, outOffset, count);
         }
       }
     }
@@ -79,32 +79,32 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
       for (int row = number * ROWS; row < last(number); row++) {
         for (int from = 0; from < width; from += PIECE) {
           int count = Math.min(PIECE, width - from);
-          long gateAt = 2L * row * width + from;
-          long outAt = (long) row * width + from;
-          read(both, gateAt, count);
-          SegmentVectors.read(dOut, outAt, d, 0, count);
-          for (int at = 0; at < count; at += L) { // gelu'(x) = cdf(x) + x density(x)
-            FloatVector x = at(gate, at);
-            FloatVector slope = at(density, at).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, at));
-            x.mul(at(cdf, at)).mul(at(d, at)).intoArray(gate, at);
-            slope.mul(at(up, at)).mul(at(d, at)).intoArray(up, at);
+          long gateOffset = 2L * row * width + from;
+          long outOffset = (long) row * width + from;
+          read(both, gateOffset, count);
+          SegmentVectors.read(dOut, outOffset, d, 0, count);
+          for (int offset = 0; offset < count; offset += L) { // gelu'(x) = cdf(x) + x density(x)
+            FloatVector x = at(gate, offset);
+            FloatVector slope = at(density, offset).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, offset));
+            x.mul(at(cdf, offset)).mul(at(d, offset)).intoArray(gate, offset);
+            slope.mul(at(up, offset)).mul(at(d, offset)).intoArray(up, offset);
           }
-          SegmentVectors.write(up, 0, dBoth, gateAt, count);
-          SegmentVectors.write(gate, 0, dBoth, gateAt + width, count);
+          SegmentVectors.write(up, 0, dBoth, gateOffset, count);
+          SegmentVectors.write(gate, 0, dBoth, gateOffset + width, count);
         }
       }
     }
 
     /// Gate and up, and the distribution at the gate.
-    private void read(MemorySegment both, long gateAt, int count) {
-      SegmentVectors.read(both, gateAt, gate, 0, count);
-      SegmentVectors.read(both, gateAt + size.width(), up, 0, count);
-      for (int at = 0; at < count; at += L) {
-        FloatVector x = at(gate, at);
-        VectorMath.expOfNegative(x.mul(x).mul(-0.5f)).intoArray(density, at);
+    private void read(MemorySegment both, long gateOffset, int count) {
+      SegmentVectors.read(both, gateOffset, gate, 0, count);
+      SegmentVectors.read(both, gateOffset + size.width(), up, 0, count);
+      for (int offset = 0; offset < count; offset += L) {
+        FloatVector x = at(gate, offset);
+        VectorMath.expOfNegative(x.mul(x).mul(-0.5f)).intoArray(density, offset);
       }
-      for (int at = 0; at < count; at += L) {
-        VectorMath.normalCdf(at(gate, at), at(density, at)).intoArray(cdf, at);
+      for (int offset = 0; offset < count; offset += L) {
+        VectorMath.normalCdf(at(gate, offset), at(density, offset)).intoArray(cdf, offset);
       }
     }
   }

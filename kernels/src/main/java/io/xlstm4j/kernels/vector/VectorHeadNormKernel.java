@@ -4,9 +4,9 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// summed afterwards in the order of rows.
 ///
 /// A few rows at a time lie in arrays that stay in the nearest cache, each head padded with zeros
-/// to whole vectors, so that most loops run over all of them at once ([Passes]).
+/// to whole vectors, so that most loops run over all of them at once ([ArrayLoops]).
 public final class VectorHeadNormKernel implements HeadNormKernel {
   private static final int L = VectorMath.LANES.length();
   private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
@@ -35,21 +35,21 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
 
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers) {
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
     var channels = new Channels(size, inputs);
     int tasks = Math.ceilDiv(size.rows(), ROWS);
     if (NativeHeadNorm.takes(size, inputs, out)) {
-      workers.run(
+      threads.run(
           tasks,
           number ->
               new NativeHeadNorm(size, inputs, channels.scale, channels.skip)
                   .forward(number * ROWS, last(size, number), out, statistics));
       return;
     }
-    workers.run(
+    threads.run(
         tasks,
         number ->
             with(scratch ->
@@ -64,7 +64,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
       MemorySegment dOut,
       Gradients gradients,
       @Nullable MemorySegment out,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
@@ -74,7 +74,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     var sums = new Channels[Math.ceilDiv(size.rows(), ROWS)];
     Arrays.setAll(sums, _ -> new Channels(size));
     if (NativeHeadNorm.takes(size, inputs, dOut, gradients, out)) {
-      workers.run(
+      threads.run(
           sums.length,
           number ->
               new NativeHeadNorm(size, inputs, channels.scale, channels.skip)
@@ -88,7 +88,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
                       sums[number].scale,
                       sums[number].skip));
     } else {
-      workers.run(
+      threads.run(
           sums.length,
           number ->
               with(scratch ->
@@ -200,15 +200,15 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
 
   /// Arrays are `(rows of a piece, NH, padded)`.
   private static final class Task {
-    private static final Passes<Task> NORM =
-        new Passes<Task>(List.of(Task::normalize, Task::scale));
-    private static final Passes<Task> NORM_AND_GATE =
-        new Passes<Task>(List.of(Task::normalize, Task::swish, Task::gate));
-    private static final Passes<Task> NORM_BACK =
-        new Passes<Task>(
+    private static final ArrayLoops<Task> NORM =
+        new ArrayLoops<Task>(List.of(Task::normalize, Task::scale));
+    private static final ArrayLoops<Task> NORM_AND_GATE =
+        new ArrayLoops<Task>(List.of(Task::normalize, Task::swish, Task::gate));
+    private static final ArrayLoops<Task> NORM_BACK =
+        new ArrayLoops<Task>(
             List.of(Task::normalizeAgain, Task::scale, Task::throughScale, Task::throughNorm));
-    private static final Passes<Task> GATE_AND_NORM_BACK =
-        new Passes<Task>(
+    private static final ArrayLoops<Task> GATE_AND_NORM_BACK =
+        new ArrayLoops<Task>(
             List.of(
                 Task::normalizeAgain,
                 Task::slopes,
@@ -289,8 +289,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
         SegmentVectors.read(from, index, to, 0, floats);
         return;
       }
-      for (int at = 0; at < floats; at += padded) {
-        SegmentVectors.read(from, index, to, at, width);
+      for (int offset = 0; offset < floats; offset += padded) {
+        SegmentVectors.read(from, index, to, offset, width);
         index += width;
       }
     }
@@ -302,8 +302,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
         SegmentVectors.write(from, 0, to, index, floats);
         return;
       }
-      for (int at = 0; at < floats; at += padded) {
-        SegmentVectors.write(from, at, to, index, width);
+      for (int offset = 0; offset < floats; offset += padded) {
+        SegmentVectors.write(from, offset, to, index, width);
         index += width;
       }
     }
@@ -392,8 +392,8 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
           write(z, dGate.z());
           write(xc, dGate.xc());
         }
-        if (gradients.plus() != null) {
-          read(gradients.plus(), d);
+        if (gradients.addend() != null) {
+          read(gradients.addend(), d);
           add();
         }
         write(dx, gradients.x());

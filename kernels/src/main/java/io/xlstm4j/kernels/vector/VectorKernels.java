@@ -10,17 +10,17 @@ import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.KernelProvider;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.MatrixProduct;
+import io.xlstm4j.kernels.GemmKernel;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
 import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.SwiGluKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.decode.VectorDecodeKernels;
 import io.xlstm4j.kernels.vector.gemm.VectorLinearKernel;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.gemm.VectorGemmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorHeadwiseKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorMlstmKernel;
 import io.xlstm4j.kernels.vector.mlstm.VectorProjectedMlstmKernel;
@@ -35,13 +35,13 @@ public final class VectorKernels implements KernelProvider {
   }
 
   @Override
-  public MlstmKernel mlstm(Workers workers) {
-    return new VectorMlstmKernel(workers);
+  public MlstmKernel mlstm(KernelThreads threads) {
+    return new VectorMlstmKernel(threads);
   }
 
   @Override
-  public ProjectedMlstmKernel projectedMlstm(Workers workers) {
-    return new VectorProjectedMlstmKernel(workers);
+  public ProjectedMlstmKernel projectedMlstm(KernelThreads threads) {
+    return new VectorProjectedMlstmKernel(threads);
   }
 
   @Override
@@ -50,8 +50,8 @@ public final class VectorKernels implements KernelProvider {
   }
 
   @Override
-  public HeadwiseKernel headwise(Workers workers) {
-    return new VectorHeadwiseKernel(workers);
+  public HeadwiseKernel headwise(KernelThreads threads) {
+    return new VectorHeadwiseKernel(threads);
   }
 
   @Override
@@ -100,13 +100,13 @@ public final class VectorKernels implements KernelProvider {
   }
 
   @Override
-  public MatrixProduct matrixProduct() {
-    return new VectorMatrixProduct();
+  public GemmKernel matrixProduct() {
+    return new VectorGemmKernel();
   }
 
   @Override
-  public DecodeKernels decode(Workers workers, boolean cold) {
-    return new VectorDecodeKernels(workers, cold);
+  public DecodeKernels decode(KernelThreads threads, boolean cold) {
+    return new VectorDecodeKernels(threads, cold);
   }
 
   @Override

@@ -4,10 +4,10 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
@@ -26,11 +26,11 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
 
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, Workers workers) {
+      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
-    workers.run(
+    threads.run(
         Math.ceilDiv(size.rows(), ROWS),
         number -> new Task(size, inputs, false).forward(number, out, statistics));
   }
@@ -42,13 +42,13 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
       MemorySegment statistics,
       MemorySegment dOut,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     size.checkStatistics(statistics);
     size.checkRows("dOut", dOut);
     gradients.check(size, inputs);
     var tasks = new Task[Math.ceilDiv(size.rows(), ROWS)];
-    workers.run(
+    threads.run(
         tasks.length,
         number -> {
           tasks[number] = new Task(size, inputs, true);
@@ -131,19 +131,19 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
       }
     }
 
-    private void gated(Rows gate, int row, int unit, MemorySegment out) {
-      long gateAt = (long) row * gate.stride() + unit;
-      long outAt = (long) row * size.channels() + unit;
+    private void gated(StridedMatrix gate, int row, int unit, MemorySegment out) {
+      long gateOffset = (long) row * gate.stride() + unit;
+      long outOffset = (long) row * size.channels() + unit;
       for (int u = 0; u < size.headDim(); u += L) {
         int count = size.headDim() - u;
-        FloatVector open = VectorMath.sigmoid(load(gate.data(), gateAt + u, count));
-        store(load(out, outAt + u, count).mul(open), out, outAt + u, count);
+        FloatVector open = VectorMath.sigmoid(load(gate.data(), gateOffset + u, count));
+        store(load(out, outOffset + u, count).mul(open), out, outOffset + u, count);
       }
     }
 
     void backward(int number, MemorySegment statistics, MemorySegment dOut, Gradients gradients) {
-      Rows gate = inputs.gate();
-      Rows dGate = gradients.gate();
+      StridedMatrix gate = inputs.gate();
+      StridedMatrix dGate = gradients.gate();
       int width = size.headDim();
       for (int row = number * ROWS; row < last(number); row++) {
         for (int head = 0; head < size.heads(); head++) {
@@ -161,19 +161,19 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
     }
 
     private void throughGate(
-        Rows gate,
-        Rows dGate,
+        StridedMatrix gate,
+        StridedMatrix dGate,
         int row,
         int unit,
         float mean,
         float reciprocal,
         MemorySegment dOut) {
-      long gateAt = (long) row * gate.stride() + unit;
+      long gateOffset = (long) row * gate.stride() + unit;
       long dGateAt = (long) row * dGate.stride() + unit;
       long from = (long) row * size.channels() + unit;
       for (int u = 0; u < size.headDim(); u += L) {
         int count = size.headDim() - u;
-        FloatVector open = VectorMath.sigmoid(load(gate.data(), gateAt + u, count));
+        FloatVector open = VectorMath.sigmoid(load(gate.data(), gateOffset + u, count));
         FloatVector d = load(dOut, from + u, count).mul(open);
         d.intoArray(dNormal, u);
         FloatVector y =
@@ -201,13 +201,13 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
       for (int u = 0; u < width; u += L) {
         FloatVector inner = normal(from, u, mean, reciprocal).mul(product).add(sum);
         FloatVector dx = at(dNormal, u).sub(inner).mul(reciprocal);
-        writeX(dx, from + u, width - u, gradients.plus(), gradients.x());
+        writeX(dx, from + u, width - u, gradients.addend(), gradients.x());
       }
     }
 
     private static void writeX(
-        FloatVector dx, long index, int count, @Nullable MemorySegment plus, MemorySegment to) {
-      store(plus == null ? dx : dx.add(load(plus, index, count)), to, index, count);
+        FloatVector dx, long index, int count, @Nullable MemorySegment addend, MemorySegment to) {
+      store(addend == null ? dx : dx.add(load(addend, index, count)), to, index, count);
     }
   }
 }

@@ -4,7 +4,7 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.SoftCapKernel;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -15,9 +15,9 @@ public final class VectorSoftCapKernel implements SoftCapKernel {
   private static final FloatVector ONE = FloatVector.broadcast(VectorMath.LANES, 1f);
 
   @Override
-  public void forward(float cap, MemorySegment x, MemorySegment y, Workers workers) {
+  public void forward(float cap, MemorySegment x, MemorySegment y, KernelThreads threads) {
     long count = SoftCapKernel.count(x, y);
-    workers.run(SoftCapKernel.pieces(count), piece -> forward(cap, x, y, piece, count));
+    threads.run(SoftCapKernel.pieces(count), piece -> forward(cap, x, y, piece, count));
   }
 
   private static void forward(float cap, MemorySegment x, MemorySegment y, int piece, long count) {
@@ -31,10 +31,10 @@ public final class VectorSoftCapKernel implements SoftCapKernel {
 
   @Override
   public void backward(
-      float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, Workers workers) {
+      float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, KernelThreads threads) {
     long count = SoftCapKernel.count(y, dy);
     SoftCapKernel.count(y, dx);
-    workers.run(SoftCapKernel.pieces(count), piece -> backward(cap, y, dy, dx, piece, count));
+    threads.run(SoftCapKernel.pieces(count), piece -> backward(cap, y, dy, dx, piece, count));
   }
 
   private static void backward(

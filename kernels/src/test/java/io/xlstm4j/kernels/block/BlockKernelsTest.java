@@ -36,14 +36,14 @@ class BlockKernelsTest {
   @ParameterizedTest(name = "{0} rows")
   @ValueSource(ints = {1, 2, 5, 8})
   void an_mlstm_block_gives_the_same_bits_with_any_threads(int batch) {
-    assertSameWithAnyThreads(threads -> mlstm(batch, threads, true, false));
+    assertSameWithAnyThreads(threadCount -> mlstm(batch, threadCount, true, false));
     assertNear(mlstm(batch, 1, true, false), mlstm(batch, 1, false, false));
   }
 
   @ParameterizedTest(name = "{0} rows")
   @ValueSource(ints = {1, 2, 5, 8})
   void an_mlstm_block_does_so_on_rows_of_their_own_length_and_state(int batch) {
-    assertSameWithAnyThreads(threads -> mlstm(batch, threads, true, true));
+    assertSameWithAnyThreads(threadCount -> mlstm(batch, threadCount, true, true));
     assertNear(mlstm(batch, 1, true, true), mlstm(batch, 1, false, true));
   }
 
@@ -53,21 +53,21 @@ class BlockKernelsTest {
   void an_mlstm_block_multiplies_for_all_rows_at_once_where_its_groups_sums_are_too_large(
       int batch) {
     Function<Kernels, MlstmBlockKernel> withoutSums = all -> new MlstmBlockKernel(all, 0);
-    assertSameWithAnyThreads(threads -> mlstm(batch, threads, true, true, withoutSums));
+    assertSameWithAnyThreads(threadCount -> mlstm(batch, threadCount, true, true, withoutSums));
     assertNear(mlstm(batch, 1, true, true, withoutSums), mlstm(batch, 1, true, true));
   }
 
   @ParameterizedTest(name = "{0} rows")
   @ValueSource(ints = {1, 4, 5, 9})
   void an_slstm_block_gives_the_same_bits_with_any_threads(int batch) {
-    assertSameWithAnyThreads(threads -> slstm(batch, threads, true, false));
+    assertSameWithAnyThreads(threadCount -> slstm(batch, threadCount, true, false));
     assertNear(slstm(batch, 1, true, false), slstm(batch, 1, false, false));
   }
 
   @ParameterizedTest(name = "{0} rows")
   @ValueSource(ints = {1, 4, 5, 9})
   void an_slstm_block_does_so_on_rows_of_their_own_length_and_state(int batch) {
-    assertSameWithAnyThreads(threads -> slstm(batch, threads, true, true));
+    assertSameWithAnyThreads(threadCount -> slstm(batch, threadCount, true, true));
     assertNear(slstm(batch, 1, true, true), slstm(batch, 1, false, true));
   }
 
@@ -84,8 +84,8 @@ class BlockKernelsTest {
 
   private static void assertSameWithAnyThreads(IntFunction<List<float[]>> results) {
     List<float[]> first = results.apply(1);
-    for (int threads = 2; threads <= 3; threads++) {
-      assertSameBits(results.apply(threads), first);
+    for (int threadCount = 2; threadCount <= 3; threadCount++) {
+      assertSameBits(results.apply(threadCount), first);
     }
   }
 
@@ -101,17 +101,17 @@ class BlockKernelsTest {
     }
   }
 
-  private static List<float[]> mlstm(int batch, int threads, boolean vectorized, boolean masked) {
-    return mlstm(batch, threads, vectorized, masked, MlstmBlockKernel::new);
+  private static List<float[]> mlstm(int batch, int threadCount, boolean vectorized, boolean masked) {
+    return mlstm(batch, threadCount, vectorized, masked, MlstmBlockKernel::new);
   }
 
   private static List<float[]> mlstm(
       int batch,
-      int threads,
+      int threadCount,
       boolean vectorized,
       boolean masked,
       Function<Kernels, MlstmBlockKernel> block) {
-    Kernels kernels = Kernels.with(threads, vectorized);
+    Kernels kernels = Kernels.with(threadCount, vectorized);
     try {
       var memory = new Memory(batch);
       var size = new MlstmBlockKernel.Size(batch, LENGTH, DIM, INNER, HEADS, TAPS, 4, 1e-5f);
@@ -179,7 +179,7 @@ class BlockKernelsTest {
           dWeights.skip(),
           dWeights.down());
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 
@@ -216,8 +216,8 @@ class BlockKernelsTest {
         state.conv(), new MlstmStateGradient(state.cell().c(), state.cell().n()));
   }
 
-  private static List<float[]> slstm(int batch, int threads, boolean vectorized, boolean masked) {
-    Kernels kernels = Kernels.with(threads, vectorized);
+  private static List<float[]> slstm(int batch, int threadCount, boolean vectorized, boolean masked) {
+    Kernels kernels = Kernels.with(threadCount, vectorized);
     try {
       var memory = new Memory(batch);
       var size = new SlstmBlockKernel.Size(batch, LENGTH, DIM, HEADS, TAPS, UP, 1e-5f);
@@ -283,7 +283,7 @@ class BlockKernelsTest {
           feed.up(),
           feed.down());
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 
@@ -376,10 +376,10 @@ class BlockKernelsTest {
       return mask(batch, (row, t) -> row % 4 != 1 && (t == row % 3 || t == 30 + row));
     }
 
-    private MemorySegment mask(int batch, BiPredicate<Integer, Integer> at) {
+    private MemorySegment mask(int batch, BiPredicate<Integer, Integer> offset) {
       MemorySegment mask = bytes((long) batch * LENGTH);
       for (int i = 0; i < batch * LENGTH; i++) {
-        mask.set(ValueLayout.JAVA_BYTE, i, (byte) (at.test(i / LENGTH, i % LENGTH) ? 1 : 0));
+        mask.set(ValueLayout.JAVA_BYTE, i, (byte) (offset.test(i / LENGTH, i % LENGTH) ? 1 : 0));
       }
       return mask;
     }

@@ -34,8 +34,8 @@ class LayerKernelTest {
       int batch, int length, int dim, int headDim, int heads, boolean masks) {
     for (Function<Kernels, LayerKernel> layer : layers(dim, headDim, heads)) {
       List<float[]> first = run(layer, batch, length, dim, 1, true, masks);
-      for (int threads = 2; threads <= 3; threads++) {
-        List<float[]> other = run(layer, batch, length, dim, threads, true, masks);
+      for (int threadCount = 2; threadCount <= 3; threadCount++) {
+        List<float[]> other = run(layer, batch, length, dim, threadCount, true, masks);
         for (int i = 0; i < first.size(); i++) {
           assertThat(other.get(i)).as("result " + i).isEqualTo(first.get(i));
         }
@@ -61,10 +61,10 @@ class LayerKernelTest {
       int batch,
       int length,
       int dim,
-      int threads,
+      int threadCount,
       boolean vectorized,
       boolean masks) {
-    Kernels kernels = Kernels.with(threads, vectorized);
+    Kernels kernels = Kernels.with(threadCount, vectorized);
     try {
       LayerKernel kernel = layer.apply(kernels);
       var memory = new Memory();
@@ -115,7 +115,7 @@ class LayerKernelTest {
       dParameters.forEach(result -> results.add(result.toArray(ValueLayout.JAVA_FLOAT)));
       return results;
     } finally {
-      kernels.workers().close();
+      kernels.threads().close();
     }
   }
 

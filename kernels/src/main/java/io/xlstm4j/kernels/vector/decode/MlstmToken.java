@@ -5,12 +5,12 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 import static io.xlstm4j.kernels.vector.math.VectorMath.LANES;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
-import io.xlstm4j.kernels.FloatRows;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.reference.ScalarTokenKernels;
-import io.xlstm4j.kernels.vector.math.LaneMath;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -19,17 +19,17 @@ import java.util.List;
 import jdk.incubator.vector.FloatVector;
 
 /// One token of one head of one row through the mLSTM cell (spec 2.1): C is changed where it lies,
-/// the rest on arrays filled up to whole vectors, in loops that are compiled one by one ([Passes]).
+/// the rest on arrays filled up to whole vectors, in loops that are compiled one by one ([ArrayLoops]).
 /// Kept from token to token, by one thread.
 final class MlstmToken {
   private static final int WIDTH = LANES.length();
   private static final int BYTES = WIDTH * Float.BYTES;
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
-  private static final Passes<MlstmToken> NORMALIZER =
-      new Passes<>(List.of(MlstmToken::normalizer, MlstmToken::denominator));
-  private static final Passes<MlstmToken> MEMORY =
-      new Passes<>(
+  private static final ArrayLoops<MlstmToken> NORMALIZER =
+      new ArrayLoops<>(List.of(MlstmToken::normalizer, MlstmToken::denominator));
+  private static final ArrayLoops<MlstmToken> MEMORY =
+      new ArrayLoops<>(
           List.of(
               MlstmToken::inputs,
               MlstmToken::fourVectors,
@@ -53,54 +53,54 @@ final class MlstmToken {
 
   void run(
       TokenKernels.Mlstm cell,
-      TokenKernels.MlstmRows rows,
+      TokenKernels.MlstmOperands rows,
       int row,
       int head,
       MemorySegment memory,
-      long stateAt) {
+      long stateOffset) {
     fit(cell.qkDim(), cell.vDim());
     state = memory;
-    c = stateAt + (long) head * qk * dv;
-    long nAt = stateAt + (long) cell.heads() * qk * dv + (long) head * qk;
-    long mAt = stateAt + (long) cell.heads() * (qk * dv + qk) + head;
+    c = stateOffset + (long) head * qk * dv;
+    long nOffset = stateOffset + (long) cell.heads() * qk * dv + (long) head * qk;
+    long mOffset = stateOffset + (long) cell.heads() * (qk * dv + qk) + head;
     read(rows.q(), row, head, qk, q);
     read(rows.k(), row, head, qk, k);
     read(rows.v(), row, head, dv, v);
-    SegmentVectors.read(memory, nAt, n, 0, qk);
+    SegmentVectors.read(memory, nOffset, n, 0, qk);
     double igate = get(rows.igate().data(), rows.igate().row(row) + head);
     double carried =
         ScalarTokenKernels.logSigmoid(get(rows.fgate().data(), rows.fgate().row(row) + head))
-            + get(memory, mAt);
+            + get(memory, mOffset);
     double next = Math.max(carried, igate);
     forget = (float) Math.exp(carried - next);
     input = (float) Math.exp(igate - next);
-    set(memory, mAt, (float) next);
+    set(memory, mOffset, (float) next);
     NORMALIZER.run(this);
-    SegmentVectors.write(n, 0, memory, nAt, qk);
+    SegmentVectors.write(n, 0, memory, nOffset, qk);
     float scale = (float) (1 / Math.sqrt(qk));
     float denominator = scale * dot;
     float divisor = (float) Math.max(Math.abs(denominator), Math.exp(-next)) + cell.epsilon();
     factor = scale / divisor;
     MEMORY.run(this);
-    FloatRows out = rows.h();
+    MemoryMatrix out = rows.h();
     SegmentVectors.write(h, 0, out.data(), out.row(row) + (long) head * dv, dv);
     state = MemorySegment.NULL; // which may be freed while this waits for the next token
   }
 
-  private static void read(FloatRows rows, int row, int head, int count, float[] to) {
+  private static void read(MemoryMatrix rows, int row, int head, int count, float[] to) {
     SegmentVectors.read(rows.data(), rows.row(row) + (long) head * count, to, 0, count);
   }
 
   /// Makes room, with zeros between the last number and the next whole vector.
   private void fit(int newQk, int newDv) {
     if (qk != newQk) {
-      q = new float[LaneMath.padded(newQk)];
+      q = new float[PreJitMath.padded(newQk)];
       k = q.clone();
       n = q.clone();
       qk = newQk;
     }
     if (dv != newDv) {
-      v = new float[LaneMath.padded(newDv)];
+      v = new float[PreJitMath.padded(newDv)];
       h = v.clone();
       dv = newDv;
     }

@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.LANES;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.vector.math.LaneMath;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -14,12 +14,12 @@ import jdk.incubator.vector.VectorOperators;
 import org.jspecify.annotations.Nullable;
 
 /// One token of one row through the sLSTM cell (spec 1.1), on arrays filled up to whole vectors,
-/// whose loops are compiled one by one ([Passes]). Kept from token to token, by one thread.
+/// whose loops are compiled one by one ([ArrayLoops]). Kept from token to token, by one thread.
 final class SlstmToken {
   private static final int WIDTH = LANES.length();
 
-  private static final Passes<SlstmToken> EXPONENTIAL =
-      new Passes<>(
+  private static final ArrayLoops<SlstmToken> EXPONENTIAL =
+      new ArrayLoops<>(
           List.of(
               SlstmToken::decays,
               SlstmToken::logSigmoids,
@@ -29,8 +29,8 @@ final class SlstmToken {
               SlstmToken::exponentials,
               SlstmToken::advance,
               SlstmToken::output));
-  private static final Passes<SlstmToken> PLAIN =
-      new Passes<>(
+  private static final ArrayLoops<SlstmToken> PLAIN =
+      new ArrayLoops<>(
           List.of(
               SlstmToken::sigmoids,
               SlstmToken::activateCell,
@@ -52,29 +52,29 @@ final class SlstmToken {
   void run(
       TokenKernels.Slstm cell,
       MemorySegment gates,
-      long gatesAt,
+      long gatesOffset,
       MemorySegment state,
-      long stateAt) {
+      long stateOffset) {
     int units = cell.units();
     fit(units);
     @Nullable Float clip = cell.clip();
     bound = clip == null ? Float.POSITIVE_INFINITY : clip;
-    SegmentVectors.read(gates, gatesAt, i, 0, units);
-    SegmentVectors.read(gates, gatesAt + units, f, 0, units);
-    SegmentVectors.read(gates, gatesAt + 2L * units, z, 0, units);
-    SegmentVectors.read(gates, gatesAt + 3L * units, o, 0, units);
-    SegmentVectors.read(state, stateAt + units, c, 0, units);
-    SegmentVectors.read(state, stateAt + 2L * units, n, 0, units);
-    SegmentVectors.read(state, stateAt + 3L * units, m, 0, units);
+    SegmentVectors.read(gates, gatesOffset, i, 0, units);
+    SegmentVectors.read(gates, gatesOffset + units, f, 0, units);
+    SegmentVectors.read(gates, gatesOffset + 2L * units, z, 0, units);
+    SegmentVectors.read(gates, gatesOffset + 3L * units, o, 0, units);
+    SegmentVectors.read(state, stateOffset + units, c, 0, units);
+    SegmentVectors.read(state, stateOffset + 2L * units, n, 0, units);
+    SegmentVectors.read(state, stateOffset + 3L * units, m, 0, units);
     (cell.plain() ? PLAIN : EXPONENTIAL).run(this);
-    SegmentVectors.write(y, 0, state, stateAt, units);
-    SegmentVectors.write(c, 0, state, stateAt + units, units);
-    SegmentVectors.write(n, 0, state, stateAt + 2L * units, units);
-    SegmentVectors.write(m, 0, state, stateAt + 3L * units, units);
+    SegmentVectors.write(y, 0, state, stateOffset, units);
+    SegmentVectors.write(c, 0, state, stateOffset + units, units);
+    SegmentVectors.write(n, 0, state, stateOffset + 2L * units, units);
+    SegmentVectors.write(m, 0, state, stateOffset + 3L * units, units);
   }
 
   private void fit(int units) {
-    size = LaneMath.padded(units);
+    size = PreJitMath.padded(units);
     if (i.length < size) {
       i = new float[size];
       f = new float[size];

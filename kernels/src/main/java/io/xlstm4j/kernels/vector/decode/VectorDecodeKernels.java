@@ -1,38 +1,38 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.DecodeKernels;
-import io.xlstm4j.kernels.Projector;
-import io.xlstm4j.kernels.RowKernels;
+import io.xlstm4j.kernels.StoredLinearKernel;
+import io.xlstm4j.kernels.PositionKernels;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.memory.Lazy;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import org.jspecify.annotations.Nullable;
 
 /// The forward-only kernels on the Vector API, lane by lane in plain Java until the warm-up is
 /// done.
 public final class VectorDecodeKernels implements DecodeKernels {
-  private final @Nullable WarmUp warmUp;
-  private final RowKernels rows;
+  private final @Nullable JitWarmUp jitWarmUp;
+  private final PositionKernels positions;
   private final TokenKernels tokens;
 
   /// @param cold whether to begin lane by lane; else the vectors are used at once
-  public VectorDecodeKernels(Workers workers, boolean cold) {
+  public VectorDecodeKernels(KernelThreads threads, boolean cold) {
     if (cold) {
-      var vectorRows = new Lazy<RowKernels>(VectorRowKernels::new);
+      var vectorPositions = new Lazy<PositionKernels>(VectorPositionKernels::new);
       var vectorTokens = new Lazy<TokenKernels>(VectorTokenKernels::new);
-      warmUp = new WarmUp(workers, vectorRows, vectorTokens);
-      rows = new WarmRowKernels(warmUp, vectorRows);
-      tokens = new WarmTokenKernels(warmUp, vectorTokens);
+      jitWarmUp = new JitWarmUp(threads, vectorPositions, vectorTokens);
+      positions = new JitPositionKernels(jitWarmUp, vectorPositions);
+      tokens = new JitTokenKernels(jitWarmUp, vectorTokens);
     } else {
-      warmUp = null;
-      rows = new VectorRowKernels();
+      jitWarmUp = null;
+      positions = new VectorPositionKernels();
       tokens = new VectorTokenKernels();
     }
   }
 
   @Override
-  public RowKernels rows() {
-    return rows;
+  public PositionKernels positions() {
+    return positions;
   }
 
   @Override
@@ -41,19 +41,19 @@ public final class VectorDecodeKernels implements DecodeKernels {
   }
 
   @Override
-  public Projector projector(Workers workers) {
-    return new VectorProjector(workers, warmUp);
+  public StoredLinearKernel storedLinear(KernelThreads threads) {
+    return new VectorStoredLinearKernel(threads, jitWarmUp);
   }
 
   @Override
-  public void warmUp() {
-    if (warmUp != null) {
-      warmUp.begin();
+  public void warmUpJit() {
+    if (jitWarmUp != null) {
+      jitWarmUp.begin();
     }
   }
 
   @Override
-  public boolean warmUpHasBegun() {
-    return warmUp == null || warmUp.hasBegun();
+  public boolean jitWarmUpHasBegun() {
+    return jitWarmUp == null || jitWarmUp.hasBegun();
   }
 }

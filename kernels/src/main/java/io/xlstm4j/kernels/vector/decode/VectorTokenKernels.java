@@ -3,8 +3,8 @@ package io.xlstm4j.kernels.vector.decode;
 import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.vector.math.LaneMath;
-import io.xlstm4j.kernels.vector.math.Passes;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -19,7 +19,7 @@ public final class VectorTokenKernels implements TokenKernels {
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
-  private static final Passes<float[]> SILU = new Passes<>(List.of(VectorTokenKernels::silu));
+  private static final ArrayLoops<float[]> SILU = new ArrayLoops<>(List.of(VectorTokenKernels::silu));
 
   private final ThreadLocal<float[]> sums = ThreadLocal.withInitial(() -> new float[0]);
   private final ThreadLocal<MlstmToken> mlstm = ThreadLocal.withInitial(MlstmToken::new);
@@ -29,59 +29,59 @@ public final class VectorTokenKernels implements TokenKernels {
   public void convolve(
       Convolution convolution,
       MemorySegment x,
-      long xAt,
+      long xOffset,
       MemorySegment tail,
-      long tailAt,
+      long tailOffset,
       MemorySegment y,
-      long yAt) {
+      long yOffset) {
     int channels = convolution.channels();
-    int history = convolution.taps() - 1;
+    int history = convolution.kernelSize() - 1;
     MemorySegment weight = convolution.weight();
     float[] sums = sums(channels);
     SegmentVectors.read(convolution.bias(), 0, sums, 0, channels);
     for (int tap = 0; tap < history; tap++) {
-      long at = (long) tap * channels;
-      addProduct(channels, weight, at, tail, tailAt + at, sums);
+      long offset = (long) tap * channels;
+      addProduct(channels, weight, offset, tail, tailOffset + offset, sums);
       if (tap > 0) {
-        copy(channels, tail, tailAt + at, tail, tailAt + at - channels);
+        copy(channels, tail, tailOffset + offset, tail, tailOffset + offset - channels);
       }
     }
     long last = (long) history * channels;
-    addProduct(channels, weight, last, x, xAt, sums);
+    addProduct(channels, weight, last, x, xOffset, sums);
     if (history > 0) {
-      copy(channels, x, xAt, tail, tailAt + last - channels);
+      copy(channels, x, xOffset, tail, tailOffset + last - channels);
     }
     SILU.run(sums);
-    SegmentVectors.write(sums, 0, y, yAt, channels);
+    SegmentVectors.write(sums, 0, y, yOffset, channels);
   }
 
   /// This thread's memory for as many floats, up to whole vectors.
   private float[] sums(int count) {
     float[] have = sums.get();
     if (have.length < count) {
-      have = new float[LaneMath.padded(count)];
+      have = new float[PreJitMath.padded(count)];
       sums.set(have);
     }
     return have;
   }
 
-  private static void copy(int count, MemorySegment from, long at, MemorySegment to, long start) {
-    MemorySegment.copy(from, at * Float.BYTES, to, start * Float.BYTES, (long) count * Float.BYTES);
+  private static void copy(int count, MemorySegment from, long offset, MemorySegment to, long start) {
+    MemorySegment.copy(from, offset * Float.BYTES, to, start * Float.BYTES, (long) count * Float.BYTES);
   }
 
   /// `y += a b`
   private static void addProduct(
-      int count, MemorySegment a, long aAt, MemorySegment b, long bAt, float[] y) {
+      int count, MemorySegment a, long aOffset, MemorySegment b, long bOffset, float[] y) {
     int i = 0;
     for (int bound = LANES.loopBound(count); i < bound; i += WIDTH) {
-      FloatVector.fromMemorySegment(LANES, a, (aAt + i) * Float.BYTES, ORDER)
+      FloatVector.fromMemorySegment(LANES, a, (aOffset + i) * Float.BYTES, ORDER)
           .fma(
-              FloatVector.fromMemorySegment(LANES, b, (bAt + i) * Float.BYTES, ORDER),
+              FloatVector.fromMemorySegment(LANES, b, (bOffset + i) * Float.BYTES, ORDER),
               FloatVector.fromArray(LANES, y, i))
           .intoArray(y, i);
     }
     for (; i < count; i++) {
-      y[i] = Math.fma(get(a, aAt + i), get(b, bAt + i), y[i]);
+      y[i] = Math.fma(get(a, aOffset + i), get(b, bOffset + i), y[i]);
     }
   }
 
@@ -95,13 +95,13 @@ public final class VectorTokenKernels implements TokenKernels {
 
   @Override
   public void mlstm(
-      Mlstm cell, MlstmRows rows, int row, int head, MemorySegment state, long stateAt) {
-    mlstm.get().run(cell, rows, row, head, state, stateAt);
+      Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset) {
+    mlstm.get().run(cell, rows, row, head, state, stateOffset);
   }
 
   @Override
   public void slstm(
-      Slstm cell, MemorySegment gates, long gatesAt, MemorySegment state, long stateAt) {
-    slstm.get().run(cell, gates, gatesAt, state, stateAt);
+      Slstm cell, MemorySegment gates, long gatesOffset, MemorySegment state, long stateOffset) {
+    slstm.get().run(cell, gates, gatesOffset, state, stateOffset);
   }
 }

@@ -55,27 +55,27 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
     }
   }
 
-  private static int bfloat16(short[] data, int start, int count, float[] to, int at) {
+  private static int bfloat16(short[] data, int start, int count, float[] to, int offset) {
     int whole = LANES.loopBound(count);
     for (int i = 0; i < whole; i += WIDTH) {
       var bits =
           (IntVector)
               ShortVector.fromArray(SHORTS, data, start + i)
                   .convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0);
-      bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, at + i);
+      bits.lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats().intoArray(to, offset + i);
     }
     return whole;
   }
 
   /// The compiler has an instruction for many at once, the Vector API has no name for it.
-  private static int float16(short[] data, int start, int count, float[] to, int at) {
+  private static int float16(short[] data, int start, int count, float[] to, int offset) {
     for (int i = 0; i < count; i++) {
-      to[at + i] = Float.float16ToFloat(data[start + i]);
+      to[offset + i] = Float.float16ToFloat(data[start + i]);
     }
     return count;
   }
 
-  private static int int8(WeightMatrix w, int row, StoredRows stored, float[] to, int at) {
+  private static int int8(WeightMatrix w, int row, StoredRows stored, float[] to, int offset) {
     int shift = w.groups() == 1 ? 31 : Integer.numberOfTrailingZeros(w.group());
     if (BYTES.length() != WIDTH
         || (w.groups() > 1 && (w.group() != 1 << shift || w.group() < WIDTH))) {
@@ -88,10 +88,10 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
     int done = 0;
     if (shift == 31 || w.group() >= 4 * WIDTH) {
       done = w.columns() / (4 * WIDTH) * (4 * WIDTH);
-      scaledBy4(data, start, done, scales, firstScale, shift, to, at);
+      scaledBy4(data, start, done, scales, firstScale, shift, to, offset);
     }
     int whole = LANES.loopBound(w.columns());
-    scaled(data, start, done, whole, scales, firstScale, shift, to, at);
+    scaled(data, start, done, whole, scales, firstScale, shift, to, offset);
     return whole;
   }
 
@@ -105,13 +105,13 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       int firstScale,
       int shift,
       float[] to,
-      int at) {
+      int offset) {
     for (int i = from; i < whole; i += WIDTH) {
       ((FloatVector)
               ByteVector.fromArray(BYTES, data, start + i)
                   .convertShape(VectorOperators.B2F, LANES, 0))
           .mul(scales[firstScale + (i >> shift)])
-          .intoArray(to, at + i);
+          .intoArray(to, offset + i);
     }
   }
 
@@ -124,29 +124,29 @@ public final class VectorWeightRowsKernel implements WeightRowsKernel {
       int firstScale,
       int shift,
       float[] to,
-      int at) {
+      int offset) {
     for (int i = 0; i < whole; i += 4 * WIDTH) {
       var scale = FloatVector.broadcast(LANES, scales[firstScale + (i >> shift)]);
       ((FloatVector)
               ByteVector.fromArray(BYTES, data, start + i)
                   .convertShape(VectorOperators.B2F, LANES, 0))
           .mul(scale)
-          .intoArray(to, at + i);
+          .intoArray(to, offset + i);
       ((FloatVector)
               ByteVector.fromArray(BYTES, data, start + i + WIDTH)
                   .convertShape(VectorOperators.B2F, LANES, 0))
           .mul(scale)
-          .intoArray(to, at + i + WIDTH);
+          .intoArray(to, offset + i + WIDTH);
       ((FloatVector)
               ByteVector.fromArray(BYTES, data, start + i + 2 * WIDTH)
                   .convertShape(VectorOperators.B2F, LANES, 0))
           .mul(scale)
-          .intoArray(to, at + i + 2 * WIDTH);
+          .intoArray(to, offset + i + 2 * WIDTH);
       ((FloatVector)
               ByteVector.fromArray(BYTES, data, start + i + 3 * WIDTH)
                   .convertShape(VectorOperators.B2F, LANES, 0))
           .mul(scale)
-          .intoArray(to, at + i + 3 * WIDTH);
+          .intoArray(to, offset + i + 3 * WIDTH);
     }
   }
 }

@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels.vector.gemm;
 
-import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.GemmKernel.Block;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -36,9 +36,9 @@ public final class Transposition {
     int wholeColumns = LANES.loopBound(columns);
     for (int row = 0; row < wholeRows; row += WIDTH) {
       for (int column = 0; column < wholeColumns; column += WIDTH) {
-        int at = from.at() + row * from.stride() + column;
-        interleave(from.data(), at, from.stride(), square, 0, WIDTH);
-        interleaveOn(to.data(), to.at() + column * to.stride() + row, to.stride());
+        int offset = from.offset() + row * from.stride() + column;
+        interleave(from.data(), offset, from.stride(), square, 0, WIDTH);
+        interleaveOn(to.data(), to.offset() + column * to.stride() + row, to.stride());
       }
     }
     runPlain(rows, columns, 0, wholeColumns, from, to);
@@ -49,13 +49,13 @@ public final class Transposition {
       int rows, int columns, int firstRow, int firstColumn, Block from, Block to) {
     for (int row = firstRow; row < rows; row++) {
       for (int column = firstColumn; column < columns; column++) {
-        to.data()[to.at() + column * to.stride() + row] =
-            from.data()[from.at() + row * from.stride() + column];
+        to.data()[to.offset() + column * to.stride() + row] =
+            from.data()[from.offset() + row * from.stride() + column];
       }
     }
   }
 
-  /// The same from memory at its address, which is there and stays; only where `NativeRowsProduct`
+  /// The same from memory at its address, which is there and stays; only where `NativeGemv`
   /// is available.
   ///
   /// @param rows whole vectors
@@ -65,22 +65,22 @@ public final class Transposition {
     for (int row = 0; row < rows; row += WIDTH) {
       for (int column = 0; column < columns; column += WIDTH) {
         long address = from + row * rowBytes + (long) column * Float.BYTES;
-        int at = to.at() + column * to.stride() + row;
+        int offset = to.offset() + column * to.stride() + row;
         if (WIDTH == 16) {
-          Square16.transpose(address, rowBytes, to.data(), at, to.stride());
+          Square16.transpose(address, rowBytes, to.data(), offset, to.stride());
         } else {
           interleave(address, rowBytes, square);
-          interleaveOn(to.data(), at, to.stride());
+          interleaveOn(to.data(), offset, to.stride());
         }
       }
     }
   }
 
   /// All times but the first, from [#square] on.
-  private void interleaveOn(float[] to, int toAt, int toStride) {
+  private void interleaveOn(float[] to, int toOffset, int toStride) {
     if (WIDTH == 2) { // once was enough
-      System.arraycopy(square, 0, to, toAt, 2);
-      System.arraycopy(square, 2, to, toAt + toStride, 2);
+      System.arraycopy(square, 0, to, toOffset, 2);
+      System.arraycopy(square, 2, to, toOffset + toStride, 2);
       return;
     }
     float[] source = square;
@@ -91,7 +91,7 @@ public final class Transposition {
       free = source;
       source = next;
     }
-    interleave(source, 0, WIDTH, to, toAt, toStride);
+    interleave(source, 0, WIDTH, to, toOffset, toStride);
   }
 
   private static void interleave(long from, long rowBytes, float[] to) {
@@ -108,14 +108,14 @@ public final class Transposition {
   }
 
   private static void interleave(
-      float[] from, int fromAt, int fromStride, float[] to, int toAt, int toStride) {
+      float[] from, int fromOffset, int fromStride, float[] to, int toOffset, int toStride) {
     for (int row = 0; row < WIDTH / 2; row++) {
-      var a = FloatVector.fromArray(LANES, from, fromAt + row * fromStride);
-      var b = FloatVector.fromArray(LANES, from, fromAt + (row + WIDTH / 2) * fromStride);
+      var a = FloatVector.fromArray(LANES, from, fromOffset + row * fromStride);
+      var b = FloatVector.fromArray(LANES, from, fromOffset + (row + WIDTH / 2) * fromStride);
       var front = b.rearrange(FRONT).blend(a.rearrange(FRONT), EVEN);
       var back = b.rearrange(BACK).blend(a.rearrange(BACK), EVEN);
-      front.intoArray(to, toAt + 2 * row * toStride);
-      back.intoArray(to, toAt + (2 * row + 1) * toStride);
+      front.intoArray(to, toOffset + 2 * row * toStride);
+      back.intoArray(to, toOffset + (2 * row + 1) * toStride);
     }
   }
 
@@ -136,7 +136,7 @@ public final class Transposition {
       return FloatVector.fromArray(LANES, lanes, 0);
     }
 
-    static void transpose(long from, long rowBytes, float[] to, int at, int stride) {
+    static void transpose(long from, long rowBytes, float[] to, int offset, int stride) {
       long address = from & NativeFloats.ADDRESSES;
       var a0 = FloatVector.fromMemorySegment(LANES, MEMORY, address, ORDER);
       var a1 = FloatVector.fromMemorySegment(LANES, MEMORY, address + rowBytes, ORDER);
@@ -218,22 +218,22 @@ public final class Transposition {
       var e13 = BACK.selectFrom(d6, d14);
       var e14 = FRONT.selectFrom(d7, d15);
       var e15 = BACK.selectFrom(d7, d15);
-      e0.intoArray(to, at);
-      e1.intoArray(to, at + stride);
-      e2.intoArray(to, at + 2 * stride);
-      e3.intoArray(to, at + 3 * stride);
-      e4.intoArray(to, at + 4 * stride);
-      e5.intoArray(to, at + 5 * stride);
-      e6.intoArray(to, at + 6 * stride);
-      e7.intoArray(to, at + 7 * stride);
-      e8.intoArray(to, at + 8 * stride);
-      e9.intoArray(to, at + 9 * stride);
-      e10.intoArray(to, at + 10 * stride);
-      e11.intoArray(to, at + 11 * stride);
-      e12.intoArray(to, at + 12 * stride);
-      e13.intoArray(to, at + 13 * stride);
-      e14.intoArray(to, at + 14 * stride);
-      e15.intoArray(to, at + 15 * stride);
+      e0.intoArray(to, offset);
+      e1.intoArray(to, offset + stride);
+      e2.intoArray(to, offset + 2 * stride);
+      e3.intoArray(to, offset + 3 * stride);
+      e4.intoArray(to, offset + 4 * stride);
+      e5.intoArray(to, offset + 5 * stride);
+      e6.intoArray(to, offset + 6 * stride);
+      e7.intoArray(to, offset + 7 * stride);
+      e8.intoArray(to, offset + 8 * stride);
+      e9.intoArray(to, offset + 9 * stride);
+      e10.intoArray(to, offset + 10 * stride);
+      e11.intoArray(to, offset + 11 * stride);
+      e12.intoArray(to, offset + 12 * stride);
+      e13.intoArray(to, offset + 13 * stride);
+      e14.intoArray(to, offset + 14 * stride);
+      e15.intoArray(to, offset + 15 * stride);
     }
   }
 }

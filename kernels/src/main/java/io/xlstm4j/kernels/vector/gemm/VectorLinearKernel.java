@@ -1,9 +1,9 @@
 package io.xlstm4j.kernels.vector.gemm;
 
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.MatrixProduct.Block;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.GemmKernel.Block;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
@@ -12,15 +12,15 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
-/// [LinearKernel] on [PanelProduct]: the right-hand matrix is packed once into panels that stay in
+/// [LinearKernel] on [PackedGemm]: the right-hand matrix is packed once into panels that stay in
 /// the first cache while some rows go by (Goto and van de Geijn 2008, "Anatomy of high-performance
 /// matrix multiplication").
 public final class VectorLinearKernel implements LinearKernel {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
   private static final int LANES = SPECIES.length();
-  private static final int PANEL = PanelProduct.WIDE; // columns
-  private static final int DEPTH = PanelProduct.DEEP; // inner index of a block
-  private static final int STRIDE = PanelProduct.STRIDE;
+  private static final int PANEL = PackedGemm.WIDE; // columns
+  private static final int DEPTH = PackedGemm.DEEP; // inner index of a block
+  private static final int STRIDE = PackedGemm.STRIDE;
 
   /// Rows of a task, whole tiles; with a panel they fit the first cache.
   private static final int ROWS = 36;
@@ -31,7 +31,7 @@ public final class VectorLinearKernel implements LinearKernel {
   private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
 
   /// A right-hand matrix `(panels, k, PANEL)`, zeros behind its last column; that of a narrow
-  /// product as [NarrowProduct] packs it.
+  /// product as [SkinnyGemm] packs it.
   record Panels(int k, int columns, float[] data) implements Ready {
     void check(int neededK, int neededColumns) {
       if (k != neededK || columns != neededColumns) {
@@ -43,23 +43,23 @@ public final class VectorLinearKernel implements LinearKernel {
   }
 
   @Override
-  public Ready forForward(int in, int out, MemorySegment w, Workers workers) {
-    var weight = new Rows(w, in);
-    if (out <= NarrowProduct.MOST_OUTS) {
-      return new Panels(in, out, NarrowProduct.pack(weight, in, out));
+  public Ready forForward(int in, int out, MemorySegment w, KernelThreads threads) {
+    var weight = new StridedMatrix(w, in);
+    if (out <= SkinnyGemm.MOST_OUTS) {
+      return new Panels(in, out, SkinnyGemm.pack(weight, in, out));
     }
     int panels = Math.ceilDiv(out, PANEL);
     float[] packed = new float[panels * in * PANEL];
-    workers.run(panels, panel -> with(work -> work.packTurned(in, out, weight, panel, packed)));
+    threads.run(panels, panel -> with(work -> work.packTurned(in, out, weight, panel, packed)));
     return new Panels(in, out, packed);
   }
 
   @Override
-  public Ready forBackward(int in, int out, MemorySegment w, Workers workers) {
-    var weight = new Rows(w, in);
+  public Ready forBackward(int in, int out, MemorySegment w, KernelThreads threads) {
+    var weight = new StridedMatrix(w, in);
     int panels = Math.ceilDiv(in, PANEL);
     float[] packed = new float[panels * out * PANEL];
-    workers.run(
+    threads.run(
         panels, panel -> pack(weight, 0, out, panel * PANEL, in, packed, panel * out * PANEL));
     return new Panels(out, in, packed);
   }
@@ -67,37 +67,37 @@ public final class VectorLinearKernel implements LinearKernel {
   @Override
   public void forward(
       Size size,
-      Rows x,
+      StridedMatrix x,
       Ready w,
       @Nullable MemorySegment bias,
-      @Nullable Rows plus,
-      Rows y,
-      Workers workers) {
+      @Nullable StridedMatrix addend,
+      StridedMatrix y,
+      KernelThreads threads) {
     size.check(x, y, bias);
-    size.checkPlus(plus, size.out());
+    size.checkPlus(addend, size.out());
     var panels = (Panels) w;
     panels.check(size.in(), size.out());
-    if (size.out() <= NarrowProduct.MOST_OUTS) {
+    if (size.out() <= SkinnyGemm.MOST_OUTS) {
       int in = size.in();
-      workers.run(
+      threads.run(
           Math.ceilDiv(size.rows(), ROWS),
           number -> {
             int last = Math.min((number + 1) * ROWS, size.rows());
-            NarrowProduct.run(number * ROWS, last, in, size.out(), x, panels.data, bias, plus, y);
+            SkinnyGemm.run(number * ROWS, last, in, size.out(), x, panels.data, bias, addend, y);
           });
       return;
     }
-    product(size.rows(), size.in(), size.out(), x, panels.data, bias, plus, y, workers);
+    product(size.rows(), size.in(), size.out(), x, panels.data, bias, addend, y, threads);
   }
 
   @Override
   public void backwardInput(
-      Size size, Rows dy, Ready w, @Nullable Rows plus, Rows dx, Workers workers) {
+      Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
     size.check(dx, dy, null);
-    size.checkPlus(plus, size.in());
+    size.checkPlus(addend, size.in());
     var panels = (Panels) w;
     panels.check(size.out(), size.in());
-    product(size.rows(), size.out(), size.in(), dy, panels.data, null, plus, dx, workers);
+    product(size.rows(), size.out(), size.in(), dy, panels.data, null, addend, dx, threads);
   }
 
   /// `c = a b`, `b` as panels `(panels, k, PANEL)`. A task is some rows.
@@ -105,34 +105,34 @@ public final class VectorLinearKernel implements LinearKernel {
       int rows,
       int k,
       int n,
-      Rows a,
+      StridedMatrix a,
       float[] b,
       @Nullable MemorySegment bias,
-      @Nullable Rows plus,
-      Rows c,
-      Workers workers) {
-    workers.run(
+      @Nullable StridedMatrix addend,
+      StridedMatrix c,
+      KernelThreads threads) {
+    threads.run(
         Math.ceilDiv(rows, ROWS),
         number ->
             with(work -> {
               int first = number * ROWS;
-              work.product(first, Math.min(ROWS, rows - first), k, n, a, b, bias, plus, c);
+              work.product(first, Math.min(ROWS, rows - first), k, n, a, b, bias, addend, c);
             }));
   }
 
   @Override
   public void backwardWeight(
       Size size,
-      Rows x,
-      Rows dy,
+      StridedMatrix x,
+      StridedMatrix dy,
       MemorySegment dw,
       @Nullable MemorySegment dBias,
       boolean add,
-      Workers workers) {
+      KernelThreads threads) {
     size.check(x, dy, dBias);
     size.checkWeight(dw);
     int across = Math.ceilDiv(size.in(), SLICE);
-    workers.run(
+    threads.run(
         across * Math.ceilDiv(size.out(), SLICE),
         number ->
             with(work ->
@@ -160,11 +160,11 @@ public final class VectorLinearKernel implements LinearKernel {
 
   /// Columns `[column, column + PANEL)` of some rows, zeros behind the last column.
   private static void pack(
-      Rows from, int row, int rows, int column, int columns, float[] to, int at) {
+      StridedMatrix from, int row, int rows, int column, int columns, float[] to, int offset) {
     int count = Math.min(PANEL, columns - column);
     for (int i = 0; i < rows; i++) {
       long source = (long) (row + i) * from.stride() + column;
-      SegmentVectors.read(from.data(), source, to, at + i * PANEL, count);
+      SegmentVectors.read(from.data(), source, to, offset + i * PANEL, count);
     }
   }
 
@@ -178,7 +178,7 @@ public final class VectorLinearKernel implements LinearKernel {
     private final float[] result = new float[ROWS * PANEL];
 
     /// Panel of Wᵀ: outputs `[panel * PANEL, ...)` as columns.
-    void packTurned(int in, int out, Rows weight, int panel, float[] packed) {
+    void packTurned(int in, int out, StridedMatrix weight, int panel, float[] packed) {
       int first = panel * PANEL;
       int count = Math.min(PANEL, out - first);
       if (plain.length < count * in) {
@@ -196,11 +196,11 @@ public final class VectorLinearKernel implements LinearKernel {
         int rows,
         int k,
         int n,
-        Rows a,
+        StridedMatrix a,
         float[] b,
         @Nullable MemorySegment bias,
-        @Nullable Rows plus,
-        Rows c) {
+        @Nullable StridedMatrix addend,
+        StridedMatrix c) {
       int blocks = Math.ceilDiv(k, DEPTH);
       if (left.length < blocks * ROWS * STRIDE) {
         left = new float[blocks * ROWS * STRIDE];
@@ -216,7 +216,7 @@ public final class VectorLinearKernel implements LinearKernel {
       for (int column = 0; column < n; column += PANEL) {
         for (int block = 0; block < blocks; block++) {
           int depth = block * DEPTH;
-          PanelProduct.multiply(
+          PackedGemm.multiply(
               rows,
               Math.min(DEPTH, k - depth),
               left,
@@ -228,8 +228,8 @@ public final class VectorLinearKernel implements LinearKernel {
               PANEL,
               depth > 0);
         }
-        for (int at = 0; at < Math.min(PANEL, n - column); at += LANES) {
-          write(first, rows, at, column + at, n, bias, plus, c);
+        for (int offset = 0; offset < Math.min(PANEL, n - column); offset += LANES) {
+          write(first, rows, offset, column + offset, n, bias, addend, c);
         }
       }
     }
@@ -238,20 +238,20 @@ public final class VectorLinearKernel implements LinearKernel {
     private void write(
         int first,
         int rows,
-        int at,
+        int offset,
         int column,
         int columns,
         @Nullable MemorySegment bias,
-        @Nullable Rows plus,
-        Rows c) {
+        @Nullable StridedMatrix addend,
+        StridedMatrix c) {
       int count = columns - column;
       FloatVector toAll =
           bias == null ? FloatVector.zero(SPECIES) : NativeFloats.load(bias, column, count);
       for (int i = 0; i < rows; i++) {
-        FloatVector sum = FloatVector.fromArray(SPECIES, result, i * PANEL + at).add(toAll);
-        if (plus != null) {
-          long from = (long) (first + i) * plus.stride() + column;
-          sum = sum.add(NativeFloats.load(plus.data(), from, count));
+        FloatVector sum = FloatVector.fromArray(SPECIES, result, i * PANEL + offset).add(toAll);
+        if (addend != null) {
+          long from = (long) (first + i) * addend.stride() + column;
+          sum = sum.add(NativeFloats.load(addend.data(), from, count));
         }
         NativeFloats.store(sum, c.data(), (long) (first + i) * c.stride() + column, count);
       }
@@ -262,8 +262,8 @@ public final class VectorLinearKernel implements LinearKernel {
         Size size,
         int out,
         int in,
-        Rows x,
-        Rows dy,
+        StridedMatrix x,
+        StridedMatrix dy,
         MemorySegment dw,
         @Nullable MemorySegment dBias,
         boolean add) {
@@ -289,7 +289,7 @@ public final class VectorLinearKernel implements LinearKernel {
         }
         for (int column = 0; column < ins; column += PANEL) {
           pack(x, row, depth, in + column, size.in(), right, column * DEPTH);
-          PanelProduct.multiplyTurned(
+          PackedGemm.multiplyTurned(
               outs, depth, left, 0, right, column * DEPTH, tile, column, SLICE, add || row > 0);
         }
       }

@@ -2,7 +2,7 @@
 ///
 /// All in float32, each sum in the order of the inner index. Products with weights as a file stores
 /// them are in `decode`. [VectorLinearKernel] is what a dense projection calls, `mlstm` takes
-/// [VectorMatrixProduct] for its chunks. Begin with [PanelProduct].
+/// [VectorGemmKernel] for its chunks. Begin with [PackedGemm].
 @NullMarked
 package io.xlstm4j.kernels.vector.gemm;
 

@@ -3,7 +3,7 @@ package io.xlstm4j.kernels.vector.mlstm;
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -45,17 +45,17 @@ interface ChunkQkv {
     }
 
     private void load(
-        Rows rows, int pair, int from, int count, int width, float factor, float[] to) {
-      long at = shape.at(rows, pair, width, from);
+        StridedMatrix rows, int pair, int from, int count, int width, float factor, float[] to) {
+      long offset = shape.at(rows, pair, width, from);
       int wide = MlstmMath.wholeVectors(width);
-      MlstmMemory.load(rows.data(), at, rows.stride(), count, width, factor, to, wide);
+      MlstmGather.load(rows.data(), offset, rows.stride(), count, width, factor, to, wide);
     }
 
     private void store(
-        float[] from, float factor, Rows rows, int pair, int first, int count, int width) {
-      long at = shape.at(rows, pair, width, first);
+        float[] from, float factor, StridedMatrix rows, int pair, int first, int count, int width) {
+      long offset = shape.at(rows, pair, width, first);
       int wide = MlstmMath.wholeVectors(width);
-      MlstmMemory.store(from, wide, factor, count, width, rows.data(), at, rows.stride());
+      MlstmGather.store(from, wide, factor, count, width, rows.data(), offset, rows.stride());
     }
   }
 }

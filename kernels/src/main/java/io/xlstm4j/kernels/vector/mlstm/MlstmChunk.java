@@ -1,15 +1,15 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
-import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.GemmKernel.Block;
 import io.xlstm4j.kernels.MlstmGradients;
 import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.vector.gemm.Transposition;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.gemm.VectorGemmKernel;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -40,7 +40,7 @@ final class MlstmChunk {
   private final int across; // capacity in whole panels
   private final int qkWide; // qkDim in whole vectors
   private final int vWide;
-  private final VectorMatrixProduct product = new VectorMatrixProduct();
+  private final VectorGemmKernel product = new VectorGemmKernel();
   private final Transposition transposition = new Transposition();
 
   private int count; // positions now
@@ -154,14 +154,14 @@ final class MlstmChunk {
   }
 
   void readState(MlstmState from, int pair) {
-    MlstmMemory.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, c, vWide);
-    MlstmMemory.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, n, qkWide);
+    MlstmGather.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, c, vWide);
+    MlstmGather.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, n, qkWide);
     stabilizer = from.m().getAtIndex(ValueLayout.JAVA_FLOAT, pair);
   }
 
   void writeState(MlstmState to, int pair) {
-    MlstmMemory.store(c, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
-    MlstmMemory.store(n, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
+    MlstmGather.store(c, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
+    MlstmGather.store(n, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
     to.m().setAtIndex(ValueLayout.JAVA_FLOAT, pair, stabilizer);
   }
 
@@ -171,13 +171,13 @@ final class MlstmChunk {
   }
 
   void readStateGradient(MlstmStateGradient from, int pair) {
-    MlstmMemory.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, dc, vWide);
-    MlstmMemory.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, dn, qkWide);
+    MlstmGather.load(from.c(), (long) pair * qkDim * vDim, vDim, qkDim, vDim, 1, dc, vWide);
+    MlstmGather.load(from.n(), (long) pair * qkDim, qkDim, 1, qkDim, 1, dn, qkWide);
   }
 
   void writeStateGradient(MlstmStateGradient to, int pair) {
-    MlstmMemory.store(dc, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
-    MlstmMemory.store(dn, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
+    MlstmGather.store(dc, vWide, 1, qkDim, vDim, to.c(), (long) pair * qkDim * vDim, vDim);
+    MlstmGather.store(dn, qkWide, 1, 1, qkDim, to.n(), (long) pair * qkDim, qkDim);
   }
 
   /// Floats that [#saveState] and [#saveDenominator] write for one chunk.
@@ -189,29 +189,29 @@ final class MlstmChunk {
   }
 
   /// Keeps the entering state.
-  void saveState(MemorySegment to, long at) {
-    copy(c, to, at);
-    copy(n, to, at + c.length);
-    to.setAtIndex(ValueLayout.JAVA_FLOAT, at + c.length + n.length, stabilizer);
+  void saveState(MemorySegment to, long offset) {
+    copy(c, to, offset);
+    copy(n, to, offset + c.length);
+    to.setAtIndex(ValueLayout.JAVA_FLOAT, offset + c.length + n.length, stabilizer);
   }
 
-  void saveDenominator(MemorySegment to, long at) {
-    copy(denominator, to, at + c.length + n.length + 1);
+  void saveDenominator(MemorySegment to, long offset) {
+    copy(denominator, to, offset + c.length + n.length + 1);
   }
 
-  void loadSaved(MemorySegment from, long at) {
-    copy(from, at, c);
-    copy(from, at + c.length, n);
-    stabilizer = from.getAtIndex(ValueLayout.JAVA_FLOAT, at + c.length + n.length);
-    copy(from, at + c.length + n.length + 1, denominator);
+  void loadSaved(MemorySegment from, long offset) {
+    copy(from, offset, c);
+    copy(from, offset + c.length, n);
+    stabilizer = from.getAtIndex(ValueLayout.JAVA_FLOAT, offset + c.length + n.length);
+    copy(from, offset + c.length + n.length + 1, denominator);
   }
 
-  private static void copy(float[] from, MemorySegment to, long at) {
-    MemorySegment.copy(from, 0, to, ValueLayout.JAVA_FLOAT, at * Float.BYTES, from.length);
+  private static void copy(float[] from, MemorySegment to, long offset) {
+    MemorySegment.copy(from, 0, to, ValueLayout.JAVA_FLOAT, offset * Float.BYTES, from.length);
   }
 
-  private static void copy(MemorySegment from, long at, float[] to) {
-    MemorySegment.copy(from, ValueLayout.JAVA_FLOAT, at * Float.BYTES, to, 0, to.length);
+  private static void copy(MemorySegment from, long offset, float[] to) {
+    MemorySegment.copy(from, ValueLayout.JAVA_FLOAT, offset * Float.BYTES, to, 0, to.length);
   }
 
   // ---- both directions -------------------------------------------------------------------------
@@ -254,8 +254,8 @@ final class MlstmChunk {
   private void readGates(MlstmShape shape, MlstmInputs inputs, int row, int head, int from) {
     gather(shape, inputs.igate(), row, head, from, igate);
     gather(shape, inputs.fgate(), row, head, from, fgate);
-    for (int at = 0; at < across; at += WIDTH) {
-      MlstmMath.logSigmoid(FloatVector.fromArray(LANES, fgate, at)).intoArray(logF, at);
+    for (int offset = 0; offset < across; offset += WIDTH) {
+      MlstmMath.logSigmoid(FloatVector.fromArray(LANES, fgate, offset)).intoArray(logF, offset);
     }
     tokens = false;
     float last = stabilizer;
@@ -277,9 +277,9 @@ final class MlstmChunk {
       m[l] = last;
       u[l] = entry - last;
     }
-    for (int at = 0; at < across; at += WIDTH) {
-      MlstmMath.exp(FloatVector.fromArray(LANES, u, at)).intoArray(u, at);
-      MlstmMath.exp(FloatVector.fromArray(LANES, m, at).neg()).intoArray(floor, at);
+    for (int offset = 0; offset < across; offset += WIDTH) {
+      MlstmMath.exp(FloatVector.fromArray(LANES, u, offset)).intoArray(u, offset);
+      MlstmMath.exp(FloatVector.fromArray(LANES, m, offset).neg()).intoArray(floor, offset);
     }
   }
 
@@ -302,8 +302,8 @@ final class MlstmChunk {
       Arrays.fill(logD, 0, columns, Float.NEGATIVE_INFINITY);
     } else {
       float forget = logF[l];
-      for (int at = 0; at < columns; at += WIDTH) {
-        FloatVector.fromArray(LANES, logD, at).add(forget).intoArray(logD, at);
+      for (int offset = 0; offset < columns; offset += WIDTH) {
+        FloatVector.fromArray(LANES, logD, offset).add(forget).intoArray(logD, offset);
       }
     }
     logD[l] = igate[l];
@@ -349,8 +349,8 @@ final class MlstmChunk {
   private void scaleRows(float[] from, float[] factors, float[] to, int wide) {
     for (int l = 0; l < count; l++) {
       float factor = factors[l];
-      for (int at = l * wide; at < (l + 1) * wide; at += WIDTH) {
-        FloatVector.fromArray(LANES, from, at).mul(factor).intoArray(to, at);
+      for (int offset = l * wide; offset < (l + 1) * wide; offset += WIDTH) {
+        FloatVector.fromArray(LANES, from, offset).mul(factor).intoArray(to, offset);
       }
     }
   }
@@ -358,7 +358,7 @@ final class MlstmChunk {
   // ---- forward ---------------------------------------------------------------------------------
 
   /// Writes h of the chunk and moves the state behind it.
-  void forward(MlstmShape shape, Rows h, int row, int head, int from) {
+  void forward(MlstmShape shape, StridedMatrix h, int row, int head, int from) {
     if (!tokens) {
       Arrays.fill(numerator, 0);
       store(shape, numerator, h, row, head, from);
@@ -389,16 +389,16 @@ final class MlstmChunk {
       advanceLogD(l);
       int columns = columns(l);
       var sum = FloatVector.zero(LANES);
-      for (int at = 0; at < columns; at += WIDTH) {
-        var e = MlstmMath.exp(FloatVector.fromArray(LANES, logD, at).sub(m[l]));
-        var s = FloatVector.fromArray(LANES, scores, l * across + at).mul(e);
-        s.intoArray(scores, l * across + at);
+      for (int offset = 0; offset < columns; offset += WIDTH) {
+        var e = MlstmMath.exp(FloatVector.fromArray(LANES, logD, offset).sub(m[l]));
+        var s = FloatVector.fromArray(LANES, scores, l * across + offset).mul(e);
+        s.intoArray(scores, l * across + offset);
         sum = sum.add(s);
       }
       var carried = FloatVector.zero(LANES);
-      for (int at = 0; at < qkWide; at += WIDTH) {
-        var x = FloatVector.fromArray(LANES, q, l * qkWide + at);
-        carried = x.fma(FloatVector.fromArray(LANES, n, at), carried);
+      for (int offset = 0; offset < qkWide; offset += WIDTH) {
+        var x = FloatVector.fromArray(LANES, q, l * qkWide + offset);
+        carried = x.fma(FloatVector.fromArray(LANES, n, offset), carried);
       }
       denominator[l] = MlstmMath.sum(carried.fma(FloatVector.broadcast(LANES, u[l]), sum));
     }
@@ -406,8 +406,8 @@ final class MlstmChunk {
   }
 
   private void decayToEnd() {
-    for (int at = 0; at < across; at += WIDTH) {
-      MlstmMath.exp(FloatVector.fromArray(LANES, logD, at).sub(m[count - 1])).intoArray(w, at);
+    for (int offset = 0; offset < across; offset += WIDTH) {
+      MlstmMath.exp(FloatVector.fromArray(LANES, logD, offset).sub(m[count - 1])).intoArray(w, offset);
     }
   }
 
@@ -424,12 +424,12 @@ final class MlstmChunk {
     scaleRows(k, w, wk, qkWide);
     scaleAll(c, forget);
     scaleAll(n, forget);
-    for (int at = 0; at < qkWide; at += WIDTH) {
-      var sum = FloatVector.fromArray(LANES, n, at);
+    for (int offset = 0; offset < qkWide; offset += WIDTH) {
+      var sum = FloatVector.fromArray(LANES, n, offset);
       for (int l = 0; l < count; l++) {
-        sum = sum.add(FloatVector.fromArray(LANES, wk, l * qkWide + at));
+        sum = sum.add(FloatVector.fromArray(LANES, wk, l * qkWide + offset));
       }
-      sum.intoArray(n, at);
+      sum.intoArray(n, offset);
     }
     product.multiplyTransposedLeft(
         qkDim,
@@ -443,8 +443,8 @@ final class MlstmChunk {
   }
 
   private static void scaleAll(float[] data, float factor) {
-    for (int at = 0; at < data.length; at += WIDTH) {
-      FloatVector.fromArray(LANES, data, at).mul(factor).intoArray(data, at);
+    for (int offset = 0; offset < data.length; offset += WIDTH) {
+      FloatVector.fromArray(LANES, data, offset).mul(factor).intoArray(data, offset);
     }
   }
 
@@ -465,8 +465,8 @@ final class MlstmChunk {
   void backward(
       MlstmShape shape,
       ChunkQkv qkv,
-      Rows h,
-      Rows dH,
+      StridedMatrix h,
+      StridedMatrix dH,
       MlstmGradients gradients,
       int row,
       int head,
@@ -516,10 +516,10 @@ final class MlstmChunk {
       }
       float factor = inverse[l];
       var sum = FloatVector.zero(LANES);
-      for (int at = l * vWide; at < (l + 1) * vWide; at += WIDTH) {
-        var d = FloatVector.fromArray(LANES, dNumerator, at).mul(factor);
-        d.intoArray(dNumerator, at);
-        sum = d.fma(FloatVector.fromArray(LANES, numerator, at), sum); // of h
+      for (int offset = l * vWide; offset < (l + 1) * vWide; offset += WIDTH) {
+        var d = FloatVector.fromArray(LANES, dNumerator, offset).mul(factor);
+        d.intoArray(dNumerator, offset);
+        sum = d.fma(FloatVector.fromArray(LANES, numerator, offset), sum); // of h
       }
       dDenominator[l] =
           Math.abs(denominator[l]) > floor[l]
@@ -547,11 +547,11 @@ final class MlstmChunk {
       advanceLogD(l);
       int end = l * across + columns(l);
       int column = 0;
-      for (int at = l * across; at < end; at += WIDTH) {
+      for (int offset = l * across; offset < end; offset += WIDTH) {
         var e = MlstmMath.exp(FloatVector.fromArray(LANES, logD, column).sub(m[l]));
-        FloatVector.fromArray(LANES, scores, at).mul(e).intoArray(scores, at);
-        var p = FloatVector.fromArray(LANES, dScores, at).add(dDenominator[l]);
-        p.mul(e).intoArray(dScores, at);
+        FloatVector.fromArray(LANES, scores, offset).mul(e).intoArray(scores, offset);
+        var p = FloatVector.fromArray(LANES, dScores, offset).add(dDenominator[l]);
+        p.mul(e).intoArray(dScores, offset);
         column += WIDTH;
       }
     }
@@ -624,11 +624,11 @@ final class MlstmChunk {
         later = 0; // the earlier document does not reach past its end
       }
     }
-    for (int at = 0; at < across; at += WIDTH) {
+    for (int offset = 0; offset < across; offset += WIDTH) {
       var sigmoid = // of -f
           FloatVector.broadcast(LANES, 1)
-              .div(MlstmMath.exp(FloatVector.fromArray(LANES, fgate, at)).add(1f));
-      FloatVector.fromArray(LANES, dLogF, at).mul(sigmoid).intoArray(dFgate, at);
+              .div(MlstmMath.exp(FloatVector.fromArray(LANES, fgate, offset)).add(1f));
+      FloatVector.fromArray(LANES, dLogF, offset).mul(sigmoid).intoArray(dFgate, offset);
     }
     for (int t = 0; t < count; t++) {
       if (!token[t]) {
@@ -641,13 +641,13 @@ final class MlstmChunk {
     float forget = u[count - 1];
     scaleAll(dc, forget);
     scaleAll(dn, forget);
-    for (int at = 0; at < qkWide; at += WIDTH) {
-      var sum = FloatVector.fromArray(LANES, dn, at);
+    for (int offset = 0; offset < qkWide; offset += WIDTH) {
+      var sum = FloatVector.fromArray(LANES, dn, offset);
       for (int l = 0; l < count; l++) {
         var d = FloatVector.broadcast(LANES, dDenominator[l]);
-        sum = FloatVector.fromArray(LANES, uq, l * qkWide + at).fma(d, sum);
+        sum = FloatVector.fromArray(LANES, uq, l * qkWide + offset).fma(d, sum);
       }
-      sum.intoArray(dn, at);
+      sum.intoArray(dn, offset);
     }
     product.multiplyTransposedLeft(
         qkDim,
@@ -663,8 +663,8 @@ final class MlstmChunk {
   private void dots(float[] a, float[] b, float[] to) {
     for (int l = 0; l < count; l++) {
       var sum = FloatVector.zero(LANES);
-      for (int at = l * qkWide; at < (l + 1) * qkWide; at += WIDTH) {
-        sum = FloatVector.fromArray(LANES, a, at).fma(FloatVector.fromArray(LANES, b, at), sum);
+      for (int offset = l * qkWide; offset < (l + 1) * qkWide; offset += WIDTH) {
+        sum = FloatVector.fromArray(LANES, a, offset).fma(FloatVector.fromArray(LANES, b, offset), sum);
       }
       to[l] = MlstmMath.sum(sum);
     }
@@ -672,8 +672,8 @@ final class MlstmChunk {
 
   private static double dot(float[] a, float[] b) {
     var sum = FloatVector.zero(LANES);
-    for (int at = 0; at < a.length; at += WIDTH) {
-      sum = FloatVector.fromArray(LANES, a, at).fma(FloatVector.fromArray(LANES, b, at), sum);
+    for (int offset = 0; offset < a.length; offset += WIDTH) {
+      sum = FloatVector.fromArray(LANES, a, offset).fma(FloatVector.fromArray(LANES, b, offset), sum);
     }
     return MlstmMath.sum(sum);
   }
@@ -681,29 +681,29 @@ final class MlstmChunk {
   // ---- memory ----------------------------------------------------------------------------------
 
   /// Of values' width.
-  private void load(MlstmShape shape, Rows rows, int row, int head, int from, float[] to) {
-    long at = shape.at(rows, row, head, vDim, from);
-    MlstmMemory.load(rows.data(), at, rows.stride(), count, vDim, 1, to, vWide);
+  private void load(MlstmShape shape, StridedMatrix rows, int row, int head, int from, float[] to) {
+    long offset = shape.at(rows, row, head, vDim, from);
+    MlstmGather.load(rows.data(), offset, rows.stride(), count, vDim, 1, to, vWide);
   }
 
-  private void store(MlstmShape shape, float[] from, Rows rows, int row, int head, int first) {
-    long at = shape.at(rows, row, head, vDim, first);
-    MlstmMemory.store(from, vWide, 1, count, vDim, rows.data(), at, rows.stride());
+  private void store(MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
+    long offset = shape.at(rows, row, head, vDim, first);
+    MlstmGather.store(from, vWide, 1, count, vDim, rows.data(), offset, rows.stride());
   }
 
-  private void gather(MlstmShape shape, Rows rows, int row, int head, int from, float[] to) {
-    long at = shape.at(rows, row, head, 1, from) * Float.BYTES;
+  private void gather(MlstmShape shape, StridedMatrix rows, int row, int head, int from, float[] to) {
+    long offset = shape.at(rows, row, head, 1, from) * Float.BYTES;
     for (int l = 0; l < count; l++) {
-      to[l] = rows.data().get(ValueLayout.JAVA_FLOAT, at);
-      at += (long) rows.stride() * Float.BYTES;
+      to[l] = rows.data().get(ValueLayout.JAVA_FLOAT, offset);
+      offset += (long) rows.stride() * Float.BYTES;
     }
   }
 
-  private void scatter(MlstmShape shape, float[] from, Rows rows, int row, int head, int first) {
-    long at = shape.at(rows, row, head, 1, first) * Float.BYTES;
+  private void scatter(MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
+    long offset = shape.at(rows, row, head, 1, first) * Float.BYTES;
     for (int l = 0; l < count; l++) {
-      rows.data().set(ValueLayout.JAVA_FLOAT, at, from[l]);
-      at += (long) rows.stride() * Float.BYTES;
+      rows.data().set(ValueLayout.JAVA_FLOAT, offset, from[l]);
+      offset += (long) rows.stride() * Float.BYTES;
     }
   }
 }

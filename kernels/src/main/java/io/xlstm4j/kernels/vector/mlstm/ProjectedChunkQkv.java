@@ -10,9 +10,9 @@ import org.jspecify.annotations.Nullable;
 /// Queries, keys and values that are projections of what lies in memory.
 final class ProjectedChunkQkv implements ChunkQkv {
   private final MlstmInputs inputs;
-  private final FourByFour q;
-  private final FourByFour k;
-  private final FourByFour v;
+  private final BlockDiagonal4 q;
+  private final BlockDiagonal4 k;
+  private final BlockDiagonal4 v;
   private final @Nullable MlstmGradients to;
 
   /// @param to null in a forward pass
@@ -23,9 +23,9 @@ final class ProjectedChunkQkv implements ChunkQkv {
       @Nullable MlstmGradients to) {
     this.inputs = inputs;
     this.to = to;
-    q = new FourByFour(shape, weights.q(), (float) (1 / Math.sqrt(shape.qkDim())));
-    k = new FourByFour(shape, weights.k(), 1);
-    v = new FourByFour(shape, weights.v(), 1);
+    q = new BlockDiagonal4(shape, weights.q(), (float) (1 / Math.sqrt(shape.qkDim())));
+    k = new BlockDiagonal4(shape, weights.k(), 1);
+    v = new BlockDiagonal4(shape, weights.v(), 1);
   }
 
   @Override

@@ -2,12 +2,12 @@ package io.xlstm4j.kernels.vector.mlstm;
 
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
-import io.xlstm4j.kernels.MatrixProduct.Block;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.GemmKernel.Block;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.gemm.Transposition;
-import io.xlstm4j.kernels.vector.gemm.VectorMatrixProduct;
+import io.xlstm4j.kernels.vector.gemm.VectorGemmKernel;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
@@ -29,22 +29,22 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static final int SLICES = 64; // at most
   private static final int ROWS = 16; // positions that share a sum of the weight's gradient
 
-  private final Workers workers;
+  private final KernelThreads threads;
   private final ConcurrentLinkedQueue<Scratch> scratch = new ConcurrentLinkedQueue<>();
 
-  public VectorHeadwiseKernel(Workers workers) {
-    this.workers = workers;
+  public VectorHeadwiseKernel(KernelThreads threads) {
+    this.threads = threads;
   }
 
   @Override
-  public void forward(HeadwiseShape shape, Rows x, MemorySegment w, Rows y) {
+  public void forward(HeadwiseShape shape, StridedMatrix x, MemorySegment w, StridedMatrix y) {
     x.check("x", shape.positions(), shape.heads() * shape.in());
     SegmentFloats.expectFloats("w", w, shape.floatsOfWeight());
     y.check("y", shape.positions(), shape.heads() * shape.out());
     int slices = slices(shape);
     if (isFour(shape)) {
       float[] weights = byInput(shape, w);
-      workers.run(
+      threads.run(
           slices,
           s ->
               fourByFour(
@@ -53,7 +53,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     }
     float[] weights =
         w.asSlice(0, (long) shape.floatsOfWeight() * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT);
-    workers.run(
+    threads.run(
         slices,
         s -> {
           Scratch work = borrow();
@@ -65,10 +65,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   @Override
   public void backward(
       HeadwiseShape shape,
-      Rows x,
+      StridedMatrix x,
       MemorySegment w,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       MemorySegment dw) {
     x.check("x", shape.positions(), shape.heads() * shape.in());
@@ -80,7 +80,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     if (isFour(shape)) {
       float[] weights = byOutput(shape, w);
       float[][] parts = new float[slices][weights.length];
-      workers.run(
+      threads.run(
           slices,
           s ->
               fourByFourBack(
@@ -100,7 +100,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     float[] weights =
         w.asSlice(0, (long) shape.floatsOfWeight() * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT);
     float[][] parts = new float[slices][weights.length];
-    workers.run(
+    threads.run(
         slices,
         s -> {
           Scratch work = borrow();
@@ -178,65 +178,65 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   private static void fourByFour(
-      HeadwiseShape shape, Rows x, float[] weights, Rows y, int from, int to) {
+      HeadwiseShape shape, StridedMatrix x, float[] weights, StridedMatrix y, int from, int to) {
     int channels = shape.heads() * 4;
     int wide = wide(shape);
     for (int p = from; p < to; p += ROWS) {
       int rows = Math.min(ROWS, to - p);
-      int at = 0;
-      for (; at + WIDTH <= channels; at += WIDTH) {
-        fourByFour(x, p, weights, at, wide, rows, y);
+      int offset = 0;
+      for (; offset + WIDTH <= channels; offset += WIDTH) {
+        fourByFour(x, p, weights, offset, wide, rows, y);
       }
-      for (int row = p; row < p + rows && at < channels; row++) {
-        var last = SegmentVectors.load(x.data(), (long) row * x.stride() + at, channels - at);
+      for (int row = p; row < p + rows && offset < channels; row++) {
+        var last = SegmentVectors.load(x.data(), (long) row * x.stride() + offset, channels - offset);
         SegmentVectors.store(
-            fourByFour(last, weights, at, wide),
+            fourByFour(last, weights, offset, wide),
             y.data(),
-            (long) row * y.stride() + at,
-            channels - at);
+            (long) row * y.stride() + offset,
+            channels - offset);
       }
     }
   }
 
   /// One vector of channels of some rows.
   private static void fourByFour(
-      Rows x, int row, float[] weights, int at, int wide, int rows, Rows y) {
-    var w0 = FloatVector.fromArray(LANES, weights, at);
-    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
-    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
-    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+      StridedMatrix x, int row, float[] weights, int offset, int wide, int rows, StridedMatrix y) {
+    var w0 = FloatVector.fromArray(LANES, weights, offset);
+    var w1 = FloatVector.fromArray(LANES, weights, offset + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, offset + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, offset + 3 * wide);
     MemorySegment from = x.data();
     MemorySegment to = y.data();
-    long source = (long) row * x.stride() + at;
-    long target = (long) row * y.stride() + at;
+    long source = (long) row * x.stride() + offset;
+    long target = (long) row * y.stride() + offset;
     for (int i = 0; i < rows; i++) {
       var in = NativeFloats.load(from, source);
-      var out = in.rearrange(FourByFour.FIRST).mul(w0);
-      out = in.rearrange(FourByFour.SECOND).fma(w1, out);
-      out = in.rearrange(FourByFour.THIRD).fma(w2, out);
-      NativeFloats.store(in.rearrange(FourByFour.FOURTH).fma(w3, out), to, target);
+      var out = in.rearrange(BlockDiagonal4.FIRST).mul(w0);
+      out = in.rearrange(BlockDiagonal4.SECOND).fma(w1, out);
+      out = in.rearrange(BlockDiagonal4.THIRD).fma(w2, out);
+      NativeFloats.store(in.rearrange(BlockDiagonal4.FOURTH).fma(w3, out), to, target);
       source += x.stride();
       target += y.stride();
     }
   }
 
-  private static FloatVector fourByFour(FloatVector in, float[] weights, int at, int wide) {
-    var out = in.rearrange(FourByFour.FIRST).mul(FloatVector.fromArray(LANES, weights, at));
+  private static FloatVector fourByFour(FloatVector in, float[] weights, int offset, int wide) {
+    var out = in.rearrange(BlockDiagonal4.FIRST).mul(FloatVector.fromArray(LANES, weights, offset));
     out =
-        in.rearrange(FourByFour.SECOND).fma(FloatVector.fromArray(LANES, weights, at + wide), out);
+        in.rearrange(BlockDiagonal4.SECOND).fma(FloatVector.fromArray(LANES, weights, offset + wide), out);
     out =
-        in.rearrange(FourByFour.THIRD)
-            .fma(FloatVector.fromArray(LANES, weights, at + 2 * wide), out);
-    return in.rearrange(FourByFour.FOURTH)
-        .fma(FloatVector.fromArray(LANES, weights, at + 3 * wide), out);
+        in.rearrange(BlockDiagonal4.THIRD)
+            .fma(FloatVector.fromArray(LANES, weights, offset + 2 * wide), out);
+    return in.rearrange(BlockDiagonal4.FOURTH)
+        .fma(FloatVector.fromArray(LANES, weights, offset + 3 * wide), out);
   }
 
   private static void fourByFourBack(
       HeadwiseShape shape,
-      Rows x,
+      StridedMatrix x,
       float[] weights,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       float[] dw,
       int from,
@@ -245,97 +245,97 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     int wide = wide(shape);
     for (int p = from; p < to; p += ROWS) {
       int rows = Math.min(ROWS, to - p);
-      int at = 0;
-      for (; at + WIDTH <= channels; at += WIDTH) {
-        fourByFourToWeight(x, dy, p, at, wide, rows, dw);
-        fourByFourToInput(dy, weights, p, at, wide, rows, dx, add);
+      int offset = 0;
+      for (; offset + WIDTH <= channels; offset += WIDTH) {
+        fourByFourToWeight(x, dy, p, offset, wide, rows, dw);
+        fourByFourToInput(dy, weights, p, offset, wide, rows, dx, add);
       }
-      for (int row = p; row < p + rows && at < channels; row++) {
-        fourByFourBackTail(x, weights, dy, dx, add, dw, row, at, wide, channels - at);
+      for (int row = p; row < p + rows && offset < channels; row++) {
+        fourByFourBackTail(x, weights, dy, dx, add, dw, row, offset, wide, channels - offset);
       }
     }
   }
 
   private static void fourByFourToWeight(
-      Rows x, Rows dy, int row, int at, int wide, int rows, float[] dw) {
-    var s0 = FloatVector.fromArray(LANES, dw, at);
-    var s1 = FloatVector.fromArray(LANES, dw, at + wide);
-    var s2 = FloatVector.fromArray(LANES, dw, at + 2 * wide);
-    var s3 = FloatVector.fromArray(LANES, dw, at + 3 * wide);
+      StridedMatrix x, StridedMatrix dy, int row, int offset, int wide, int rows, float[] dw) {
+    var s0 = FloatVector.fromArray(LANES, dw, offset);
+    var s1 = FloatVector.fromArray(LANES, dw, offset + wide);
+    var s2 = FloatVector.fromArray(LANES, dw, offset + 2 * wide);
+    var s3 = FloatVector.fromArray(LANES, dw, offset + 3 * wide);
     MemorySegment ins = x.data();
     MemorySegment outs = dy.data();
-    long xAt = (long) row * x.stride() + at;
-    long dyAt = (long) row * dy.stride() + at;
+    long xOffset = (long) row * x.stride() + offset;
+    long dyOffset = (long) row * dy.stride() + offset;
     for (int i = 0; i < rows; i++) {
-      var in = NativeFloats.load(ins, xAt);
-      var dOut = NativeFloats.load(outs, dyAt);
-      s0 = in.rearrange(FourByFour.FIRST).fma(dOut, s0);
-      s1 = in.rearrange(FourByFour.SECOND).fma(dOut, s1);
-      s2 = in.rearrange(FourByFour.THIRD).fma(dOut, s2);
-      s3 = in.rearrange(FourByFour.FOURTH).fma(dOut, s3);
-      xAt += x.stride();
-      dyAt += dy.stride();
+      var in = NativeFloats.load(ins, xOffset);
+      var dOut = NativeFloats.load(outs, dyOffset);
+      s0 = in.rearrange(BlockDiagonal4.FIRST).fma(dOut, s0);
+      s1 = in.rearrange(BlockDiagonal4.SECOND).fma(dOut, s1);
+      s2 = in.rearrange(BlockDiagonal4.THIRD).fma(dOut, s2);
+      s3 = in.rearrange(BlockDiagonal4.FOURTH).fma(dOut, s3);
+      xOffset += x.stride();
+      dyOffset += dy.stride();
     }
-    s0.intoArray(dw, at);
-    s1.intoArray(dw, at + wide);
-    s2.intoArray(dw, at + 2 * wide);
-    s3.intoArray(dw, at + 3 * wide);
+    s0.intoArray(dw, offset);
+    s1.intoArray(dw, offset + wide);
+    s2.intoArray(dw, offset + 2 * wide);
+    s3.intoArray(dw, offset + 3 * wide);
   }
 
   private static void fourByFourToInput(
-      Rows dy, float[] weights, int row, int at, int wide, int rows, Rows dx, boolean add) {
-    var w0 = FloatVector.fromArray(LANES, weights, at);
-    var w1 = FloatVector.fromArray(LANES, weights, at + wide);
-    var w2 = FloatVector.fromArray(LANES, weights, at + 2 * wide);
-    var w3 = FloatVector.fromArray(LANES, weights, at + 3 * wide);
+      StridedMatrix dy, float[] weights, int row, int offset, int wide, int rows, StridedMatrix dx, boolean add) {
+    var w0 = FloatVector.fromArray(LANES, weights, offset);
+    var w1 = FloatVector.fromArray(LANES, weights, offset + wide);
+    var w2 = FloatVector.fromArray(LANES, weights, offset + 2 * wide);
+    var w3 = FloatVector.fromArray(LANES, weights, offset + 3 * wide);
     MemorySegment outs = dy.data();
     MemorySegment ins = dx.data();
-    long dyAt = (long) row * dy.stride() + at;
-    long dxAt = (long) row * dx.stride() + at;
+    long dyOffset = (long) row * dy.stride() + offset;
+    long dxOffset = (long) row * dx.stride() + offset;
     for (int i = 0; i < rows; i++) {
-      var dOut = NativeFloats.load(outs, dyAt);
-      var dIn = dOut.rearrange(FourByFour.FIRST).mul(w0);
-      dIn = dOut.rearrange(FourByFour.SECOND).fma(w1, dIn);
-      dIn = dOut.rearrange(FourByFour.THIRD).fma(w2, dIn);
-      dIn = dOut.rearrange(FourByFour.FOURTH).fma(w3, dIn);
-      NativeFloats.store(add ? dIn.add(NativeFloats.load(ins, dxAt)) : dIn, ins, dxAt);
-      dyAt += dy.stride();
-      dxAt += dx.stride();
+      var dOut = NativeFloats.load(outs, dyOffset);
+      var dIn = dOut.rearrange(BlockDiagonal4.FIRST).mul(w0);
+      dIn = dOut.rearrange(BlockDiagonal4.SECOND).fma(w1, dIn);
+      dIn = dOut.rearrange(BlockDiagonal4.THIRD).fma(w2, dIn);
+      dIn = dOut.rearrange(BlockDiagonal4.FOURTH).fma(w3, dIn);
+      NativeFloats.store(add ? dIn.add(NativeFloats.load(ins, dxOffset)) : dIn, ins, dxOffset);
+      dyOffset += dy.stride();
+      dxOffset += dx.stride();
     }
   }
 
   /// The last, shorter vector of one row.
   private static void fourByFourBackTail(
-      Rows x,
+      StridedMatrix x,
       float[] weights,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       float[] dw,
       int row,
-      int at,
+      int offset,
       int wide,
       int count) {
-    var in = SegmentVectors.load(x.data(), (long) row * x.stride() + at, count);
-    var dOut = SegmentVectors.load(dy.data(), (long) row * dy.stride() + at, count);
-    addTo(dw, at, in.rearrange(FourByFour.FIRST), dOut);
-    addTo(dw, at + wide, in.rearrange(FourByFour.SECOND), dOut);
-    addTo(dw, at + 2 * wide, in.rearrange(FourByFour.THIRD), dOut);
-    addTo(dw, at + 3 * wide, in.rearrange(FourByFour.FOURTH), dOut);
-    long to = (long) row * dx.stride() + at;
-    var dIn = fourByFour(dOut, weights, at, wide);
+    var in = SegmentVectors.load(x.data(), (long) row * x.stride() + offset, count);
+    var dOut = SegmentVectors.load(dy.data(), (long) row * dy.stride() + offset, count);
+    addTo(dw, offset, in.rearrange(BlockDiagonal4.FIRST), dOut);
+    addTo(dw, offset + wide, in.rearrange(BlockDiagonal4.SECOND), dOut);
+    addTo(dw, offset + 2 * wide, in.rearrange(BlockDiagonal4.THIRD), dOut);
+    addTo(dw, offset + 3 * wide, in.rearrange(BlockDiagonal4.FOURTH), dOut);
+    long to = (long) row * dx.stride() + offset;
+    var dIn = fourByFour(dOut, weights, offset, wide);
     SegmentVectors.store(
         add ? dIn.add(SegmentVectors.load(dx.data(), to, count)) : dIn, dx.data(), to, count);
   }
 
-  private static void addTo(float[] sum, int at, FloatVector a, FloatVector b) {
-    a.fma(b, FloatVector.fromArray(LANES, sum, at)).intoArray(sum, at);
+  private static void addTo(float[] sum, int offset, FloatVector a, FloatVector b) {
+    a.fma(b, FloatVector.fromArray(LANES, sum, offset)).intoArray(sum, offset);
   }
 
   // ---- other blocks ----------------------------------------------------------------------------
 
   private static void forward(
-      HeadwiseShape shape, Scratch work, Rows x, float[] w, Rows y, int from, int to) {
+      HeadwiseShape shape, Scratch work, StridedMatrix x, float[] w, StridedMatrix y, int from, int to) {
     int in = shape.in();
     int out = shape.out();
     work.fit(in, out);
@@ -361,10 +361,10 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static void backward(
       HeadwiseShape shape,
       Scratch work,
-      Rows x,
+      StridedMatrix x,
       float[] w,
-      Rows dy,
-      Rows dx,
+      StridedMatrix dy,
+      StridedMatrix dx,
       boolean add,
       float[] dw,
       int from,
@@ -375,17 +375,17 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
     var inputs = new Block(work.in, 0, MlstmMath.wholeVectors(in));
     var dOutputs = new Block(work.out, 0, MlstmMath.wholeVectors(out));
     for (int head = 0; head < shape.heads(); head++) {
-      int at = head * in * out;
+      int offset = head * in * out;
       for (int p = from; p < to; p += SLICE) {
         int rows = Math.min(SLICE, to - p);
         work.load(x, p, rows, head, in, work.in);
         work.load(dy, p, rows, head, out, work.out);
         work.product.multiplyTransposedLeft(
-            out, in, rows, dOutputs, inputs, new Block(dw, at, in), true);
+            out, in, rows, dOutputs, inputs, new Block(dw, offset, in), true);
         if (add) {
           work.load(dx, p, rows, head, in, work.in);
         }
-        work.product.multiply(rows, in, out, dOutputs, new Block(w, at, in), inputs, add);
+        work.product.multiply(rows, in, out, dOutputs, new Block(w, offset, in), inputs, add);
         work.store(work.in, dx, p, rows, head, in);
       }
     }
@@ -398,7 +398,7 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
 
   /// Rows of one head.
   private static final class Scratch {
-    private final VectorMatrixProduct product = new VectorMatrixProduct();
+    private final VectorGemmKernel product = new VectorGemmKernel();
     private final Transposition transposition = new Transposition();
     private float[] in = new float[0];
     private float[] out = new float[0];
@@ -416,16 +416,16 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
       }
     }
 
-    void load(Rows from, int p, int rows, int head, int width, float[] to) {
-      long at = (long) p * from.stride() + (long) head * width;
-      MlstmMemory.load(
-          from.data(), at, from.stride(), rows, width, 1, to, MlstmMath.wholeVectors(width));
+    void load(StridedMatrix from, int p, int rows, int head, int width, float[] to) {
+      long offset = (long) p * from.stride() + (long) head * width;
+      MlstmGather.load(
+          from.data(), offset, from.stride(), rows, width, 1, to, MlstmMath.wholeVectors(width));
     }
 
-    void store(float[] from, Rows to, int p, int rows, int head, int width) {
-      long at = (long) p * to.stride() + (long) head * width;
-      MlstmMemory.store(
-          from, MlstmMath.wholeVectors(width), 1, rows, width, to.data(), at, to.stride());
+    void store(float[] from, StridedMatrix to, int p, int rows, int head, int width) {
+      long offset = (long) p * to.stride() + (long) head * width;
+      MlstmGather.store(
+          from, MlstmMath.wholeVectors(width), 1, rows, width, to.data(), offset, to.stride());
     }
   }
 }

@@ -6,9 +6,9 @@ import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.Rows;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.jspecify.annotations.Nullable;
@@ -21,17 +21,17 @@ public final class VectorMlstmKernel implements MlstmKernel {
   /// Fastest of 32, 64 and 128 at heads of 64.
   private static final int CHUNK = 64;
 
-  private final Workers workers;
+  private final KernelThreads threads;
   private final int chunk;
   private final ConcurrentLinkedQueue<MlstmChunk> scratch = new ConcurrentLinkedQueue<>();
 
-  public VectorMlstmKernel(Workers workers) {
-    this(workers, CHUNK);
+  public VectorMlstmKernel(KernelThreads threads) {
+    this(threads, CHUNK);
   }
 
   /// @param chunk positions in a chunk
-  public VectorMlstmKernel(Workers workers, int chunk) {
-    this.workers = workers;
+  public VectorMlstmKernel(KernelThreads threads, int chunk) {
+    this.threads = threads;
     this.chunk = chunk;
   }
 
@@ -50,7 +50,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     forward(shape, inputs, new ChunkQkv.Stored(shape, inputs, null), initial, h, last, saved);
@@ -62,7 +62,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmInputs inputs,
       ChunkQkv qkv,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     inputs.check(shape);
@@ -72,7 +72,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       initial.check("initial", shape);
     }
     SegmentFloats.expectBytes("saved", saved, savedBytes(shape));
-    workers.run(
+    threads.run(
         shape.pairs(),
         pair -> {
           MlstmChunk work = borrow(shape);
@@ -88,7 +88,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmInputs inputs,
       ChunkQkv qkv,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     int row = pair / shape.heads();
@@ -98,17 +98,17 @@ public final class VectorMlstmKernel implements MlstmKernel {
     } else {
       work.readState(initial, pair);
     }
-    long at = pair * savedOfPair(shape);
+    long offset = pair * savedOfPair(shape);
     for (int from = 0; from < shape.length(); from += chunk) {
       if (saved != null) {
-        work.saveState(saved, at);
+        work.saveState(saved, offset);
       }
       work.read(shape, inputs, qkv, row, head, from, Math.min(chunk, shape.length() - from));
       work.forward(shape, h, row, head, from);
       if (saved != null) {
-        work.saveDenominator(saved, at);
+        work.saveDenominator(saved, offset);
       }
-      at += MlstmChunk.savedFloats(shape.qkDim(), shape.vDim(), chunk);
+      offset += MlstmChunk.savedFloats(shape.qkDim(), shape.vDim(), chunk);
     }
     work.writeState(last, pair);
   }
@@ -117,9 +117,9 @@ public final class VectorMlstmKernel implements MlstmKernel {
   public void backward(
       MlstmShape shape,
       MlstmInputs inputs,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
@@ -133,9 +133,9 @@ public final class VectorMlstmKernel implements MlstmKernel {
       MlstmShape shape,
       MlstmInputs inputs,
       ChunkQkv qkv,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {
@@ -150,7 +150,7 @@ public final class VectorMlstmKernel implements MlstmKernel {
     if (dInitial != null) {
       dInitial.check("gradient of initial", shape);
     }
-    workers.run(
+    threads.run(
         shape.pairs(),
         pair -> {
           MlstmChunk work = borrow(shape);
@@ -165,9 +165,9 @@ public final class VectorMlstmKernel implements MlstmKernel {
       int pair,
       MlstmInputs inputs,
       ChunkQkv qkv,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       @Nullable MlstmStateGradient dInitial) {

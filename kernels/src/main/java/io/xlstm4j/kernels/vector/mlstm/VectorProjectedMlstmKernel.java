@@ -6,8 +6,8 @@ import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
-import io.xlstm4j.kernels.Rows;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.reference.SeparateProjectedMlstmKernel;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import java.lang.foreign.MemorySegment;
@@ -19,13 +19,13 @@ public final class VectorProjectedMlstmKernel implements ProjectedMlstmKernel {
   private final VectorMlstmKernel mlstm;
   private final SeparateProjectedMlstmKernel separate;
 
-  public VectorProjectedMlstmKernel(Workers workers) {
-    this(workers, new VectorMlstmKernel(workers));
+  public VectorProjectedMlstmKernel(KernelThreads threads) {
+    this(threads, new VectorMlstmKernel(threads));
   }
 
-  VectorProjectedMlstmKernel(Workers workers, VectorMlstmKernel mlstm) {
+  VectorProjectedMlstmKernel(KernelThreads threads, VectorMlstmKernel mlstm) {
     this.mlstm = mlstm;
-    separate = new SeparateProjectedMlstmKernel(new VectorHeadwiseKernel(workers), mlstm);
+    separate = new SeparateProjectedMlstmKernel(new VectorHeadwiseKernel(threads), mlstm);
   }
 
   /// Whether no block lies in two heads or two vectors.
@@ -50,7 +50,7 @@ public final class VectorProjectedMlstmKernel implements ProjectedMlstmKernel {
       Projections weights,
       MemorySegment scratch,
       @Nullable MlstmState initial,
-      Rows h,
+      StridedMatrix h,
       MlstmState last,
       @Nullable MemorySegment saved) {
     if (!isFour(shape, weights.blockSize())) {
@@ -68,9 +68,9 @@ public final class VectorProjectedMlstmKernel implements ProjectedMlstmKernel {
       MlstmInputs inputs,
       Projections weights,
       MemorySegment scratch,
-      Rows h,
+      StridedMatrix h,
       MemorySegment saved,
-      Rows dH,
+      StridedMatrix dH,
       @Nullable MlstmStateGradient dLast,
       MlstmGradients gradients,
       Projections dWeights,

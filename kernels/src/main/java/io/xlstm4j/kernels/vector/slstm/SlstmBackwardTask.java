@@ -95,8 +95,8 @@ final class SlstmBackwardTask {
         } else { // the gradient passes by
           Arrays.fill(gates, row * 4 * padded, (row + 1) * 4 * padded, 0);
           for (int gate = 0; gate < 4; gate++) {
-            long at = size.gate(first + row, step, gate, head);
-            SegmentFloats.zero(to.wx(), at, size.headDim());
+            long offset = size.gate(first + row, step, gate, head);
+            SegmentFloats.zero(to.wx(), offset, size.headDim());
           }
         }
       }
@@ -133,9 +133,9 @@ final class SlstmBackwardTask {
   /// dm ← dm - c dc - n dn at the last token.
   private void addStabilizer(int row, int lastToken, MemorySegment saved) {
     readCell(row, lastToken, saved);
-    for (int at = row * padded; at < (row + 1) * padded; at += L) {
-      FloatVector scaled = at(cBefore, at).mul(at(dc, at)).add(at(nBefore, at).mul(at(dn, at)));
-      at(dm, at).sub(scaled).intoArray(dm, at);
+    for (int offset = row * padded; offset < (row + 1) * padded; offset += L) {
+      FloatVector scaled = at(cBefore, offset).mul(at(dc, offset)).add(at(nBefore, offset).mul(at(dn, offset)));
+      at(dm, offset).sub(scaled).intoArray(dm, offset);
     }
   }
 
@@ -151,9 +151,9 @@ final class SlstmBackwardTask {
     } else {
       long from = VectorSlstmKernel.saved(size, first + row, head, step);
       for (int u = 0; u < padded; u += L) {
-        long at = from + (long) u * SAVED;
-        SegmentVectors.load(saved, at + (long) C * L).intoArray(cBefore, start + u);
-        SegmentVectors.load(saved, at + (long) N * L).intoArray(nBefore, start + u);
+        long offset = from + (long) u * SAVED;
+        SegmentVectors.load(saved, offset + (long) C * L).intoArray(cBefore, start + u);
+        SegmentVectors.load(saved, offset + (long) N * L).intoArray(nBefore, start + u);
       }
     }
   }
@@ -166,35 +166,35 @@ final class SlstmBackwardTask {
     long out = size.output(first + row, step, head);
     SegmentVectors.read(outputGradient, out, line, 0, width);
     for (int u = 0; u < width; u += L) {
-      int at = row * wide + u;
-      at(line, u).add(at(dy, at)).intoArray(dy, at);
+      int offset = row * wide + u;
+      at(line, u).add(at(dy, offset)).intoArray(dy, offset);
     }
   }
 
   /// From y = o c / n to o, c and n.
   private void throughOutput(int row) {
     for (int u = 0; u < padded; u += L) {
-      int at = row * padded + u;
-      FloatVector o = at(kept, at * SAVED + O * L);
-      FloatVector n = at(kept, at * SAVED + N * L);
-      FloatVector ratio = at(kept, at * SAVED + C * L).div(n);
+      int offset = row * padded + u;
+      FloatVector o = at(kept, offset * SAVED + O * L);
+      FloatVector n = at(kept, offset * SAVED + N * L);
+      FloatVector ratio = at(kept, offset * SAVED + C * L).div(n);
       FloatVector scaled = at(dy, row * wide + u).mul(o);
       FloatVector onC = scaled.div(n);
-      at(dc, at).add(onC).intoArray(dc, at);
-      at(dn, at).sub(onC.mul(ratio)).intoArray(dn, at);
+      at(dc, offset).add(onC).intoArray(dc, offset);
+      at(dn, offset).sub(onC.mul(ratio)).intoArray(dn, offset);
       FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
-      one.sub(o).mul(ratio).mul(scaled).intoArray(gates, 4 * at + 3 * L);
+      one.sub(o).mul(ratio).mul(scaled).intoArray(gates, 4 * offset + 3 * L);
     }
   }
 
   /// From c, n and m to the gates i, f, z and to the step before.
   private void throughGates(int row) {
-    for (int at = row * padded; at < (row + 1) * padded; at += L) {
-      FloatVector signed = at(kept, at * SAVED);
-      FloatVector z = at(kept, at * SAVED + Z * L);
-      FloatVector onC = at(dc, at);
-      FloatVector onN = at(dn, at);
-      FloatVector onM = at(dm, at);
+    for (int offset = row * padded; offset < (row + 1) * padded; offset += L) {
+      FloatVector signed = at(kept, offset * SAVED);
+      FloatVector z = at(kept, offset * SAVED + Z * L);
+      FloatVector onC = at(dc, offset);
+      FloatVector onN = at(dn, offset);
+      FloatVector onM = at(dm, offset);
       VectorMask<Float> forgetSetM =
           signed.reinterpretAsInts().compare(VectorOperators.LT, 0).cast(VectorMath.LANES);
       FloatVector other = signed.abs();
@@ -204,13 +204,13 @@ final class SlstmBackwardTask {
       FloatVector f = other.blend(one, forgetSetM);
       FloatVector viaForget = zero.blend(onM, forgetSetM);
       FloatVector viaInput = onM.blend(zero, forgetSetM);
-      FloatVector onF = at(cBefore, at).mul(onC).add(at(nBefore, at).mul(onN)).mul(f);
-      i.mul(z.mul(onC).add(onN)).add(viaInput).intoArray(gates, 4 * at);
-      onF.add(viaForget).mul(at(kept, at * SAVED + SLOPE * L)).intoArray(gates, 4 * at + L);
-      i.mul(onC).mul(one.sub(z.mul(z))).intoArray(gates, 4 * at + 2 * L);
-      f.mul(onC).intoArray(dc, at);
-      f.mul(onN).intoArray(dn, at);
-      viaForget.intoArray(dm, at);
+      FloatVector onF = at(cBefore, offset).mul(onC).add(at(nBefore, offset).mul(onN)).mul(f);
+      i.mul(z.mul(onC).add(onN)).add(viaInput).intoArray(gates, 4 * offset);
+      onF.add(viaForget).mul(at(kept, offset * SAVED + SLOPE * L)).intoArray(gates, 4 * offset + L);
+      i.mul(onC).mul(one.sub(z.mul(z))).intoArray(gates, 4 * offset + 2 * L);
+      f.mul(onC).intoArray(dc, offset);
+      f.mul(onN).intoArray(dn, offset);
+      viaForget.intoArray(dm, offset);
     }
   }
 
@@ -237,8 +237,8 @@ final class SlstmBackwardTask {
   }
 
   private void writeState(State to) {
-    for (int at = 0; at < rows * padded; at += L) { // dm of the state, not of its maximum
-      at(dm, at).add(at(c, at).mul(at(dc, at))).add(at(n, at).mul(at(dn, at))).intoArray(dm, at);
+    for (int offset = 0; offset < rows * padded; offset += L) { // dm of the state, not of its maximum
+      at(dm, offset).add(at(c, offset).mul(at(dc, offset))).add(at(n, offset).mul(at(dn, offset))).intoArray(dm, offset);
     }
     int width = size.headDim();
     for (int row = 0; row < rows; row++) {

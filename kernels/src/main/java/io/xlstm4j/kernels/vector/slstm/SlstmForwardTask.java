@@ -209,13 +209,13 @@ final class SlstmForwardTask {
   /// f ← log sigmoid(f), and its slope sigmoid(-f).
   private void forgetGate(int start) {
     for (int group = 0; group < rows * groups; group++) {
-      int at = start + (group * 4 + 1) * L;
+      int offset = start + (group * 4 + 1) * L;
       int slope = (group * SAVED + SLOPE) * L;
-      FloatVector f = at(gates, at);
+      FloatVector f = at(gates, offset);
       FloatVector decay = at(kept, slope);
       VectorMask<Float> positive = f.compare(VectorOperators.GT, 0f);
       FloatVector below = f.blend(0f, positive); // min(f, 0)
-      below.sub(VectorMath.log1pOfUnit(decay)).intoArray(gates, at);
+      below.sub(VectorMath.log1pOfUnit(decay)).intoArray(gates, offset);
       FloatVector one = FloatVector.broadcast(VectorMath.LANES, 1f);
       one.blend(decay, positive).div(decay.add(1f)).intoArray(kept, slope);
     }
@@ -238,9 +238,9 @@ final class SlstmForwardTask {
   /// Eq. 15 to 17; i and f take the places of what they come from.
   private void inputGateAndStabilizer(int start, int from, int to) {
     for (int group = from; group < to; group++) {
-      int at = start + group * 4 * L;
-      FloatVector iPre = at(gates, at);
-      FloatVector logF = at(gates, at + L).add(at(m, group * L));
+      int offset = start + group * 4 * L;
+      FloatVector iPre = at(gates, offset);
+      FloatVector logF = at(gates, offset + L).add(at(m, group * L));
       FloatVector ahead = iPre.sub(logF);
       FloatVector other = VectorMath.expOfNegative(ahead.abs().neg());
       VectorMask<Float> forgetLarger = ahead.compare(VectorOperators.LT, 0f);
@@ -250,8 +250,8 @@ final class SlstmForwardTask {
       FloatVector i = one.blend(other, forgetSetsM);
       FloatVector f = other.blend(one, forgetLarger);
       iPre.blend(logF, forgetSetsM).intoArray(m, group * L);
-      i.intoArray(gates, at);
-      f.intoArray(gates, at + L);
+      i.intoArray(gates, offset);
+      f.intoArray(gates, offset + L);
       f.blend(i.neg(), forgetSetsM).intoArray(kept, group * SAVED * L);
     }
   }
@@ -259,10 +259,10 @@ final class SlstmForwardTask {
   /// Eq. 8 to 10.
   private void cell(int start, int from, int to) {
     for (int group = from; group < to; group++) {
-      int at = start + group * 4 * L;
+      int offset = start + group * 4 * L;
       int keep = group * SAVED * L;
-      FloatVector i = at(gates, at);
-      FloatVector f = at(gates, at + L);
+      FloatVector i = at(gates, offset);
+      FloatVector f = at(gates, offset + L);
       FloatVector z = at(kept, keep + Z * L);
       FloatVector o = at(kept, keep + O * L);
       FloatVector cNow = f.mul(at(c, group * L)).add(i.mul(z));

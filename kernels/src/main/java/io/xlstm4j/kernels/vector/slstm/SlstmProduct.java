@@ -95,28 +95,28 @@ final class SlstmProduct {
     FloatVector s32 = at(c, c3 + 2 * L);
     FloatVector s33 = at(c, c3 + 3 * L);
     for (int step = 0; step < steps; step++) {
-      int bAt = bStart + step * 4 * L;
-      FloatVector b0 = at(b, bAt);
-      FloatVector b1 = at(b, bAt + L);
-      FloatVector b2 = at(b, bAt + 2 * L);
-      FloatVector b3 = at(b, bAt + 3 * L);
-      int aAt = aStart + step * aStep;
-      FloatVector x = FloatVector.broadcast(LANES, a[aAt]);
+      int bOffset = bStart + step * 4 * L;
+      FloatVector b0 = at(b, bOffset);
+      FloatVector b1 = at(b, bOffset + L);
+      FloatVector b2 = at(b, bOffset + 2 * L);
+      FloatVector b3 = at(b, bOffset + 3 * L);
+      int aOffset = aStart + step * aStep;
+      FloatVector x = FloatVector.broadcast(LANES, a[aOffset]);
       s00 = b0.fma(x, s00);
       s01 = b1.fma(x, s01);
       s02 = b2.fma(x, s02);
       s03 = b3.fma(x, s03);
-      x = FloatVector.broadcast(LANES, a[aAt + aRow]);
+      x = FloatVector.broadcast(LANES, a[aOffset + aRow]);
       s10 = b0.fma(x, s10);
       s11 = b1.fma(x, s11);
       s12 = b2.fma(x, s12);
       s13 = b3.fma(x, s13);
-      x = FloatVector.broadcast(LANES, a[aAt + 2 * aRow]);
+      x = FloatVector.broadcast(LANES, a[aOffset + 2 * aRow]);
       s20 = b0.fma(x, s20);
       s21 = b1.fma(x, s21);
       s22 = b2.fma(x, s22);
       s23 = b3.fma(x, s23);
-      x = FloatVector.broadcast(LANES, a[aAt + 3 * aRow]);
+      x = FloatVector.broadcast(LANES, a[aOffset + 3 * aRow]);
       s30 = b0.fma(x, s30);
       s31 = b1.fma(x, s31);
       s32 = b2.fma(x, s32);
@@ -147,12 +147,12 @@ final class SlstmProduct {
     FloatVector s2 = at(c, c0 + 2 * L);
     FloatVector s3 = at(c, c0 + 3 * L);
     for (int step = 0; step < steps; step++) {
-      int bAt = bStart + step * 4 * L;
+      int bOffset = bStart + step * 4 * L;
       FloatVector x = FloatVector.broadcast(LANES, a[aStart + step * aStep]);
-      s0 = at(b, bAt).fma(x, s0);
-      s1 = at(b, bAt + L).fma(x, s1);
-      s2 = at(b, bAt + 2 * L).fma(x, s2);
-      s3 = at(b, bAt + 3 * L).fma(x, s3);
+      s0 = at(b, bOffset).fma(x, s0);
+      s1 = at(b, bOffset + L).fma(x, s1);
+      s2 = at(b, bOffset + 2 * L).fma(x, s2);
+      s3 = at(b, bOffset + 3 * L).fma(x, s3);
     }
     s0.intoArray(c, c0);
     s1.intoArray(c, c0 + L);
@@ -177,9 +177,9 @@ final class SlstmProduct {
     FloatVector s30 = at(c, c3);
     FloatVector s31 = at(c, c3 + L);
     for (int step = 0; step < steps; step++) {
-      int bAt = bStart + step * 2 * L;
-      FloatVector b0 = at(b, bAt);
-      FloatVector b1 = at(b, bAt + L);
+      int bOffset = bStart + step * 2 * L;
+      FloatVector b0 = at(b, bOffset);
+      FloatVector b1 = at(b, bOffset + L);
       FloatVector x = FloatVector.broadcast(LANES, a[a0 + step]);
       s00 = b0.fma(x, s00);
       s01 = b1.fma(x, s01);
@@ -208,10 +208,10 @@ final class SlstmProduct {
     FloatVector s0 = at(c, c0);
     FloatVector s1 = at(c, c0 + L);
     for (int step = 0; step < steps; step++) {
-      int bAt = bStart + step * 2 * L;
+      int bOffset = bStart + step * 2 * L;
       FloatVector x = FloatVector.broadcast(LANES, a[a0 + step]);
-      s0 = at(b, bAt).fma(x, s0);
-      s1 = at(b, bAt + L).fma(x, s1);
+      s0 = at(b, bOffset).fma(x, s0);
+      s1 = at(b, bOffset + L).fma(x, s1);
     }
     s0.intoArray(c, c0);
     s1.intoArray(c, c0 + L);

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels.vector.slstm;
 
 import io.xlstm4j.kernels.SlstmKernel;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.memory.Workers;
+import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -45,16 +45,16 @@ public final class VectorSlstmKernel implements SlstmKernel {
       MemorySegment y,
       State last,
       @Nullable MemorySegment saved,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     SegmentFloats.check("y", y, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     last.check("last", size);
     SegmentFloats.check("saved", saved, savedBytes(size) / Float.BYTES, "as savedBytes says");
-    int rows = rowsPerTask(size, workers);
+    int rows = rowsPerTask(size, threads);
     int blocks = Math.ceilDiv(size.batch(), rows);
     var panels = new float[size.heads()][];
-    workers.run(size.heads(), head -> panels[head] = panels(size, inputs.r(), head));
-    workers.run(
+    threads.run(size.heads(), head -> panels[head] = panels(size, inputs.r(), head));
+    threads.run(
         size.heads() * blocks,
         task -> {
           int head = task / blocks;
@@ -73,18 +73,18 @@ public final class VectorSlstmKernel implements SlstmKernel {
       MemorySegment dy,
       StateGradients last,
       Gradients gradients,
-      Workers workers) {
+      KernelThreads threads) {
     inputs.check(size);
     SegmentFloats.check("y", y, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     SegmentFloats.check("saved", saved, savedBytes(size) / Float.BYTES, "as savedBytes says");
     SegmentFloats.check("dy", dy, size.stateFloats() * size.length(), "(B, S, NH, DH)");
     last.check(size);
     gradients.check(size);
-    int rows = rowsPerTask(size, workers);
+    int rows = rowsPerTask(size, threads);
     int blocks = Math.ceilDiv(size.batch(), rows);
     var panels = new float[size.heads()][];
-    workers.run(size.heads(), head -> panels[head] = transposedPanels(size, inputs.r(), head));
-    workers.run(
+    threads.run(size.heads(), head -> panels[head] = transposedPanels(size, inputs.r(), head));
+    threads.run(
         size.heads() * blocks,
         task -> {
           int head = task / blocks;
@@ -98,7 +98,7 @@ public final class VectorSlstmKernel implements SlstmKernel {
     for (int row = 0; row < before.length; row++) {
       before[row] = inputs.predecessors(size, row);
     }
-    workers.run(
+    threads.run(
         size.heads() * groups,
         task ->
             new SlstmSumTask(size, task / groups, task % groups).run(inputs, before, y, gradients));
@@ -115,9 +115,9 @@ public final class VectorSlstmKernel implements SlstmKernel {
     return (((long) row * size.heads() + head) * size.length() + step) * width;
   }
 
-  private static int rowsPerTask(Size size, Workers workers) {
+  private static int rowsPerTask(Size size, KernelThreads threads) {
     int rows = size.headDim() > WIDE ? 2 * ROWS : ROWS;
-    while (rows > 1 && size.heads() * Math.ceilDiv(size.batch(), rows) < workers.count()) {
+    while (rows > 1 && size.heads() * Math.ceilDiv(size.batch(), rows) < threads.count()) {
       rows /= 2;
     }
     return rows;
@@ -127,12 +127,12 @@ public final class VectorSlstmKernel implements SlstmKernel {
   private static float[] panels(Size size, MemorySegment r, int head) {
     int width = size.headDim();
     var panels = new float[groups(size) * width * 4 * L];
-    int at = 0;
+    int offset = 0;
     for (int unit = 0; unit < width; unit += L) {
       for (int in = 0; in < width; in++) {
-        for (int gate = 0; gate < 4; gate++, at += L) {
+        for (int gate = 0; gate < 4; gate++, offset += L) {
           long from = size.kernel(head, in, gate) + unit;
-          SegmentVectors.load(r, from, width - unit).intoArray(panels, at);
+          SegmentVectors.load(r, from, width - unit).intoArray(panels, offset);
         }
       }
     }

@@ -2,7 +2,7 @@ package io.xlstm4j.kernels.vector.gemm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.xlstm4j.kernels.MatrixProduct.Block;
+import io.xlstm4j.kernels.GemmKernel.Block;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -80,17 +80,17 @@ class VectorMathTest {
       double tolerance) {
     var random = new Random(1);
     double worst = 0;
-    float worstAt = 0;
+    float worstOffset = 0;
     for (int i = 0; i < 20_000; i++) {
       float x = (float) (from + (to - from) * random.nextDouble());
       double exact = expected.applyAsDouble(x);
       double error = exact == 0 ? 0 : Math.abs(at(actual, x) / exact - 1);
       if (error > worst) {
         worst = error;
-        worstAt = x;
+        worstOffset = x;
       }
     }
-    assertThat(worst).as("relative error at %s", worstAt).isLessThanOrEqualTo(tolerance);
+    assertThat(worst).as("relative error at %s", worstOffset).isLessThanOrEqualTo(tolerance);
   }
 
   private static float at(UnaryOperator<FloatVector> function, float x) {
