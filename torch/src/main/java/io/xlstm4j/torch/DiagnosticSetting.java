@@ -33,6 +33,8 @@ record DiagnosticSetting(
     for (int gpu = 0; gpu < Torch.gpus(); gpu++) {
       String device = "cuda:" + gpu;
       all.add(new DiagnosticSetting(device, device, ScalarType.Float, Backend.FUSED, shared));
+      all.add(
+          new DiagnosticSetting(device + " libtorch", device, ScalarType.Float, Backend.LIBTORCH, shared));
     }
     return all;
   }
