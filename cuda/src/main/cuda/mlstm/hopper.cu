@@ -12,8 +12,9 @@ __device__ __forceinline__ void syncConsumers() {
   asm volatile("bar.sync %0, %1;" ::"n"(NAMED_BARRIER), "n"(CONSUMERS) : "memory");
 }
 
-#define RING                                   \
-  extern __shared__ u8 memory[];               \
+extern __shared__ u8 memory[];
+
+#define RING                                        \
   __shared__ __align__(8) u64 barriers[2 * STAGES]; \
   const Ring ring(sharedAddress(memory), sharedAddress(barriers))
 
@@ -175,8 +176,10 @@ template <bool BACKWARD> __device__ __forceinline__ void scores(const Work &a, c
   const float *n = a.nStates + ((long long)p.index * a.chunks + chunk) * a.qkDim;
   float qn = 0.f; // of half a row: two threads have one
   float rowSums[2] = {};
+#pragma unroll 1
   for (int column = 0; column <= row; column += TILE) {
     Sums sums = {};
+#pragma unroll 1
     for (int i = 0; i < ofKeys; i++) {
       consumer.step<false, false>(sums, [&](u32 stage) {
         if (BACKWARD || column > 0) return;
@@ -197,7 +200,7 @@ template <bool BACKWARD> __device__ __forceinline__ void scores(const Work &a, c
       });
     }
     consumer.drain(sums);
-    weigh(sums, place, a, vector, row, column, [](int, int, int) {});
+    weigh(sums, place, a, vector, row, column);
     if (!BACKWARD) {
       scaleRows(sums, place, [&](int) { return scale; });
 #pragma unroll
@@ -210,15 +213,13 @@ template <bool BACKWARD> __device__ __forceinline__ void scores(const Work &a, c
     }
     storePlanes<1>(sums, place, cornerOf(a, p, a.scores, chunk, row, column), 0, a.chunk, TILE, TILE);
     if (BACKWARD) {
-#pragma unroll
-      for (int j = 0; j < 16; j++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) sums[0][j][i] = 0.f;
-      }
-      for (int i = 0; i < ofValues; i++) consumer.step<false, false>(sums);
-      consumer.drain(sums);
-      toSlopes(sums, place, a, vector, row, column);
-      storePlanes<1>(sums, place, cornerOf(a, p, a.slopes, chunk, row, column), 0, a.chunk, TILE, TILE);
+      asm volatile("" ::: "memory"); // what was read for the scores need not stay in registers
+      Sums slopes = {};
+#pragma unroll 1
+      for (int i = 0; i < ofValues; i++) consumer.step<false, false>(slopes);
+      consumer.drain(slopes);
+      toSlopes(slopes, place, a, vector, row, column);
+      storePlanes<1>(slopes, place, cornerOf(a, p, a.slopes, chunk, row, column), 0, a.chunk, TILE, TILE);
     }
   }
   if (!BACKWARD) {

@@ -162,13 +162,16 @@ template <typename T> __device__ __forceinline__ void scoresForward(const Work &
         }
       }
     });
-    weigh(sums, place, a, vector, row, column, [&](int m, int half, int) {
+    weigh(sums, place, a, vector, row, column);
+    scaleRows(sums, place, [&](int) { return scale; });
 #pragma unroll
-      for (int j = 0; j < 4; j++) {
+    for (int m = 0; m < 4; m++) {
 #pragma unroll
-        for (int i = 0; i < 2; i++) rowSums[m][half] += sums[m][j][half * 2 + i] *= scale;
+      for (int n = 0; n < 4; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) rowSums[m][i / 2] += sums[m][n][i];
       }
-    });
+    }
     storePlanes<P>(sums, place, (bf16 *)to.at + (long long)row * a.chunk + column, to.planeSize, a.chunk, TILE, TILE);
   }
 #pragma unroll
@@ -204,7 +207,7 @@ template <typename T> __device__ __forceinline__ void scoresBackward(const Work 
       Sums sums = {};
       pairwise<P>(sums, stages, place, tokens(a, p, a.qPlanes, a.qkDim, chunk), tokens(a, p, a.kPlanes, a.qkDim, chunk), row,
                   column, a.qkDim, nothing);
-      weigh(sums, place, a, vector, row, column, [](int, int, int) {});
+      weigh(sums, place, a, vector, row, column);
       scaleRows(sums, place, [&](int r) { return scale * a.r[vector + row + r]; });
       Operand to = square(a, p, a.scores, chunk);
       storePlanes<P>(sums, place, (bf16 *)to.at + corner, to.planeSize, a.chunk, TILE, TILE);

@@ -111,35 +111,67 @@ __device__ __forceinline__ void store(
 
 // ---- Scores
 
-// sums[l][j] *= 2^(x_l + y_j) where token l sees token j, else 0; then for each row `adjust`.
-template <int M, int N, typename Adjust>
-__device__ __forceinline__ void weigh(
-    float (&sums)[M][N][4], const Place &place, const Work &a, long long chunkVector, int row, int column, Adjust adjust) {
-  float y[N][2];
+// Calls `each(m, n, half)` for the pairs of neighbouring sums, and `row(m, half)` or `column(n)` before what they are for: the
+// longer side outside, so that few values of the other one are kept in registers.
+template <int M, int N, typename Row, typename Column, typename Each>
+__device__ __forceinline__ void forPairs(Row row, Column column, Each each) {
+  if constexpr (M < N) {
 #pragma unroll
-  for (int n = 0; n < N; n++) {
+    for (int m = 0; m < M; m++) {
+      row(m, 0);
+      row(m, 1);
+    }
 #pragma unroll
-    for (int i = 0; i < 2; i++) y[n][i] = a.y[chunkVector + column + place.columnOf(n, i)];
-  }
+    for (int n = 0; n < N; n++) {
+      column(n);
 #pragma unroll
-  for (int m = 0; m < M; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      int l = row + place.rowOf(m, half * 2), from = a.from[chunkVector + l];
-      float x = a.x[chunkVector + l];
-#pragma unroll
-      for (int n = 0; n < N; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          int j = column + place.columnOf(n, i);
-          float weight;
-          asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(weight) : "f"(x + y[n][i]));
-          sums[m][n][half * 2 + i] = j <= l && j >= from ? sums[m][n][half * 2 + i] * weight : 0.f;
-        }
+      for (int m = 0; m < M; m++) {
+        each(m, n, 0);
+        each(m, n, 1);
       }
-      adjust(m, half, l);
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < N; n++) column(n);
+#pragma unroll
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        row(m, half);
+#pragma unroll
+        for (int n = 0; n < N; n++) each(m, n, half);
+      }
     }
   }
+}
+
+// sums[l][j] *= 2^(x_l + y_j) where token l sees token j, else 0.
+template <int M, int N>
+__device__ __forceinline__ void weigh(
+    float (&sums)[M][N][4], const Place &place, const Work &a, long long chunkVector, int row, int column) {
+  float x[M][2], y[N][2];
+  int from[M][2];
+  forPairs<M, N>(
+      [&](int m, int half) {
+        const long long at = chunkVector + row + place.rowOf(m, half * 2);
+        x[m][half] = a.x[at];
+        from[m][half] = a.from[at];
+      },
+      [&](int n) {
+        const float2 both = *(const float2 *)(a.y + chunkVector + column + place.columnOf(n, 0));
+        y[n][0] = both.x;
+        y[n][1] = both.y;
+      },
+      [&](int m, int n, int half) {
+        const int l = row + place.rowOf(m, half * 2);
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          const int j = column + place.columnOf(n, i);
+          float weight, &sum = sums[m][n][half * 2 + i];
+          asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(weight) : "f"(x[m][half] + y[n][i]));
+          sum = j <= l && j >= from[m][half] ? sum * weight : 0.f;
+        }
+      });
 }
 
 // Row l of sums times a factor of the row.
@@ -177,7 +209,7 @@ __device__ __forceinline__ void toSlopes(
       }
     }
   }
-  weigh(sums, place, a, chunkVector, row, column, [](int, int, int) {});
+  weigh(sums, place, a, chunkVector, row, column);
 }
 
 // The sum of a row over the lanes that have a part of it.
@@ -232,25 +264,39 @@ __device__ __forceinline__ void scaleByState(
   const float scale = queryScale(a);
   const float *n =
       KEYS<RESULT> ? a.nStates + ((long long)spot.p.index * a.chunks + spot.chunk) * a.qkDim + spot.column : nullptr;
-#pragma unroll
-  for (int m = 0; m < M; m++) {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const long long at = spot.vector + place.rowOf(m, half * 2);
-      const float factor = RESULT == H ? scale * a.u[at] : RESULT == DQ ? scale * a.u[at] * a.r[at] : a.w[at];
-      const float ofN = RESULT == DQ ? a.delta[at] : 1.f;
-#pragma unroll
-      for (int j = 0; j < N; j++) {
+  float factor[M][2], ofN[M][2], here[N][2];
+  forPairs<M, N>(
+      [&](int m, int half) {
+        const long long at = spot.vector + place.rowOf(m, half * 2);
+        factor[m][half] = RESULT == H ? scale * a.u[at] : RESULT == DQ ? scale * a.u[at] * a.r[at] : a.w[at];
+        ofN[m][half] = RESULT == DQ ? a.delta[at] : 1.f;
+      },
+      [&](int j) {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-          int c = place.columnOf(j, i);
-          float sum = sums[m][j][half * 2 + i];
-          if (KEYS<RESULT> && spot.column + c < spot.width) sum += ofN * n[c];
-          sums[m][j][half * 2 + i] = sum * factor;
+          const int c = place.columnOf(j, i);
+          here[j][i] = KEYS<RESULT> && spot.column + c < spot.width ? n[c] : 0.f;
         }
-      }
-    }
-  }
+      },
+      [&](int m, int j, int half) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+          float &sum = sums[m][j][half * 2 + i];
+          if (KEYS<RESULT>) sum += ofN[m][half] * here[j][i];
+          sum *= factor[m][half];
+        }
+      });
+}
+
+// Two values of a row, of which `count` are there. `aligned`: rows start at multiples of two values.
+__device__ __forceinline__ float2 readPair(const float *at, int count, bool aligned) {
+  return aligned ? *(const float2 *)at : make_float2(at[0], count > 1 ? at[1] : 0.f);
+}
+
+__device__ __forceinline__ float2 readPair(const bf16 *at, int count, bool aligned) {
+  if (!aligned) return make_float2(read(at), count > 1 ? read(at + 1) : 0.f);
+  const u32 word = *(const u32 *)at;
+  return make_float2(lowOf(word), highOf(word));
 }
 
 // After both products: the last factor, zeros at padding, the result in memory; for dq and dk also the product of the row
@@ -271,12 +317,14 @@ __device__ __forceinline__ void finish(
       float sum = 0.f;
 #pragma unroll
       for (int n = 0; n < N; n++) {
-#pragma unroll
-        for (int i = 0; i < 2; i++) {
-          float x = token ? sums[m][n][half * 2 + i] * factor : 0.f;
-          sums[m][n][half * 2 + i] = x;
-          int c = place.columnOf(n, i);
-          if (KEYS<RESULT> && token && spot.column + c < width) sum += x * read(other + c);
+        float &low = sums[m][n][half * 2], &high = sums[m][n][half * 2 + 1];
+        low = token ? low * factor : 0.f;
+        high = token ? high * factor : 0.f;
+        if constexpr (KEYS<RESULT>) {
+          const int c = place.columnOf(n, 0);
+          float2 both = make_float2(0.f, 0.f);
+          if (token && spot.column + c < width) both = readPair(other + c, width - spot.column - c, (width & 1) == 0);
+          sum += low * both.x + high * both.y;
         }
       }
       if constexpr (KEYS<RESULT>) dot(row, sumOfQuad(sum));

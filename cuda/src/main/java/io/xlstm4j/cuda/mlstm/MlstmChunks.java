@@ -11,6 +11,9 @@ record MlstmChunks(int length, int number, int ofSegment) {
 
   static final int LONG = 256;
 
+  /// Values of a state from which on half as many of them pay for longer chunks.
+  private static final int LARGE_STATE = 128 * 1024;
+
   private static final int SHORTEST_SEGMENT = 4;
   private static final int FEWEST_SEGMENTS = 3;
   private static final int BLOCKS_PER_MULTIPROCESSOR = 2;
@@ -35,6 +38,14 @@ record MlstmChunks(int length, int number, int ofSegment) {
     int segments = (int) Math.min(wanted, number / SHORTEST_SEGMENT);
     return new MlstmChunks(
         length, number, segments < FEWEST_SEGMENTS ? number : Math.ceilDiv(number, segments));
+  }
+
+  /// The faster length, as measured.
+  static int lengthFor(MlstmShape shape, MlstmVariant variant) {
+    long state = (long) shape.qkDim() * shape.vDim();
+    return variant == MlstmVariant.HOPPER && state >= LARGE_STATE && shape.length() > SHORT
+        ? LONG
+        : SHORT;
   }
 
   int segments() {

@@ -69,7 +69,7 @@ public final class MlstmKernels implements AutoCloseable {
   ///
   /// @throws IllegalArgumentException if the device or the type does not have them
   public MlstmPlan plan(MlstmShape shape, ElementType type, MlstmVariant variant) {
-    return plan(shape, type, variant, MlstmChunks.SHORT);
+    return plan(shape, type, variant, MlstmChunks.lengthFor(shape, variant));
   }
 
   /// Plans the cell with chunks of a given number of tokens, 128 or 256.

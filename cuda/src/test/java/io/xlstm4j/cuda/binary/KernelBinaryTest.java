@@ -32,6 +32,8 @@ class KernelBinaryTest {
     "9, 0, slstm/cluster, slstm/cluster.sm_90a.cubin.gz",
     "10, 0, slstm/cluster, slstm/cluster.compute_90.ptx.gz",
     "12, 1, slstm/general, slstm/general.compute_90.ptx.gz",
+    "8, 9, mlstm/products, mlstm/products.sm_89.cubin.gz",
+    "9, 0, mlstm/hopper, mlstm/hopper.sm_90a.cubin.gz",
   })
   void a_device_gets_its_own_machine_code_or_else_intermediate_code(
       int major, int minor, String source, String resource) {
@@ -46,7 +48,12 @@ class KernelBinaryTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"7, 5, slstm/general", "8, 9, slstm/cluster", "9, 0, slstm/nothing"})
+  @CsvSource({
+    "7, 5, slstm/general",
+    "8, 9, slstm/cluster",
+    "9, 0, slstm/nothing",
+    "10, 0, mlstm/hopper"
+  })
   void a_device_that_a_source_does_not_run_on_gets_none(int major, int minor, String source) {
     assertThat(KernelBinary.find(source, device(major, minor))).isEmpty();
   }

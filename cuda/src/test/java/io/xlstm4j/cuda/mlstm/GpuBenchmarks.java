@@ -61,6 +61,8 @@ public final class GpuBenchmarks {
     }
     time(wide, ElementType.BFLOAT16, MlstmChunks.LONG);
     time(narrow, ElementType.BFLOAT16, MlstmChunks.LONG);
+    time(new MlstmShape(16, 512, 4, 384, 384), ElementType.BFLOAT16, MlstmChunks.LONG);
+    time(new MlstmShape(8, 2048, 4, 96, 192), ElementType.BFLOAT16, MlstmChunks.LONG);
     time(wide, ElementType.BFLOAT16, MlstmVariant.GENERAL, MlstmChunks.SHORT);
     time(narrow, ElementType.BFLOAT16, MlstmVariant.GENERAL, MlstmChunks.SHORT);
     time(wide, ElementType.BFLOAT16, MlstmChunks.SHORT);

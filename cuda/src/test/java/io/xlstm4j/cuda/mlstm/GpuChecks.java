@@ -33,6 +33,7 @@ public final class GpuChecks {
     {40, 56},
     {128, 128},
     {136, 72},
+    {200, 136},
     {1, 1},
     {128, 256},
     {256, 512}
@@ -97,6 +98,7 @@ public final class GpuChecks {
 
   private void few(ElementType type) {
     check(new MlstmShape(2, 140, 1, 40, 72), type, true, Masks.STARTS, MlstmChunks.SHORT);
+    check(new MlstmShape(1, 150, 1, 136, 200), type, true, Masks.NONE, MlstmChunks.SHORT);
     check(new MlstmShape(1, 270, 1, 33, 47), type, true, Masks.STARTS, MlstmChunks.LONG);
     segments(type);
   }

@@ -33,6 +33,13 @@ final class MlstmReference {
   /// By pair and token: C and n before the token, then f' and i' and m after it.
   private final double[][][] before;
 
+  /// What dq, dk and the gradient of the initial n are small rests of, where their terms cancel:
+  /// the sizes of the part that comes through C and of the part that comes through n.
+  double[] dqTerms = {};
+
+  double[] dkTerms = {};
+  double[] dN0Terms = {};
+
   double[] dq = {};
   double[] dk = {};
   double[] dv = {};
@@ -148,7 +155,7 @@ final class MlstmReference {
     var terms = new double[igate.length];
     for (int i = 0; i < terms.length; i++) {
       for (int x = i * shape.qkDim(); x < (i + 1) * shape.qkDim(); x++) {
-        terms[i] += dk[x] == 0 ? 0 : Math.abs(k[x] * dk[x]);
+        terms[i] += dkTerms[x] == 0 ? 0 : Math.abs(k[x] * dkTerms[x]);
       }
     }
     return terms;
@@ -163,6 +170,9 @@ final class MlstmReference {
     dfgate = new double[fgate.length];
     dC0 = dLastC.clone();
     dN0 = dLastN.clone();
+    dqTerms = new double[q.length];
+    dkTerms = new double[k.length];
+    dN0Terms = Arrays.stream(dLastN).map(Math::abs).toArray();
     IntStream.range(0, shape.pairs()).parallel().forEach(pair -> backward(pair, dh));
   }
 
@@ -171,16 +181,18 @@ final class MlstmReference {
     int e = shape.vDim();
     double[] dc = Arrays.copyOfRange(dC0, pair * d * e, (pair + 1) * d * e);
     double[] dn = Arrays.copyOfRange(dN0, pair * d, (pair + 1) * d);
+    double[] dnTerms = Arrays.copyOfRange(dN0Terms, pair * d, (pair + 1) * d);
     for (int t = shape.length() - 1; t >= 0; t--) {
       if (valid[pair / shape.heads() * shape.length() + t]) {
-        stepBack(pair, t, dh, dc, dn);
+        stepBack(pair, t, dh, dc, dn, dnTerms);
       }
     }
+    System.arraycopy(dnTerms, 0, dN0Terms, pair * d, d);
     System.arraycopy(dc, 0, dC0, pair * d * e, d * e);
     System.arraycopy(dn, 0, dN0, pair * d, d);
   }
 
-  private void stepBack(int pair, int t, double[] dh, double[] dc, double[] dn) {
+  private void stepBack(int pair, int t, double[] dh, double[] dc, double[] dn, double[] dnTerms) {
     int d = shape.qkDim();
     int e = shape.vDim();
     int gate = gate(pair, t);
@@ -196,11 +208,15 @@ final class MlstmReference {
     double divisor = Math.max(Math.abs(denominator), floor) + epsilon;
     double[] dNumerator = new double[e];
     double dDivisor = 0;
+    double squares = 0;
     for (int y = 0; y < e; y++) {
       dNumerator[y] = dh[gate * e + y] / divisor;
-      dDivisor -= dNumerator[y] * numerator[y] / divisor;
+      double term = dNumerator[y] * numerator[y] / divisor;
+      dDivisor -= term;
+      squares += term * term;
     }
     double dDenominator = Math.abs(denominator) > floor ? dDivisor * Math.signum(denominator) : 0;
+    double dDenominatorTerms = dDenominator == 0 ? 0 : Math.sqrt(squares) + Math.abs(dDivisor);
     double scale = 1 / Math.sqrt(d);
     double dLogF = 0;
     double dInput = 0;
@@ -208,8 +224,11 @@ final class MlstmReference {
       double query = scale * q[gate * d + x];
       double key = k[gate * d + x];
       double toQuery = dDenominator * n[x];
+      double toQueryTerms = dDenominatorTerms * Math.abs(n[x]);
       dn[x] += query * dDenominator;
-      double toKey = dn[x];
+      dnTerms[x] += Math.abs(query) * dDenominatorTerms;
+      double dnOfToken = dn[x];
+      double toKey = dnOfToken;
       for (int y = 0; y < e; y++) {
         int at = x * e + y;
         toQuery += dNumerator[y] * c[at];
@@ -222,6 +241,9 @@ final class MlstmReference {
       dInput += input * key * toKey;
       dLogF += forget * kept[d * e + x] * dn[x];
       dn[x] = start ? 0 : dn[x] * forget;
+      dqTerms[gate * d + x] = scale * (Math.abs(toQuery - dDenominator * n[x]) + toQueryTerms);
+      dkTerms[gate * d + x] = input * (Math.abs(toKey - dnOfToken) + dnTerms[x]);
+      dnTerms[x] = start ? 0 : dnTerms[x] * forget;
       dq[gate * d + x] = scale * toQuery;
       dk[gate * d + x] = input * toKey;
     }

@@ -50,6 +50,17 @@ class MlstmShapeTest {
     assertThat(one).isEqualTo(new MlstmChunks(128, 1, 1));
   }
 
+  @Test
+  void large_states_get_long_chunks_where_the_products_are_fast() {
+    var wide = new MlstmShape(8, 8192, 8, 256, 512);
+    assertThat(MlstmChunks.lengthFor(wide, MlstmVariant.HOPPER)).isEqualTo(256);
+    assertThat(MlstmChunks.lengthFor(wide, MlstmVariant.GENERAL)).isEqualTo(128);
+    assertThat(MlstmChunks.lengthFor(new MlstmShape(8, 8192, 16, 128, 256), MlstmVariant.HOPPER))
+        .isEqualTo(128);
+    assertThat(MlstmChunks.lengthFor(new MlstmShape(8, 100, 8, 256, 512), MlstmVariant.HOPPER))
+        .isEqualTo(128);
+  }
+
   /// The names differ in case alone: `dcLast` here, `DC_LAST` there.
   @Test
   void the_structure_has_the_fields_of_the_source_in_its_order() throws Exception {
