@@ -176,12 +176,12 @@ final class GenerateCommand implements Callable<Integer> {
     try {
       GenerationOptions options =
           GenerationOptions.DEFAULT
-          .withMaxTokens(maxTokens)
-          .withTemperature(temperature)
-          .withTopK(topK)
-          .withTopP(topP)
-          .withRepetitionPenalty(repetitionPenalty)
-          .withStopStrings(stops);
+              .withMaxTokens(maxTokens)
+              .withTemperature(temperature)
+              .withTopK(topK)
+              .withTopP(topP)
+              .withRepetitionPenalty(repetitionPenalty)
+              .withStopStrings(stops);
       return seed == null ? options : options.withSeed(seed);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);

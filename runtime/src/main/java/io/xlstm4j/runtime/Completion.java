@@ -139,7 +139,8 @@ public final class Completion {
 
   private int sample(float[] logits, int limit, Sampling sampling) {
     try {
-      return sampler.sample(logits, limit, ids, request.stream(), added, sampling.samplerWorkspace());
+      return sampler.sample(
+          logits, limit, ids, request.stream(), added, sampling.samplerWorkspace());
     } catch (IllegalArgumentException e) {
       row.model().requireFiniteWeights(); // of a large model they were not looked through before
       throw e;

@@ -39,7 +39,8 @@ public record Request(
     stopStrings = List.copyOf(stopStrings);
     processors = List.copyOf(processors);
     if (!stopStrings.isEmpty() && decoder == null) {
-      throw new IllegalArgumentException("stopStrings need a decoder: without text none is ever found");
+      throw new IllegalArgumentException(
+          "stopStrings need a decoder: without text none is ever found");
     }
     if (stopStrings.contains("")) {
       throw new IllegalArgumentException("a stop string must not be empty");
@@ -54,7 +55,16 @@ public record Request(
 
   public Request withMaxTokens(int most) {
     return new Request(
-        prompt, most, endTokens, sampler, stream, vocabLimit, decoder, stopStrings, processors, logProbabilities);
+        prompt,
+        most,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        processors,
+        logProbabilities);
   }
 
   /// @param ids empty for a text that only `maxTokens` or a stop string endTokens
@@ -102,7 +112,16 @@ public record Request(
 
   public Request withVocabLimit(int limit) {
     return new Request(
-        prompt, maxTokens, endTokens, sampler, stream, limit, decoder, stopStrings, processors, logProbabilities);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        limit,
+        decoder,
+        stopStrings,
+        processors,
+        logProbabilities);
   }
 
   public Request withDecoder(Supplier<TextDecoder> maker) {
@@ -135,11 +154,29 @@ public record Request(
 
   public Request withProcessors(List<LogitsProcessor> all) {
     return new Request(
-        prompt, maxTokens, endTokens, sampler, stream, vocabLimit, decoder, stopStrings, all, logProbabilities);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        all,
+        logProbabilities);
   }
 
   public Request withLogProbabilities(boolean wanted) {
     return new Request(
-        prompt, maxTokens, endTokens, sampler, stream, vocabLimit, decoder, stopStrings, processors, wanted);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        processors,
+        wanted);
   }
 }

@@ -62,7 +62,8 @@ class TextGeneratorTest {
           .append(
               """
               {"id": %d, "content": "%s", "single_word": false, "lstrip": false, "rstrip": false,
-               "normalized": false, "special": true}"""
+               "normalized": false, "special": true}\
+              """
                   .formatted(id, tokens.get(id)));
     }
     return """
@@ -105,11 +106,12 @@ class TextGeneratorTest {
       try (var stream = generator.stream("ä", options)) {
         List<String> pieces = stream.toList();
         assertThat(String.join("", pieces)).isEqualTo(whole.text());
-        assertThat(pieces).allSatisfy(piece -> {
-          assertThat(piece).isNotEmpty();
-          assertThat(Character.isLowSurrogate(piece.charAt(0))).isFalse();
-          assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1))).isFalse();
-        });
+        assertThat(pieces)
+            .allSatisfy(piece -> {
+              assertThat(piece).isNotEmpty();
+              assertThat(Character.isLowSurrogate(piece.charAt(0))).isFalse();
+              assertThat(Character.isHighSurrogate(piece.charAt(piece.length() - 1))).isFalse();
+            });
         some |= pieces.size() < whole.tokens().length;
       }
     }
@@ -149,7 +151,8 @@ class TextGeneratorTest {
   void a_prompt_begins_as_the_folder_says() throws IOException {
     int[] plain = generator.request("a", OPTIONS).prompt();
     Files.writeString(
-        folder.resolve("tokenizer_config.json"), "{\"add_bos_token\": true, \"bos_token\": \"<s>\"}");
+        folder.resolve("tokenizer_config.json"),
+        "{\"add_bos_token\": true, \"bos_token\": \"<s>\"}");
     try (var other = TextGenerator.open(folder)) {
       int[] begun = other.request("a", OPTIONS).prompt();
       assertThat(begun[0]).isZero();

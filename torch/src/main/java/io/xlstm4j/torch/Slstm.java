@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 /// A norm over a single number is zero and lets nothing through. So a layer of input width 1 has no
 /// norm before it (see [Norm]), and one of head width 1 none over its heads.
 ///
-/// Owns its parameters; [#close] frees them.
+/// Owns its parameters, and those of a [Linear] in the same store; [#close] frees them.
 public final class Slstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 4.0 / 3.0;
   private static final int KERNEL_SIZE = 4;
