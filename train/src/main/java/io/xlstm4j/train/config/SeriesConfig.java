@@ -376,4 +376,8 @@ public record SeriesConfig(
   public SeriesConfig withFile(String value) {
     return RecordComponents.with(this, "file", value);
   }
+
+  public SeriesConfig withTargetColumns(List<String> value) {
+    return RecordComponents.with(this, "targetColumns", value);
+  }
 }
