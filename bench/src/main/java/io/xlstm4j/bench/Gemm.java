@@ -4,9 +4,9 @@ import static org.bytedeco.pytorch.global.torch.mm;
 import static org.bytedeco.pytorch.global.torch.mm_out;
 import static org.bytedeco.pytorch.global.torch.randn;
 
+import io.xlstm4j.kernels.GemmKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.GemmKernel;
 import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.torch.Torch;
 import java.lang.foreign.Arena;

@@ -3,7 +3,7 @@ package io.xlstm4j.bench;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
-import io.xlstm4j.train.optim.AdamW;
+import io.xlstm4j.train.optim.Optimizers;
 import java.util.List;
 import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
@@ -34,7 +34,8 @@ final class LargeTrainStep implements Benchmark {
     Torch.seed(TrainStep.SEED);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer = new AdamW(model.parameters().byName(), _ -> true, TrainStep.OPTIMIZER)) {
+        var optimizer =
+            Optimizers.adamW(model.parameters().byName(), _ -> true, TrainStep.OPTIMIZER)) {
       var random = new Random(TrainStep.SEED);
       Tensor inputs = TrainStep.tokens(random, sizes);
       Tensor targets = TrainStep.tokens(random, sizes);

@@ -7,12 +7,13 @@ import io.xlstm4j.core.config.MlstmLayerConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.core.config.SlstmBlockConfig;
 import io.xlstm4j.core.config.SlstmLayerConfig;
+import io.xlstm4j.torch.AdamW;
 import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import io.xlstm4j.train.config.OptimizerConfig;
-import io.xlstm4j.train.optim.AdamW;
+import io.xlstm4j.train.optim.Optimizers;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Random;
@@ -79,7 +80,7 @@ final class TrainStep implements Benchmark {
     Torch.seed(SEED);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer = new AdamW(model.parameters().byName(), _ -> true, OPTIMIZER)) {
+        var optimizer = Optimizers.adamW(model.parameters().byName(), _ -> true, OPTIMIZER)) {
       var random = new Random(SEED);
       Tensor inputs = tokens(random, sizes);
       Tensor targets = tokens(random, sizes);

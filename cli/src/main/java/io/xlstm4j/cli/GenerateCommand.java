@@ -1,6 +1,6 @@
 package io.xlstm4j.cli;
 
-import io.xlstm4j.core.SamplerConfig;
+import io.xlstm4j.runtime.GenerationOptions;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -110,13 +110,13 @@ final class GenerateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     String chosen = backend == null ? (device.equals("cpu") ? "runtime" : "torch") : backend;
-    SamplerConfig sampler = sampler();
+    GenerationOptions options = options();
     List<String> texts = PromptTexts.of(spec.commandLine(), prompts, promptFiles);
     TextOutput output = TextOutput.of(spec.commandLine().getOut(), texts);
     var leave = new Thread(output::leave, "leave");
     Runtime.getRuntime().addShutdownHook(leave);
     try {
-      generate(chosen, texts, sampler, output);
+      generate(chosen, texts, options, output);
     } finally {
       stay(leave);
     }
@@ -133,17 +133,16 @@ final class GenerateCommand implements Callable<Integer> {
   }
 
   private void generate(
-      String chosen, List<String> texts, SamplerConfig sampler, TextOutput output) {
+      String chosen, List<String> texts, GenerationOptions options, TextOutput output) {
     Consumer<String> warn = ErrorHandlers.warner(spec.commandLine());
     switch (chosen) { // two classes: only the one that runs is loaded, with its libraries
       case "runtime" -> {
         requireCpu();
-        requireStopsWithText();
-        RuntimeGeneration.run(model, texts, maxTokens, sampler, stops, output, warn);
+        RuntimeGeneration.run(model, texts, options, output, warn);
       }
       case "torch" -> {
         requireNoStops();
-        TorchGeneration.run(model, device, texts, maxTokens, sampler, output, warn);
+        TorchGeneration.run(model, device, texts, options, output, warn);
       }
       default ->
           throw new ParameterException(
@@ -160,26 +159,30 @@ final class GenerateCommand implements Callable<Integer> {
     }
   }
 
-  private void requireStopsWithText() {
-    if (stops.contains("")) {
-      throw new ParameterException(spec.commandLine(), "--stop must not be empty");
-    }
-  }
-
   private void requireNoStops() {
     if (!stops.isEmpty()) {
       throw new ParameterException(spec.commandLine(), "--stop needs --backend runtime");
     }
   }
 
-  private SamplerConfig sampler() {
-    long chosen = seed == null ? System.nanoTime() : seed;
+  private GenerationOptions options() {
     if (maxTokens < 1) {
       throw new ParameterException(
           spec.commandLine(), "--max-tokens (" + maxTokens + ") must be positive");
     }
+    if (stops.contains("")) {
+      throw new ParameterException(spec.commandLine(), "--stop must not be empty");
+    }
     try {
-      return new SamplerConfig(temperature, topK, topP, 0, repetitionPenalty, chosen);
+      GenerationOptions options =
+          GenerationOptions.DEFAULT
+              .withMaxTokens(maxTokens)
+              .withTemperature(temperature)
+              .withTopK(topK)
+              .withTopP(topP)
+              .withRepetitionPenalty(repetitionPenalty)
+              .withStopStrings(stops);
+      return seed == null ? options : options.withSeed(seed);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), e.getMessage(), e);
     }

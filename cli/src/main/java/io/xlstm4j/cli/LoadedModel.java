@@ -4,6 +4,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
+import io.xlstm4j.runtime.ModelTokenizer;
 import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.torch.Checkpoint;
 import io.xlstm4j.torch.Torch;

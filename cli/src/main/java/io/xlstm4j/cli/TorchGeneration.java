@@ -1,7 +1,8 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.Generator;
-import io.xlstm4j.core.SamplerConfig;
+import io.xlstm4j.runtime.GenerationOptions;
+import io.xlstm4j.runtime.ModelTokenizer;
 import io.xlstm4j.text.StreamDecoder;
 import io.xlstm4j.text.Tokenizer;
 import java.nio.file.Path;
@@ -17,8 +18,7 @@ final class TorchGeneration {
       Path folder,
       String device,
       List<String> prompts,
-      int maxTokens,
-      SamplerConfig sampler,
+      GenerationOptions wanted,
       TextOutput output,
       Consumer<String> warn) {
     try (var loaded = LoadedModel.open(folder, device)) {
@@ -27,7 +27,10 @@ final class TorchGeneration {
       OptionalInt end = ModelTokenizer.end(tokenizer);
       var options =
           new Generator.Options(
-              maxTokens, tokenizer.vocabSize(), loaded.special().stops(end), sampler);
+              wanted.maxTokens(),
+              tokenizer.vocabSize(),
+              loaded.special().stops(end),
+              wanted.sampler());
       var ids =
           prompts.stream()
               .map(prompt -> loaded.special().prompt(tokenizer.encode(prompt), end))

@@ -34,7 +34,7 @@ class ArchitectureTest {
           "cuda", List.of(),
           "text", List.of(),
           "torch", List.of("core", "kernels", "cuda"),
-          "runtime", List.of("core", "kernels"),
+          "runtime", List.of("core", "kernels", "text"),
           "train", List.of("torch", "text", "core"),
           "bench", List.of("core", "kernels", "runtime", "text", "torch", "train"),
           "cli", List.of("core", "kernels", "runtime", "text", "torch", "train", "bench"));

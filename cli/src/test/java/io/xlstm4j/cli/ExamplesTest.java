@@ -177,7 +177,8 @@ class ExamplesTest {
   }
 
   @Test
-  void complete_writes_on_from_a_prompt() throws Exception {
+  void stream_completion_continues_a_prompt_and_fine_tune_trains_the_model_further()
+      throws Exception {
     Path model = folder.resolve("model");
     assertIsSound(
         CommandLineRun.of(
@@ -197,10 +198,72 @@ class ExamplesTest {
     String text =
         java(
             List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
-            "Complete.java",
+            "StreamCompletion.java",
             model.toString(),
             "One day");
-    assertThat(text).isNotEmpty();
+    assertThat(text).startsWith("One day");
+
+    Path novel = folder.resolve("novel.txt");
+    Files.writeString(novel, "A dog met a cat. They ran to the sea.\n".repeat(200));
+    String said =
+        java(
+            List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
+            "FineTune.java",
+            model.toString(),
+            novel.toString(),
+            folder.resolve("tuned").toString(),
+            "A dog",
+            "2");
+    assertThat(said).contains("loss after 2 steps").contains("\nA dog");
+    assertThat(Files.exists(folder.resolve("tuned").resolve("model.safetensors"))).isTrue();
+  }
+
+  @Test
+  void forecast_csv_prints_the_two_years_that_follow() throws Exception {
+    String said =
+        java(
+            List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
+            "ForecastCsv.java",
+            EXAMPLES.resolve("ausbeer.csv").toString(),
+            folder.resolve("beer").toString(),
+            "20");
+    assertThat(said.lines()).hasSize(9).first().isEqualTo("time, 0.1, 0.5, 0.9");
+  }
+
+  @Test
+  void every_program_is_short_and_says_first_how_to_run_it() throws Exception {
+    try (Stream<Path> files = Files.list(EXAMPLES)) {
+      List<Path> programs =
+          files
+              .filter(file -> file.toString().endsWith(".java"))
+              .filter(file -> !file.endsWith("ExtractSeries.java"))
+              .toList();
+      assertThat(programs).hasSize(5);
+      for (Path program : programs) {
+        List<String> lines = Files.readAllLines(program);
+        assertThat(lines).as(program.toString()).hasSizeLessThan(60);
+        assertThat(lines.stream().takeWhile(line -> line.startsWith("//")))
+            .as(program.toString())
+            .hasSizeGreaterThanOrEqualTo(3)
+            .anyMatch(line -> line.contains("examples/" + program.getFileName()));
+      }
+    }
+  }
+
+  @Test
+  void classify_sequences_learns_to_tell_them_apart() throws Exception {
+    String said =
+        java(
+            List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
+            "ClassifySequences.java");
+    assertThat(losses(said)).hasSize(3).last().satisfies(loss -> assertThat(loss).isLessThan(0.3));
+  }
+
+  /// The losses of lines such as `step 50: loss 0.1234`.
+  private static List<Double> losses(String said) {
+    return said.lines()
+        .map(line -> Double.parseDouble(line.substring(line.indexOf("loss ") + 5)))
+        .toList();
   }
 
   @Test
@@ -213,10 +276,7 @@ class ExamplesTest {
         java(
             List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1)),
             "Sine.java");
-    List<Double> losses =
-        said.lines()
-            .map(line -> Double.parseDouble(line.substring(line.indexOf("loss ") + 5)))
-            .toList();
+    List<Double> losses = losses(said);
     assertThat(losses).hasSize(3);
     assertThat(losses.getLast()).isLessThan(0.1 * losses.getFirst());
   }

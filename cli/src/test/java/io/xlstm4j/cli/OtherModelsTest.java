@@ -97,7 +97,7 @@ class OtherModelsTest {
   private static int[] free(int... prompt) {
     try (var model = RuntimeModel.open(original, 1);
         var generation = new Generation(model)) {
-      var request = Request.of(prompt).withMaxTokens(9).withEnds(Set.of());
+      var request = Request.of(prompt).withMaxTokens(9).withEndTokens(Set.of());
       var completion = generation.add(request, _ -> {});
       generation.run();
       return completion.tokens();

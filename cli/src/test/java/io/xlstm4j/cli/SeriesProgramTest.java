@@ -181,7 +181,9 @@ class SeriesProgramTest {
     String mae = run.out().replaceAll("(?s).*seasonal naive +mae=(\\S+) .*", "$1");
     assertThat(Double.parseDouble(mae)).isLessThan(5e-5);
     assertRefused(
-        forecast(waves, "--compare-season", "13"), 1, "season (13) must be in [1, 12], the model's series.context");
+        forecast(waves, "--compare-season", "13"),
+        1,
+        "season (13) must be in [1, 12], the model's series.context");
   }
 
   @Test

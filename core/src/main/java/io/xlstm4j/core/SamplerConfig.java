@@ -28,4 +28,28 @@ public record SamplerConfig(
     Check.inHalfOpenRange("minP", minP, 0, 1);
     Check.positive("repetitionPenalty", repetitionPenalty);
   }
+
+  public SamplerConfig withTemperature(double value) {
+    return RecordComponents.with(this, "temperature", value);
+  }
+
+  public SamplerConfig withTopK(int value) {
+    return RecordComponents.with(this, "topK", value);
+  }
+
+  public SamplerConfig withTopP(double value) {
+    return RecordComponents.with(this, "topP", value);
+  }
+
+  public SamplerConfig withMinP(double value) {
+    return RecordComponents.with(this, "minP", value);
+  }
+
+  public SamplerConfig withRepetitionPenalty(double value) {
+    return RecordComponents.with(this, "repetitionPenalty", value);
+  }
+
+  public SamplerConfig withSeed(long value) {
+    return RecordComponents.with(this, "seed", value);
+  }
 }

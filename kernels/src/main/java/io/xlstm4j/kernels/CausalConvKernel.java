@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -125,7 +125,8 @@ public interface CausalConvKernel {
     public void check(Size size) {
       size.checkTokens("gradient of x", x);
       size.checkTokens("addend", addend);
-      SegmentFloats.check("gradient of weight", weight, (long) size.channels * size.kernelSize, "(C, K)");
+      SegmentFloats.check(
+          "gradient of weight", weight, (long) size.channels * size.kernelSize, "(C, K)");
       SegmentFloats.check("gradient of bias", bias, size.channels, "(C)");
       size.checkTail("gradient of tail", tail);
     }
@@ -135,7 +136,8 @@ public interface CausalConvKernel {
   /// @param lastTail the last K-1 inputs `(B, K-1, C)`, those of earlier documents as zeros; not
   ///   the memory of `inputs.tail()`
   /// @throws IllegalArgumentException if a size does not fit
-  void forward(Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, KernelThreads threads);
+  void forward(
+      Size size, Inputs inputs, MemorySegment y, MemorySegment lastTail, KernelThreads threads);
 
   /// @param inputs as given to [#forward]
   /// @param dy gradient of y `(B, S, C)`; not read at padding

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -43,7 +43,12 @@ public interface CrossEntropyKernel {
   /// @param logits `(rows, V)`
   /// @param targets `(rows)` int64; a negative one is ignored
   /// @param losses `(rows)` float64, written; 0 where the target is ignored
-  void losses(Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads);
+  void losses(
+      Size size,
+      StridedMatrix logits,
+      MemorySegment targets,
+      MemorySegment losses,
+      KernelThreads threads);
 
   /// The same, and the gradient of `scale Σ loss_r` in place of the logits.
   void lossesAndGradient(

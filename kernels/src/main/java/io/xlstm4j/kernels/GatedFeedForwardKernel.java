@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
 /// The activation of the gated feed-forward: `gelu(gate) * up`, with the exact, error-function
@@ -39,5 +39,9 @@ public interface GatedFeedForwardKernel {
   /// @param dBoth where the gradient of `both` goes `(rows, 2 U)`; may be the memory of `both`
   /// @throws IllegalArgumentException if a size does not fit
   void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads);
+      Size size,
+      MemorySegment both,
+      MemorySegment dOut,
+      MemorySegment dBoth,
+      KernelThreads threads);
 }

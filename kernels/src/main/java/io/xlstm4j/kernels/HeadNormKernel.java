@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -74,8 +74,8 @@ public interface HeadNormKernel {
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`, or null if it is not wanted
   /// @param gate of skip, xc and z; null exactly if the inputs have none
-  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
-  ///   null for nothing
+  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH,
+  ///   DH)`; null for nothing
   record Gradients(
       MemorySegment x,
       @Nullable MemorySegment weight,

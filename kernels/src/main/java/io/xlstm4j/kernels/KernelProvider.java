@@ -38,7 +38,7 @@ public interface KernelProvider {
   GemmKernel matrixProduct();
 
   /// @param cold whether the first tokens are to be computed before the kernels are compiled, until
-  ///   [DecodeKernels#warmUp]
+  ///   [DecodeKernels#warmUpJit]
   DecodeKernels decode(KernelThreads threads, boolean cold);
 
   /// Returns how many float32 numbers one instruction computes with.

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.Lazy;
 import java.lang.System.Logger.Level;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
@@ -62,7 +62,8 @@ public final class Kernels {
     swiGlu = new Lazy<>(provider::swiGlu);
     scaledNorm = new Lazy<>(provider::scaledNorm);
     decode = provider.decode(threads, cold);
-    singleThreaded = threads.count() == 1 ? null : new Kernels(KernelThreads.singleThreaded(), this);
+    singleThreaded =
+        threads.count() == 1 ? null : new Kernels(KernelThreads.singleThreaded(), this);
   }
 
   /// The kernels of others on other threads.

@@ -1,13 +1,14 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// The dense projection `y = x Wᵀ + b` and its gradients: the matrix products of a training step.
 ///
-/// Inference has [StoredLinearKernel], which reads weights of any type where they lie, forward only.
+/// Inference has [StoredLinearKernel], which reads weights of any type where they lie, forward
+/// only.
 ///
 /// Every element is one sum in the order of the inner index, whatever the number of threads.
 public interface LinearKernel {
@@ -85,11 +86,22 @@ public interface LinearKernel {
   /// @param addend `(rows, I)`, may be `dx`; null for none
   /// @param dx `(rows, I)`
   /// @throws IllegalArgumentException if a size does not fit
-  void backwardInput(Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads);
+  void backwardInput(
+      Size size,
+      StridedMatrix dy,
+      Ready w,
+      @Nullable StridedMatrix addend,
+      StridedMatrix dx,
+      KernelThreads threads);
 
   /// The same with a weight `(O, I)` as it is.
   default void backwardInput(
-      Size size, StridedMatrix dy, MemorySegment w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
+      Size size,
+      StridedMatrix dy,
+      MemorySegment w,
+      @Nullable StridedMatrix addend,
+      StridedMatrix dx,
+      KernelThreads threads) {
     size.checkWeight(w);
     backwardInput(size, dy, forBackward(size.in, size.out, w, threads), addend, dx, threads);
   }

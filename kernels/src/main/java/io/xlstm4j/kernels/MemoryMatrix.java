@@ -2,10 +2,11 @@ package io.xlstm4j.kernels;
 
 import java.lang.foreign.MemorySegment;
 
-/// Rows of float32 that may lie apart: element (row, column) is float `offset + row * stride + column`.
+/// Rows of float32 that may lie apart: element (row, column) is float `offset + row * stride +
+/// column`.
 ///
-/// Beside [StridedMatrix], which training has, because inference keeps several matrices in one memory and so
-/// needs a start that is no slice: slices are objects, and a step makes none.
+/// Beside [StridedMatrix], which training has, because inference keeps several matrices in one
+/// memory and so needs a start that is no slice: slices are objects, and a step makes none.
 ///
 /// @param stride floats from one row to the next
 public record MemoryMatrix(MemorySegment data, long offset, int stride) {

@@ -1,7 +1,8 @@
 package io.xlstm4j.kernels;
 
 /// Where [MlstmKernel#backward] writes; shapes as in [MlstmInputs].
-public record MlstmGradients(StridedMatrix q, StridedMatrix k, StridedMatrix v, StridedMatrix igate, StridedMatrix fgate) {
+public record MlstmGradients(
+    StridedMatrix q, StridedMatrix k, StridedMatrix v, StridedMatrix igate, StridedMatrix fgate) {
   public void check(MlstmShape shape) {
     shape.check("gradient of q", q, shape.qkDim());
     shape.check("gradient of k", k, shape.qkDim());

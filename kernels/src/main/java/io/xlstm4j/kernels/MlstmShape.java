@@ -54,7 +54,8 @@ public record MlstmShape(int batch, int length, int heads, int qkDim, int vDim) 
     return rows.get(row * length + position, head * width + column);
   }
 
-  public void set(StridedMatrix rows, int row, int head, int width, int position, int column, double value) {
+  public void set(
+      StridedMatrix rows, int row, int head, int width, int position, int column, double value) {
     rows.set(row * length + position, head * width + column, (float) value);
   }
 }

@@ -36,7 +36,8 @@ public interface PositionKernels {
       MemoryMatrix y);
 
   /// `y += scale x`, with `scale` of the columns.
-  void addScaled(int first, int end, int width, MemorySegment scale, MemoryMatrix x, MemoryMatrix y);
+  void addScaled(
+      int first, int end, int width, MemorySegment scale, MemoryMatrix x, MemoryMatrix y);
 
   /// `x = cap tanh(x / cap)`.
   void softCap(int first, int end, int width, float cap, MemoryMatrix x);

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -61,10 +61,13 @@ public interface ScaledNormKernel {
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`
   /// @param gate `(rows, C)`; null exactly if the inputs have none
-  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH, DH)`;
-  ///   null for nothing
+  /// @param addend read and added to the gradient of x, such as that of a residual `(rows, NH,
+  ///   DH)`; null for nothing
   record Gradients(
-      MemorySegment x, MemorySegment weight, @Nullable StridedMatrix gate, @Nullable MemorySegment addend) {
+      MemorySegment x,
+      MemorySegment weight,
+      @Nullable StridedMatrix gate,
+      @Nullable MemorySegment addend) {
     public void check(Size size, Inputs inputs) {
       size.checkRows("gradient of x", x);
       size.checkRows("addend", addend);

@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels;
 
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
 /// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (spec 3.4).
@@ -20,7 +20,8 @@ public interface SoftCapKernel {
   /// @param y what [#forward] wrote
   /// @param dx as long as the others; may be the memory of either
   /// @throws IllegalArgumentException if the sizes differ
-  void backward(float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, KernelThreads threads);
+  void backward(
+      float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, KernelThreads threads);
 
   /// How many floats both hold.
   static long count(MemorySegment a, MemorySegment b) {

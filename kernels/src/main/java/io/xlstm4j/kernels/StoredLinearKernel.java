@@ -21,7 +21,8 @@ public interface StoredLinearKernel {
   /// @param x `(rows, in)`
   /// @param y `(rows, out)`, written; must not overlap any x of the same call
   /// @param add whether the product is added to what y holds
-  record Part(WeightMatrix w, @Nullable MemorySegment bias, MemoryMatrix x, MemoryMatrix y, boolean add) {
+  record Part(
+      WeightMatrix w, @Nullable MemorySegment bias, MemoryMatrix x, MemoryMatrix y, boolean add) {
     /// Checks that all memory is open and large enough; a kernel may then read it at its address.
     ///
     /// @throws IllegalArgumentException if memory is too small for its rows

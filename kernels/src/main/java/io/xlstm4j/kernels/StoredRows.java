@@ -7,11 +7,11 @@ import org.jspecify.annotations.Nullable;
 
 /// Some rows of a [WeightMatrix] as they are stored, copied to arrays at once.
 ///
-/// Where the file is not read at its address (`NativeGemv`), vectors are read from the
-/// arrays and not from it: once a process has used several kinds of segments, the compiler checks
-/// owner, life and size of a segment at each access, some dozen instructions, and the processor has
-/// no room left to wait for several lines of memory at a time. A copy is checked once. Kept from
-/// call to call, by one thread.
+/// Where the file is not read at its address (`NativeGemv`), vectors are read from the arrays and
+/// not from it: once a process has used several kinds of segments, the compiler checks owner, life
+/// and size of a segment at each access, some dozen instructions, and the processor has no room
+/// left to wait for several lines of memory at a time. A copy is checked once. Kept from call to
+/// call, by one thread.
 public final class StoredRows {
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);

@@ -49,13 +49,19 @@ public interface TokenKernels {
   /// @param fgate forget gates before their activation `(NH)`
   /// @param h `(NH, DHV)`, written
   record MlstmOperands(
-      MemoryMatrix q, MemoryMatrix k, MemoryMatrix v, MemoryMatrix igate, MemoryMatrix fgate, MemoryMatrix h) {}
+      MemoryMatrix q,
+      MemoryMatrix k,
+      MemoryMatrix v,
+      MemoryMatrix igate,
+      MemoryMatrix fgate,
+      MemoryMatrix h) {}
 
   /// One head of one row.
   ///
   /// @param row of `rows`
   /// @param state where c, n and m of all heads are, one after the other
-  void mlstm(Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset);
+  void mlstm(
+      Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset);
 
   /// An sLSTM cell (spec 1.1).
   ///
@@ -69,5 +75,6 @@ public interface TokenKernels {
   /// @param gates raw gates `(4, units)` in the order i, f, z, o, the recurrent part in them; their
   ///   memory is free afterwards, and holds something else
   /// @param state y, c, n and m, `(units)` each, one after the other; y is the output
-  void slstm(Slstm cell, MemorySegment gates, long gatesOffset, MemorySegment state, long stateOffset);
+  void slstm(
+      Slstm cell, MemorySegment gates, long gatesOffset, MemorySegment state, long stateOffset);
 }

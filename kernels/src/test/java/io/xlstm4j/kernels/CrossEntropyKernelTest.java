@@ -38,7 +38,8 @@ class CrossEntropyKernelTest {
   void the_plain_loops_compute_the_definition() {
     try (Arena arena = Arena.ofConfined()) {
       var size = new CrossEntropyKernel.Size(2, 2);
-      StridedMatrix logits = new StridedMatrix(floats(arena, 0, (float) Math.log(3), 5, 7), 2); // p = 1/4, 3/4
+      StridedMatrix logits =
+          new StridedMatrix(floats(arena, 0, (float) Math.log(3), 5, 7), 2); // p = 1/4, 3/4
       MemorySegment losses = arena.allocate(16, 8);
       new ScalarCrossEntropyKernel()
           .lossesAndGradient(size, logits, longs(arena, 1, -1), losses, 10, new KernelThreads(1));
@@ -147,7 +148,8 @@ class CrossEntropyKernelTest {
       var shape = new CrossEntropyKernel.Size(rows, classes);
       kernel.losses(shape, new StridedMatrix(data, stride), targets, losses, threads);
       double[] alone = losses.toArray(ValueLayout.JAVA_DOUBLE);
-      kernel.lossesAndGradient(shape, new StridedMatrix(data, stride), targets, losses, 0.5f, threads);
+      kernel.lossesAndGradient(
+          shape, new StridedMatrix(data, stride), targets, losses, 0.5f, threads);
       assertThat(losses.toArray(ValueLayout.JAVA_DOUBLE)).isEqualTo(alone);
       return new Result(alone, data.toArray(ValueLayout.JAVA_FLOAT));
     } finally {

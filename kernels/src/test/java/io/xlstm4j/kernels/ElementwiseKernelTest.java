@@ -61,7 +61,8 @@ class ElementwiseKernelTest {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment two = gaussian(arena, 1, 2);
       MemorySegment three = gaussian(arena, 1, 3);
-      assertThatThrownBy(() -> new VectorElementwiseKernel().add(two, three, two, new KernelThreads(1)))
+      assertThatThrownBy(
+              () -> new VectorElementwiseKernel().add(two, three, two, new KernelThreads(1)))
           .hasMessage("b must be as long as out, 8 bytes; it has 12");
     }
   }

@@ -88,7 +88,8 @@ class GatedFeedForwardKernelTest {
   @Test
   void memory_of_the_wrong_size_is_refused_by_name() {
     assertThatThrownBy(() ->
-            VECTOR.forward(new Size(2, 3), Floats.garbage(12), Floats.garbage(5), new KernelThreads(1)))
+            VECTOR.forward(
+                new Size(2, 3), Floats.garbage(12), Floats.garbage(5), new KernelThreads(1)))
         .hasMessage("out must be (rows, U), 24 bytes; it has 20");
   }
 

@@ -34,7 +34,8 @@ class LargeKernelsTest {
 
   private static final double AGAINST_DIFFERENCES = 1e-6;
 
-  private static double[] run(int threadCount, Function<KernelThreads, List<MemorySegment>> kernel) {
+  private static double[] run(
+      int threadCount, Function<KernelThreads, List<MemorySegment>> kernel) {
     var threads = new KernelThreads(threadCount);
     try {
       return kernel.apply(threads).stream()
@@ -237,7 +238,8 @@ class LargeKernelsTest {
     double[] gate = Floats.gaussian(random, 20);
     double[] dOut = Floats.gaussian(random, 20);
     var inputs =
-        new ScaledNormKernel.Inputs(Floats.of(x), Floats.of(weight), new StridedMatrix(Floats.of(gate), 10));
+        new ScaledNormKernel.Inputs(
+            Floats.of(x), Floats.of(weight), new StridedMatrix(Floats.of(gate), 10));
     MemorySegment statistics = Floats.garbage(8);
     MemorySegment gateGradient = Floats.garbage(20);
     var gradients =
@@ -271,7 +273,11 @@ class LargeKernelsTest {
       for (int u = 0; u < width; u++) {
         int offset = group * width + u;
         double normal = (x[offset] - mean) / Math.sqrt(square + size.epsilon());
-        loss += dOut[offset] * normal * weight[offset % size.channels()] / (1 + Math.exp(-gate[offset]));
+        loss +=
+            dOut[offset]
+                * normal
+                * weight[offset % size.channels()]
+                / (1 + Math.exp(-gate[offset]));
       }
     }
     return loss;

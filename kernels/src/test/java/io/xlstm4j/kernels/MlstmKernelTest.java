@@ -163,7 +163,9 @@ class MlstmKernelTest {
     Map<String, float[]> actual = data.run(kernel);
     for (int row = 0; row < 4; row++) {
       for (String name : List.of("h", "dq", "dk", "dv", "di", "df")) {
-        for (int offset = data.at(name, row, lengths[row]); offset < data.at(name, row, 11); offset++) {
+        for (int offset = data.at(name, row, lengths[row]);
+            offset < data.at(name, row, 11);
+            offset++) {
           assertThat(named(actual, name)[offset]).as(name).isZero();
         }
       }
@@ -290,7 +292,8 @@ class MlstmKernelTest {
               new ScalarMlstmKernel(ONE)
                   .forward(
                       shape,
-                      new MlstmInputs(new StridedMatrix(few, 3), rows, rows, rows, rows, null, null),
+                      new MlstmInputs(
+                          new StridedMatrix(few, 3), rows, rows, rows, rows, null, null),
                       null,
                       rows,
                       state,

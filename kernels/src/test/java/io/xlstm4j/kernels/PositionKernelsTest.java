@@ -37,9 +37,13 @@ class PositionKernelsTest {
     MemorySegment actual = Floats.of(b);
     MemorySegment read = Floats.of(a);
     work.run(
-        new ScalarPositionKernels(), new MemoryMatrix(read, 1, STRIDE), new MemoryMatrix(expected, 2, STRIDE));
+        new ScalarPositionKernels(),
+        new MemoryMatrix(read, 1, STRIDE),
+        new MemoryMatrix(expected, 2, STRIDE));
     work.run(
-        new VectorPositionKernels(), new MemoryMatrix(read, 1, STRIDE), new MemoryMatrix(actual, 2, STRIDE));
+        new VectorPositionKernels(),
+        new MemoryMatrix(read, 1, STRIDE),
+        new MemoryMatrix(actual, 2, STRIDE));
     Close.assertClose("rows", Floats.read(actual), Floats.read(expected), TOLERANCE);
     for (int i = 0; i < STRIDE; i++) {
       assertThat((double) SegmentFloats.get(actual, i)).as("row 0, not written").isEqualTo(b[i]);
@@ -63,7 +67,8 @@ class PositionKernelsTest {
   void a_norm_is_that_of_the_equation() {
     var y = Floats.garbage(4);
     var x = new MemoryMatrix(Floats.of(1, 3, 5, 5), 0, 4);
-    for (PositionKernels kernels : new PositionKernels[] {new ScalarPositionKernels(), new VectorPositionKernels()}) {
+    for (PositionKernels kernels :
+        new PositionKernels[] {new ScalarPositionKernels(), new VectorPositionKernels()}) {
       kernels.normalize(0, 1, new Norm(2, 2, true, 0.1f, null, null), x, new MemoryMatrix(y, 0, 4));
       double scaled = 1 / Math.sqrt(1.1);
       Close.assertClose("layer", Floats.read(y), new double[] {-scaled, scaled, 0, 0}, 1e-6);
@@ -101,7 +106,8 @@ class PositionKernelsTest {
     double[] ones = new double[x.length];
     java.util.Arrays.fill(ones, 1);
     double[] expected = java.util.Arrays.stream(x).map(function).toArray();
-    for (PositionKernels kernels : new PositionKernels[] {new ScalarPositionKernels(), new VectorPositionKernels()}) {
+    for (PositionKernels kernels :
+        new PositionKernels[] {new ScalarPositionKernels(), new VectorPositionKernels()}) {
       MemorySegment y = Floats.garbage(x.length);
       kernels.gate(
           0,
@@ -148,7 +154,11 @@ class PositionKernelsTest {
           var y = Floats.garbage(4);
           var projection = new Headwise(4, 2, Floats.of(1, 2, 3, 4, 10, 20, 30, 40), null);
           kernels.headwise(
-              0, 1, projection, new MemoryMatrix(Floats.of(1, 2, 3, 4), 0, 4), new MemoryMatrix(y, 0, 4));
+              0,
+              1,
+              projection,
+              new MemoryMatrix(Floats.of(1, 2, 3, 4), 0, 4),
+              new MemoryMatrix(y, 0, 4));
           assertThat(Floats.read(y)).containsExactly(21, 42, 129, 172);
         };
     check.accept(new ScalarPositionKernels());

@@ -114,7 +114,8 @@ class ProjectedMlstmKernelTest {
               floats(random, weight, 0.5),
               floats(random, weight, 0.5),
               floats(random, weight, 0.5));
-      var gates = new StridedMatrix(floats(random, positions * 2 * shape.heads(), 1), 2 * shape.heads());
+      var gates =
+          new StridedMatrix(floats(random, positions * 2 * shape.heads(), 1), 2 * shape.heads());
       var inputs =
           new MlstmInputs(
               convolved,
@@ -140,7 +141,8 @@ class ProjectedMlstmKernelTest {
       var dConvolved = new StridedMatrix(floats(random, positions * wide, 1), wide); // added to
       var dMemory =
           new StridedMatrix(floats(random, positions * wide, 1), wide); // written, but for the gaps
-      var dGates = new StridedMatrix(Floats.garbage(positions * 2L * shape.heads()), 2 * shape.heads());
+      var dGates =
+          new StridedMatrix(Floats.garbage(positions * 2L * shape.heads()), 2 * shape.heads());
       var dWeights =
           new Projections(
               blockSize, Floats.garbage(weight), Floats.garbage(weight), Floats.garbage(weight));

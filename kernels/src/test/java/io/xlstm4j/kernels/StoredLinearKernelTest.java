@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.xlstm4j.kernels.StoredLinearKernel.Part;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import io.xlstm4j.kernels.vector.decode.VectorGemvKernel;
 import java.lang.foreign.Arena;
@@ -266,7 +266,8 @@ class StoredLinearKernelTest {
   private static MemorySegment multiply(WeightMatrix w, MemorySegment x, int rows) {
     MemorySegment y = Floats.garbage((long) rows * w.rows());
     var part =
-        new Part(w, null, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), false);
+        new Part(
+            w, null, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), false);
     var threads = new KernelThreads(2);
     StoredLinearKernels.of(threads, true).run(rows, part);
     threads.close();
@@ -329,7 +330,12 @@ class StoredLinearKernelTest {
       var threads = new KernelThreads(2);
       MemorySegment y = Floats.of(before);
       var part =
-          new Part(w, bias, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), false);
+          new Part(
+              w,
+              bias,
+              new MemoryMatrix(x, 0, w.columns()),
+              new MemoryMatrix(y, 0, w.rows()),
+              false);
       StoredLinearKernels.of(threads, vectors).runSequence(tokens, part);
       threads.close();
       return y;
@@ -339,7 +345,8 @@ class StoredLinearKernelTest {
       var threads = new KernelThreads(threadCount);
       MemorySegment y = Floats.of(before);
       var part =
-          new Part(w, bias, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), add);
+          new Part(
+              w, bias, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), add);
       StoredLinearKernels.of(threads, vectors).run(rows, part);
       threads.close();
       return y;

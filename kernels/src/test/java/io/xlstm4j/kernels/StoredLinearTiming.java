@@ -1,8 +1,8 @@
 package io.xlstm4j.kernels;
 
 import io.xlstm4j.kernels.StoredLinearKernel.Part;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
@@ -69,7 +69,8 @@ final class StoredLinearTiming {
       MemorySegment y,
       int calls) {
     var part =
-        new Part(w, null, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), false);
+        new Part(
+            w, null, new MemoryMatrix(x, 0, w.columns()), new MemoryMatrix(y, 0, w.rows()), false);
     double best = Double.MAX_VALUE;
     for (int round = 0; round < 8; round++) {
       long from = System.nanoTime();

@@ -3,8 +3,8 @@ package io.xlstm4j.kernels;
 import io.xlstm4j.kernels.TokenKernels.Convolution;
 import io.xlstm4j.kernels.TokenKernels.Mlstm;
 import io.xlstm4j.kernels.TokenKernels.Slstm;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.reference.ScalarCausalConvKernel;
 import io.xlstm4j.kernels.reference.ScalarMlstmKernel;
 import io.xlstm4j.kernels.reference.ScalarSlstmKernel;
@@ -166,7 +166,8 @@ class TokenKernelsTest {
 
   @ParameterizedTest(name = "{0} channels, {1} kernelSize")
   @CsvSource({"1,4", "16,1", "17,2", "40,4", "100,4"})
-  void convolution_steps_are_those_of_plain_loops_and_of_the_sequence(int channels, int kernelSize) {
+  void convolution_steps_are_those_of_plain_loops_and_of_the_sequence(
+      int channels, int kernelSize) {
     var random = new Random(channels);
     MemorySegment x = Floats.of(Floats.gaussian(random, STEPS * channels));
     double[] weight = Floats.gaussian(random, channels * kernelSize);

@@ -7,27 +7,18 @@ import java.util.OptionalInt;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/// One request on its way, or done. [#cancel] may be called by any thread.
+/// The continuation of one request, unfinished until [#isDone]. [#cancel] may be called by any
+/// thread, everything else by the thread that runs the [Generation].
 public final class Completion {
-  /// Why a completion ended.
-  public enum End {
-    /// one of the request's end ids, or of the model's, was chosen
-    END_TOKEN,
-    /// a stop string came
-    STOP_STRING,
-    MAX_TOKENS,
-    CANCELLED
-  }
-
-  /// Called with each token as it is chosen, on the thread that runs the [Generation].
+  /// Receives each token as it is chosen, on the thread that runs the [Generation].
   @FunctionalInterface
   public interface Listener {
     void onToken(Token token);
 
-    /// Nothing more comes.
+    /// Is called once, after the last token.
     ///
     /// @param text that was held back
-    default void onEnd(End end, String text) {}
+    default void onEnd(FinishReason reason, String text) {}
   }
 
   private final Request request;
@@ -35,12 +26,13 @@ public final class Completion {
   private final Row row;
   private final boolean ownsRow;
   private final Sampler sampler;
-  private final Set<Integer> ends;
+  private final Set<Integer> endTokens;
   private final @Nullable TextDecoder decoder;
-  private final StopText text;
+  private final StopText stopText;
+  private final StringBuilder text = new StringBuilder();
   private IntBuffer ids;
   private int added;
-  private @Nullable End end;
+  private @Nullable FinishReason finishReason;
   private volatile boolean cancelled;
 
   Completion(Request request, Listener listener, Row row, boolean ownsRow) {
@@ -49,10 +41,10 @@ public final class Completion {
     this.row = row;
     this.ownsRow = ownsRow;
     sampler = new Sampler(request.sampler());
-    Set<Integer> wanted = request.ends();
-    ends = wanted == null ? row.model().specialTokens().stops(OptionalInt.empty()) : wanted;
+    Set<Integer> wanted = request.endTokens();
+    endTokens = wanted == null ? row.model().specialTokens().stops(OptionalInt.empty()) : wanted;
     decoder = request.decoder() == null ? null : request.decoder().get();
-    text = new StopText(request.stops());
+    stopText = new StopText(request.stopStrings());
     int[] prompt = request.prompt();
     int room = prompt.length + Math.min(request.maxTokens(), 1024);
     ids = IntBuffer.wrap(Arrays.copyOf(prompt, room), 0, prompt.length);
@@ -63,12 +55,35 @@ public final class Completion {
     cancelled = true;
   }
 
-  /// Why it ended, or null while it has not.
-  public @Nullable End end() {
-    return end;
+  /// Returns whether no more tokens come.
+  public boolean isDone() {
+    return finishReason != null;
   }
 
-  /// The tokens that were added so far.
+  /// Returns why generation ended.
+  ///
+  /// @throws IllegalStateException if it has not ended yet
+  public FinishReason finishReason() {
+    if (finishReason == null) {
+      throw new IllegalStateException("the completion is not done; run its Generation");
+    }
+    return finishReason;
+  }
+
+  /// Returns the text that was added and can be shown so far: without the prompt, without a stop
+  /// string; empty if the request has no decoder.
+  public String text() {
+    return text.toString();
+  }
+
+  /// Returns how it stands, with the text, for messages.
+  @Override
+  public String toString() {
+    return "Completion[%s, %d tokens, text=%s]"
+        .formatted(finishReason == null ? "unfinished" : finishReason, added, text);
+  }
+
+  /// Returns the ids that were added so far, without the prompt and the token that ended the text.
   public int[] tokens() {
     int from = request.prompt().length;
     return Arrays.copyOfRange(ids.array(), from, from + added);
@@ -95,35 +110,37 @@ public final class Completion {
   /// @return whether another step is needed
   boolean choose(Sampling sampling) {
     if (cancelled) {
-      return finish(End.CANCELLED);
+      return finish(FinishReason.CANCELLED);
     }
     if (added == request.maxTokens()) {
-      return finish(End.MAX_TOKENS);
+      return finish(FinishReason.MAX_TOKENS);
     }
     float[] logits = row.logits();
     float[] processed = sampling.process(request, logits, ids);
     int limit = request.vocabLimit() == 0 ? logits.length : request.vocabLimit();
     int id = sample(processed, limit, sampling);
-    if (ends.contains(id)) {
-      return finish(End.END_TOKEN);
+    if (endTokens.contains(id)) {
+      return finish(FinishReason.END_OF_TEXT);
     }
     append(id);
     double logProbability =
         request.logProbabilities() ? Sampling.logProbability(logits, id) : Double.NaN;
-    String shown = decoder == null ? "" : text.add(decoder.next(id));
+    String shown = decoder == null ? "" : stopText.add(decoder.next(id));
+    text.append(shown);
     listener.onToken(new Token(id, shown, logProbability));
-    if (text.stopped()) {
-      return finish(End.STOP_STRING);
+    if (stopText.stopped()) {
+      return finish(FinishReason.STOP_STRING);
     }
     if (added == request.maxTokens()) { // before a step whose logits nobody would read
-      return finish(End.MAX_TOKENS);
+      return finish(FinishReason.MAX_TOKENS);
     }
     return true;
   }
 
   private int sample(float[] logits, int limit, Sampling sampling) {
     try {
-      return sampler.sample(logits, limit, ids, request.row(), added, sampling.samplerWorkspace());
+      return sampler.sample(
+          logits, limit, ids, request.stream(), added, sampling.samplerWorkspace());
     } catch (IllegalArgumentException e) {
       row.model().requireFiniteWeights(); // of a large model they were not looked through before
       throw e;
@@ -142,19 +159,21 @@ public final class Completion {
 
   /// Text that nobody has seen. A stop string may still come to light in it.
   private String heldBack() {
-    return decoder == null ? "" : text.add(decoder.finish()) + text.rest();
+    return decoder == null ? "" : stopText.add(decoder.finish()) + stopText.rest();
   }
 
   /// Ends it, if it has not ended yet.
   ///
   /// @return false
-  boolean finish(End reason) {
-    if (end == null) {
-      end = reason;
+  boolean finish(FinishReason reason) {
+    if (finishReason == null) {
+      finishReason = reason;
       if (ownsRow) {
         row.close();
       }
-      listener.onEnd(reason, reason == End.STOP_STRING ? "" : heldBack());
+      String rest = reason == FinishReason.STOP_STRING ? "" : heldBack();
+      text.append(rest);
+      listener.onEnd(reason, rest);
     }
     return false;
   }

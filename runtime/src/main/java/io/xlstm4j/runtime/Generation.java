@@ -1,6 +1,5 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.runtime.Completion.End;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -101,7 +100,7 @@ public final class Generation implements AutoCloseable {
         live.add(completion);
       }
     } catch (RuntimeException | Error e) {
-      completion.finish(End.CANCELLED);
+      completion.finish(FinishReason.CANCELLED);
       throw e;
     }
   }
@@ -116,7 +115,7 @@ public final class Generation implements AutoCloseable {
     for (int i = 0; i < live.size(); i++) {
       Completion completion = live.get(i);
       if (completion.isCancelled()) {
-        completion.finish(End.CANCELLED);
+        completion.finish(FinishReason.CANCELLED);
       } else {
         live.set(kept++, completion);
       }
@@ -146,7 +145,7 @@ public final class Generation implements AutoCloseable {
     int[] prompt = completion.request().prompt();
     for (int from = 0; from < prompt.length; from += PIECE) {
       if (completion.isCancelled()) {
-        return completion.finish(End.CANCELLED);
+        return completion.finish(FinishReason.CANCELLED);
       }
       int end = Math.min(prompt.length, from + PIECE);
       model.prefill(completion.row(), Arrays.copyOfRange(prompt, from, end));
@@ -158,10 +157,10 @@ public final class Generation implements AutoCloseable {
   @Override
   public void close() {
     for (Completion completion : live) {
-      completion.finish(End.CANCELLED);
+      completion.finish(FinishReason.CANCELLED);
     }
     for (Completion completion : joining) {
-      completion.finish(End.CANCELLED);
+      completion.finish(FinishReason.CANCELLED);
     }
     live.clear();
     joining.clear();

@@ -1,8 +1,8 @@
 package io.xlstm4j.runtime;
 
 import io.xlstm4j.kernels.MemoryMatrix;
-import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import io.xlstm4j.kernels.PositionKernels.Norm;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import io.xlstm4j.kernels.WeightMatrix;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

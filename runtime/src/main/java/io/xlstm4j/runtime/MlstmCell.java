@@ -81,7 +81,7 @@ final class MlstmCell {
   }
 
   private static StridedMatrix of(MemoryMatrix rows) {
-    return new StridedMatrix(rows.data().asSlice(rows.at() * Float.BYTES), rows.stride());
+    return new StridedMatrix(rows.data().asSlice(rows.offset() * Float.BYTES), rows.stride());
   }
 
   static MemorySegment slice(MemorySegment memory, long at, long floats) {

@@ -7,41 +7,42 @@ import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
-/// A request to continue a prompt: how far and how.
+/// A prompt of token ids, and how it is continued.
 ///
-/// @param prompt token ids; may be empty only to go on from a sequence that has logits. Not copied.
-/// @param maxTokens maximum number of new tokens; default 128
-/// @param ends ids that end the text and are not handed out; null for those that the model's folder
-///   names (see [io.xlstm4j.core.checkpoint.SpecialTokens]); default null
+/// @param prompt token ids; may be empty only to go on from a row that has logits. Not copied.
+/// @param maxTokens most tokens to add; default 128
+/// @param endTokens ids that end the text and are not handed out; null for those that the model's
+///   folder names (see [io.xlstm4j.core.checkpoint.SpecialTokens]); default null
 /// @param sampler how the next token is chosen; default the likeliest
-/// @param row number that, with the sampler's seed, decides chance: requests with another one draw
-///   otherwise; default 0
+/// @param stream number of the stream of random numbers: with the sampler's seed it determines what
+///   is drawn; default 0
 /// @param vocabLimit only ids below it are chosen; 0 for all; default 0
 /// @param decoder makes what turns ids into text; null for no text; default null
-/// @param stops texts that end the text where they begin; need a decoder; default none
+/// @param stopStrings texts that end the text where they begin; need a decoder; default none
 /// @param processors change the logits, in this order, before a token is chosen; default none
 /// @param logProbabilities whether tokens carry their log-probability; default false
 public record Request(
     int[] prompt,
     int maxTokens,
-    @Nullable Set<Integer> ends,
+    @Nullable Set<Integer> endTokens,
     SamplerConfig sampler,
-    long row,
+    long stream,
     int vocabLimit,
     @Nullable Supplier<TextDecoder> decoder,
-    List<String> stops,
+    List<String> stopStrings,
     List<LogitsProcessor> processors,
     boolean logProbabilities) {
   public Request {
     Check.notNegative("maxTokens", maxTokens);
     Check.notNegative("vocabLimit", vocabLimit);
-    ends = ends == null ? null : Set.copyOf(ends);
-    stops = List.copyOf(stops);
+    endTokens = endTokens == null ? null : Set.copyOf(endTokens);
+    stopStrings = List.copyOf(stopStrings);
     processors = List.copyOf(processors);
-    if (!stops.isEmpty() && decoder == null) {
-      throw new IllegalArgumentException("stops need a decoder: without text none is ever found");
+    if (!stopStrings.isEmpty() && decoder == null) {
+      throw new IllegalArgumentException(
+          "stopStrings need a decoder: without text none is ever found");
     }
-    if (stops.contains("")) {
+    if (stopStrings.contains("")) {
       throw new IllegalArgumentException("a stop string must not be empty");
     }
   }
@@ -54,20 +55,29 @@ public record Request(
 
   public Request withMaxTokens(int most) {
     return new Request(
-        prompt, most, ends, sampler, row, vocabLimit, decoder, stops, processors, logProbabilities);
+        prompt,
+        most,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        processors,
+        logProbabilities);
   }
 
-  /// @param ids empty for a text that only `maxTokens` or a stop string ends
-  public Request withEnds(Set<Integer> ids) {
+  /// @param ids empty for a text that only `maxTokens` or a stop string endTokens
+  public Request withEndTokens(Set<Integer> ids) {
     return new Request(
         prompt,
         maxTokens,
         ids,
         sampler,
-        row,
+        stream,
         vocabLimit,
         decoder,
-        stops,
+        stopStrings,
         processors,
         logProbabilities);
   }
@@ -76,56 +86,65 @@ public record Request(
     return new Request(
         prompt,
         maxTokens,
-        ends,
+        endTokens,
         config,
-        row,
+        stream,
         vocabLimit,
         decoder,
-        stops,
+        stopStrings,
         processors,
         logProbabilities);
   }
 
-  public Request withRow(long number) {
+  public Request withStream(long number) {
     return new Request(
         prompt,
         maxTokens,
-        ends,
+        endTokens,
         sampler,
         number,
         vocabLimit,
         decoder,
-        stops,
+        stopStrings,
         processors,
         logProbabilities);
   }
 
   public Request withVocabLimit(int limit) {
     return new Request(
-        prompt, maxTokens, ends, sampler, row, limit, decoder, stops, processors, logProbabilities);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        limit,
+        decoder,
+        stopStrings,
+        processors,
+        logProbabilities);
   }
 
   public Request withDecoder(Supplier<TextDecoder> maker) {
     return new Request(
         prompt,
         maxTokens,
-        ends,
+        endTokens,
         sampler,
-        row,
+        stream,
         vocabLimit,
         maker,
-        stops,
+        stopStrings,
         processors,
         logProbabilities);
   }
 
-  public Request withStops(List<String> texts) {
+  public Request withStopStrings(List<String> texts) {
     return new Request(
         prompt,
         maxTokens,
-        ends,
+        endTokens,
         sampler,
-        row,
+        stream,
         vocabLimit,
         decoder,
         texts,
@@ -135,11 +154,29 @@ public record Request(
 
   public Request withProcessors(List<LogitsProcessor> all) {
     return new Request(
-        prompt, maxTokens, ends, sampler, row, vocabLimit, decoder, stops, all, logProbabilities);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        all,
+        logProbabilities);
   }
 
   public Request withLogProbabilities(boolean wanted) {
     return new Request(
-        prompt, maxTokens, ends, sampler, row, vocabLimit, decoder, stops, processors, wanted);
+        prompt,
+        maxTokens,
+        endTokens,
+        sampler,
+        stream,
+        vocabLimit,
+        decoder,
+        stopStrings,
+        processors,
+        wanted);
   }
 }

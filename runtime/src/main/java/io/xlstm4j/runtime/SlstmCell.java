@@ -2,8 +2,8 @@ package io.xlstm4j.runtime;
 
 import io.xlstm4j.core.config.SlstmLayerConfig;
 import io.xlstm4j.kernels.MemoryMatrix;
-import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import io.xlstm4j.kernels.SlstmKernel;
+import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import io.xlstm4j.kernels.TokenKernels;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

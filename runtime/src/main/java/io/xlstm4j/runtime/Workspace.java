@@ -1,7 +1,7 @@
 package io.xlstm4j.runtime;
 
-import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.Kernels;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.StoredLinearKernel;
 import io.xlstm4j.kernels.StoredLinearKernel.Part;
 import java.lang.foreign.Arena;

@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.within;
 import io.xlstm4j.core.Generator;
 import io.xlstm4j.core.SamplerConfig;
 import io.xlstm4j.core.safetensors.DType;
-import io.xlstm4j.runtime.Completion.End;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -44,7 +43,7 @@ class GenerationTest {
   private static final class Recorder implements Completion.Listener {
     private final List<Token> tokens = new ArrayList<>();
     private final StringBuilder text = new StringBuilder();
-    private final List<End> ends = new ArrayList<>();
+    private final List<FinishReason> ends = new ArrayList<>();
 
     @Override
     public void onToken(Token token) {
@@ -53,7 +52,7 @@ class GenerationTest {
     }
 
     @Override
-    public void onEnd(End end, String rest) {
+    public void onEnd(FinishReason end, String rest) {
       ends.add(end);
       text.append(rest);
     }
@@ -68,7 +67,7 @@ class GenerationTest {
     try (var generation = new Generation(model)) {
       Completion completion = generation.add(request, recorder);
       generation.run();
-      assertThat(recorder.ends).containsExactly(completion.end());
+      assertThat(recorder.ends).containsExactly(completion.finishReason());
       assertThat(completion.tokens()).containsExactly(recorder.ids());
     }
     return recorder;
@@ -86,13 +85,13 @@ class GenerationTest {
         Recorder actual =
             run(
                 Request.of(prompts.get(row))
-                    .withEnds(Set.of())
+                    .withEndTokens(Set.of())
                     .withMaxTokens(20)
                     .withVocabLimit(120)
                     .withSampler(config)
-                    .withRow(row));
+                    .withStream(row));
         assertThat(Arrays.stream(actual.ids()).boxed().toList()).isEqualTo(expected.get(row));
-        assertThat(actual.ends).containsExactly(End.MAX_TOKENS);
+        assertThat(actual.ends).containsExactly(FinishReason.MAX_TOKENS);
       }
     }
   }
@@ -115,7 +114,7 @@ class GenerationTest {
       while (recorder.ends.isEmpty()) {
         generation.step();
       }
-      assertThat(cancelled.end()).isEqualTo(End.CANCELLED);
+      assertThat(cancelled.finishReason()).isEqualTo(FinishReason.CANCELLED);
     }
     assertThat(recorder.ids()).containsExactly(alone);
   }
@@ -145,7 +144,7 @@ class GenerationTest {
               });
       generation.run();
       canceller.join();
-      assertThat(completion.end()).isEqualTo(End.CANCELLED);
+      assertThat(completion.finishReason()).isEqualTo(FinishReason.CANCELLED);
       assertThat(tokens).hasSize(3);
     }
   }
@@ -167,9 +166,9 @@ class GenerationTest {
     while (free[first] != last) {
       first++;
     }
-    Recorder ended = run(request.withEnds(Set.of(last)));
+    Recorder ended = run(request.withEndTokens(Set.of(last)));
     assertThat(ended.ids()).containsExactly(Arrays.copyOf(free, first));
-    assertThat(ended.ends).containsExactly(End.END_TOKEN);
+    assertThat(ended.ends).containsExactly(FinishReason.END_OF_TEXT);
   }
 
   @Test
@@ -182,13 +181,13 @@ class GenerationTest {
     String free = run(request).text.toString();
     assertThat(free).hasSize(12);
     String stop = free.substring(5, 8);
-    Recorder stopped = run(request.withStops(List.of("?", stop, stop + "!")));
+    Recorder stopped = run(request.withStopStrings(List.of("?", stop, stop + "!")));
     assertThat(stopped.text.toString()).isEqualTo(free.substring(0, free.indexOf(stop)));
-    assertThat(stopped.ends).containsExactly(End.STOP_STRING);
+    assertThat(stopped.ends).containsExactly(FinishReason.STOP_STRING);
     // a beginning that never becomes a whole stop string is shown in the end
-    Recorder whole = run(request.withStops(List.of(free.substring(9) + "!")));
+    Recorder whole = run(request.withStopStrings(List.of(free.substring(9) + "!")));
     assertThat(whole.text.toString()).isEqualTo(free);
-    assertThat(whole.ends).containsExactly(End.MAX_TOKENS);
+    assertThat(whole.ends).containsExactly(FinishReason.MAX_TOKENS);
   }
 
   @Test
@@ -255,7 +254,7 @@ class GenerationTest {
   void no_token_at_all_is_possible() {
     Recorder none = run(Request.of(1).withMaxTokens(0));
     assertThat(none.tokens).isEmpty();
-    assertThat(none.ends).containsExactly(End.MAX_TOKENS);
+    assertThat(none.ends).containsExactly(FinishReason.MAX_TOKENS);
   }
 
   @Test
@@ -271,7 +270,7 @@ class GenerationTest {
           .hasMessage("token id (128) must be in [0, vocabSize (128))");
       assertThatThrownBy(() -> generation.add(Request.of(1).withVocabLimit(129), listener))
           .hasMessageContaining("vocabLimit (129)");
-      assertThatThrownBy(() -> Request.of(1).withStops(List.of("a")))
+      assertThatThrownBy(() -> Request.of(1).withStopStrings(List.of("a")))
           .hasMessageContaining("decoder");
       assertThatThrownBy(() -> Request.of(1).withMaxTokens(-1)).hasMessageContaining("maxTokens");
     }

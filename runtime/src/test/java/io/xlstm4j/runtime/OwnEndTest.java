@@ -10,7 +10,6 @@ import io.xlstm4j.core.safetensors.SafetensorsFile;
 import io.xlstm4j.core.safetensors.SafetensorsWriter;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorInfo;
-import io.xlstm4j.runtime.Completion.End;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,7 +42,7 @@ class OwnEndTest {
       throws IOException {
     Path folder = folder();
     Request request = Request.of(1, 2, 3).withMaxTokens(12);
-    int[] free = complete(folder, request.withEnds(Set.of())).tokens();
+    int[] free = complete(folder, request.withEndTokens(Set.of())).tokens();
     assertThat(free).hasSize(12);
     int first = 0;
     while (indexOf(free, free[first]) < first || first < 4) {
@@ -54,10 +53,10 @@ class OwnEndTest {
         "{\"eos_token_id\": [127, %d]}".formatted(free[first]));
 
     Completion stopped = complete(folder, request);
-    assertThat(stopped.end()).isEqualTo(End.END_TOKEN);
+    assertThat(stopped.finishReason()).isEqualTo(FinishReason.END_OF_TEXT);
     assertThat(stopped.tokens()).containsExactly(Arrays.copyOf(free, first));
-    assertThat(complete(folder, request.withEnds(Set.of())).tokens()).containsExactly(free);
-    assertThat(complete(folder, request.withEnds(Set.of(free[0]))).tokens()).isEmpty();
+    assertThat(complete(folder, request.withEndTokens(Set.of())).tokens()).containsExactly(free);
+    assertThat(complete(folder, request.withEndTokens(Set.of(free[0]))).tokens()).isEmpty();
   }
 
   /// What `generate` of transformers 5.17 gives for this folder; the last id is its end, 2.
@@ -66,7 +65,7 @@ class OwnEndTest {
     Completion completion = complete(folder(), Request.of(3).withMaxTokens(40));
     assertThat(completion.tokens())
         .containsExactly(93, 22, 26, 64, 93, 91, 85, 75, 22, 50, 120, 20, 46, 112);
-    assertThat(completion.end()).isEqualTo(End.END_TOKEN);
+    assertThat(completion.finishReason()).isEqualTo(FinishReason.END_OF_TEXT);
   }
 
   private static int indexOf(int[] ids, int id) {

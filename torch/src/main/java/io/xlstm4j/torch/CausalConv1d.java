@@ -66,7 +66,9 @@ final class CausalConv1d {
       Tensor earlier = known.narrow(1, kernelSize - 1 - lag, length); // x_{t-lag}
       if (documents != null && lag > 0) { // what belongs to an earlier document counts as zero
         Tensor same =
-            documents.narrow(1, kernelSize - 1 - lag, length).eq(documents.narrow(1, kernelSize - 1, length));
+            documents
+                .narrow(1, kernelSize - 1 - lag, length)
+                .eq(documents.narrow(1, kernelSize - 1, length));
         earlier = Ops.whereElse(Ops.column(same), earlier, 0);
       }
       Tensor w = weight.select(2, kernelSize - 1 - lag); // (C, 1) or (C, C)

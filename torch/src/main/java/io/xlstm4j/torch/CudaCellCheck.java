@@ -101,7 +101,7 @@ final class CudaCellCheck {
     }
 
     private Tensor leaf(Tensor x, ScalarType type) {
-      return Setting.asLeaf(x.to(gpu, type));
+      return DiagnosticSetting.asLeaf(x.to(gpu, type));
     }
   }
 

@@ -136,8 +136,7 @@ final class CudaCells {
 
   private boolean check(Kind kind) {
     try {
-      Optional<String> fault =
-          CudaCellCheck.fault(this, kind.heads, kind.headDim, kind.type);
+      Optional<String> fault = CudaCellCheck.fault(this, kind.heads, kind.headDim, kind.type);
       fault.ifPresent(reason -> warn(ordinal, reason));
       return fault.isEmpty();
     } catch (CudaException e) {

@@ -61,8 +61,7 @@ record CudaSlstm(
     var kept = new ArrayList<Tensor>();
     long[] masks = {mask(layout.valid(), kept), mask(layout.starts(), kept)};
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    Tensor y =
-        make(device, values, shape.batch(), shape.length(), shape.heads(), shape.headDim());
+    Tensor y = make(device, values, shape.batch(), shape.length(), shape.heads(), shape.headDim());
     Tensor[] last = states(device, shape);
     CudaSlstm call;
     synchronized (cells) {
@@ -74,10 +73,10 @@ record CudaSlstm(
               cells,
               shape,
               type,
-              TensorMemory.addresses(inputs),
+              TensorSegments.addresses(inputs),
               masks,
-              TensorMemory.address(y),
-              saved == null ? 0 : TensorMemory.address(saved));
+              TensorSegments.address(y),
+              saved == null ? 0 : TensorSegments.address(saved));
       plan.forward(
           cells.stream(),
           call.inputs(),
@@ -91,10 +90,7 @@ record CudaSlstm(
     }
     kept.add(y);
     HandWrittenBackward.tie(
-        inputs,
-        List.of(y, last[0], last[1], last[2], last[3]),
-        kept,
-        call::backward);
+        inputs, List.of(y, last[0], last[1], last[2], last[3]), kept, call::backward);
     return new SlstmCell.Output(y, new SlstmCell.State(last[0], last[1], last[2], last[3]));
   }
 
@@ -175,17 +171,16 @@ record CudaSlstm(
     }
     Tensor bytes = aligned(mask);
     kept.add(bytes);
-    return TensorMemory.address(bytes);
+    return TensorSegments.address(bytes);
   }
 
   /// The same numbers, contiguous and from a multiple of 16 bytes on: a view may begin anywhere.
   static Tensor aligned(Tensor x) {
     Tensor contiguous = x.contiguous();
-    return TensorMemory.address(contiguous) % ALIGNMENT == 0 ? contiguous : contiguous.clone();
+    return TensorSegments.address(contiguous) % ALIGNMENT == 0 ? contiguous : contiguous.clone();
   }
 
-  private static Tensor orZero(
-      @Nullable Tensor x, Device device, ScalarType type, long... shape) {
+  private static Tensor orZero(@Nullable Tensor x, Device device, ScalarType type, long... shape) {
     return x == null ? make(device, type, shape).zero_() : aligned(x.to(type));
   }
 
@@ -202,7 +197,7 @@ record CudaSlstm(
   }
 
   private static DeviceSpan span(Tensor x) {
-    return new DeviceSpan(TensorMemory.address(x), x.nbytes());
+    return new DeviceSpan(TensorSegments.address(x), x.nbytes());
   }
 
   private static Tensor bytes(Device device, long count) {

@@ -34,7 +34,8 @@ record DiagnosticSetting(
       String device = "cuda:" + gpu;
       all.add(new DiagnosticSetting(device, device, ScalarType.Float, Backend.FUSED, shared));
       all.add(
-          new DiagnosticSetting(device + " libtorch", device, ScalarType.Float, Backend.LIBTORCH, shared));
+          new DiagnosticSetting(
+              device + " libtorch", device, ScalarType.Float, Backend.LIBTORCH, shared));
     }
     return all;
   }

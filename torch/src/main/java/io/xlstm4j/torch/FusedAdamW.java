@@ -6,16 +6,16 @@ import org.bytedeco.pytorch.Tensor;
 
 /// Adam's arithmetic on our own kernel, one pass over memory for each parameter: CPU, float32,
 /// contiguous.
-public final class FusedAdamW {
+final class FusedAdamW {
   private FusedAdamW() {}
 
   /// Returns whether the kernel can take a parameter.
-  public static boolean takes(Tensor parameter) {
+  static boolean takes(Tensor parameter) {
     return FusedCells.takes(parameter) && parameter.is_contiguous();
   }
 
   /// Sum of squares of a gradient, in float64.
-  public static double sumOfSquares(Tensor gradient) {
+  static double sumOfSquares(Tensor gradient) {
     return Kernels.shared().adamW().sumOfSquares(TensorSegments.segment(gradient.contiguous()));
   }
 
@@ -25,7 +25,7 @@ public final class FusedAdamW {
   /// @param decay what a parameter is multiplied by first: 1 - rate x weight decay
   /// @param rate learning rate over the first moment's bias correction
   /// @param squareCorrection square root of the second moment's bias correction
-  public record Step(
+  record Step(
       double gradientScale,
       double decay,
       double rate,
@@ -45,13 +45,12 @@ public final class FusedAdamW {
     }
   }
 
-  /// Moves one parameter.
+  /// Updates one parameter.
   ///
   /// @param gradient read only
   /// @param mean first moment, updated too
   /// @param square second moment, updated too
-  public static void update(
-      Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
+  static void update(Step step, Tensor parameter, Tensor gradient, Tensor mean, Tensor square) {
     update(Kernels.shared(), step, parameter, gradient, mean, square);
   }
 

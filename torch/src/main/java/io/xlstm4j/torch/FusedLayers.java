@@ -82,7 +82,9 @@ final class FusedLayers {
   private Tensor[] convBackward(ConvCall call, @Nullable Tensor dY, @Nullable Tensor dLastTail) {
     CausalConvKernel.Size size = call.size;
     Tensor dy =
-        dY == null ? TensorSegments.floats(size.batch(), size.length(), size.channels()).zero_() : dY;
+        dY == null
+            ? TensorSegments.floats(size.batch(), size.length(), size.channels()).zero_()
+            : dY;
     Tensor dx = TensorSegments.floats(size.batch(), size.length(), size.channels());
     Tensor dw = TensorSegments.floats(size.channels(), 1, size.kernelSize());
     Tensor dTail = TensorSegments.floats(size.batch(), size.kernelSize() - 1L, size.channels());
@@ -131,7 +133,8 @@ final class FusedLayers {
   private record HeadwiseCall(HeadwiseShape shape, long[] in, long[] xShape) {
     StridedMatrix rows(long address, int width) {
       int stride = shape.heads() * width;
-      return new StridedMatrix(TensorSegments.memory(address, (long) shape.positions() * stride), stride);
+      return new StridedMatrix(
+          TensorSegments.memory(address, (long) shape.positions() * stride), stride);
     }
 
     StridedMatrix x() {

@@ -1,11 +1,12 @@
 package io.xlstm4j.torch;
 
 import static org.bytedeco.pytorch.global.torch.cross_entropy_loss;
+import static org.bytedeco.pytorch.global.torch.mse_loss;
 
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptional;
 
-/// Losses over logits.
+/// Loss functions. What they return is a scalar with a gradient, in the caller's scope.
 public final class Losses {
   /// A target that counts for nothing.
   public static final int IGNORED = -1;
@@ -23,7 +24,17 @@ public final class Losses {
     return crossEntropy(logits, targets, MEAN);
   }
 
-  /// The same, summed.
+  /// Returns the mean squared error over all elements, as PyTorch's `mse_loss`.
+  ///
+  /// @param predictions of any shape
+  /// @param targets of the same shape
+  /// @throws IllegalArgumentException if the shapes differ
+  public static Tensor meanSquaredError(Tensor predictions, Tensor targets) {
+    Ops.expectShape("targets", targets, "of predictions", Ops.shape(predictions));
+    return mse_loss(predictions, targets);
+  }
+
+  /// The same as [#crossEntropy], summed.
   public static Tensor crossEntropySum(Tensor logits, Tensor targets) {
     return crossEntropy(logits, targets, SUM);
   }

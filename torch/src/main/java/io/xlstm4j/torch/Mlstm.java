@@ -112,7 +112,10 @@ public final class Mlstm implements AutoCloseable {
   }
 
   private @Nullable FusedLayer fused(int memory) {
-    if (!FusedLayer.takes(parameters) || conv.kernelSize() < 2 || norm == null || headNorm == null) {
+    if (!FusedLayer.takes(parameters)
+        || conv.kernelSize() < 2
+        || norm == null
+        || headNorm == null) {
       return null;
     }
     var dims =

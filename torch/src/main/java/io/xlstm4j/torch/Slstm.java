@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 /// A norm over a single number is zero and lets nothing through. So a layer of input width 1 has no
 /// norm before it (see [Norm]), and one of head width 1 none over its heads.
 ///
-/// Owns its parameters; [#close] frees them.
+/// Owns its parameters, and those of a [Linear] in the same store; [#close] frees them.
 public final class Slstm implements AutoCloseable {
   private static final double PROJ_FACTOR = 4.0 / 3.0;
   private static final int KERNEL_SIZE = 4;
@@ -114,11 +114,15 @@ public final class Slstm implements AutoCloseable {
   }
 
   private @Nullable FusedLayer fused(int up) {
-    if (!FusedLayer.takes(parameters) || conv.kernelSize() < 2 || norm == null || headNorm == null) {
+    if (!FusedLayer.takes(parameters)
+        || conv.kernelSize() < 2
+        || norm == null
+        || headNorm == null) {
       return null;
     }
     var dims =
-        new SlstmLayerKernel.Dims(inputDim, numHeads, headDim, up, conv.kernelSize(), (float) Norms.EPS);
+        new SlstmLayerKernel.Dims(
+            inputDim, numHeads, headDim, up, conv.kernelSize(), (float) Norms.EPS);
     return new FusedLayer(
         parameters,
         List.of(
@@ -264,8 +268,7 @@ public final class Slstm implements AutoCloseable {
                 2)
             .view(x.size(0), x.size(1), 4, numHeads, headDim);
     SlstmCell.Output y =
-        execution.slstm(
-            SlstmCell.PAPER, wx, recurrentKernel, bias, last.cell(), layout);
+        execution.slstm(SlstmCell.PAPER, wx, recurrentKernel, bias, last.cell(), layout);
     Tensor h = y.y().to(x.scalar_type()); // (B, S, NH, DH)
     Tensor normed = headNorm == null ? h.flatten(2, 3) : headNorm.forward(h);
     Tensor up = projUp.forward(normed); // (B, S, 2 U)

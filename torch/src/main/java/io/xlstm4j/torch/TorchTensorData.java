@@ -1,7 +1,10 @@
 package io.xlstm4j.torch;
 
+import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.safetensors.DType;
 import io.xlstm4j.core.safetensors.TensorData;
+import io.xlstm4j.core.safetensors.TensorSource;
+import java.util.Arrays;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
@@ -18,6 +21,21 @@ public final class TorchTensorData {
     DType type = type(x.scalar_type());
     return new TensorData(
         name, type, Ops.shape(x), Tensors.memory(flat, flat.numel() * type.bytes()));
+  }
+
+  /// Copies a stored tensor that belongs to a training state, for example a moment of a parameter.
+  ///
+  /// @param into of any type and device; changed
+  /// @throws InvalidInputException if the stored tensor is missing or has another shape
+  public static void copyInto(Tensor into, String name, TensorSource source) {
+    long[] shape = source.info(name).shape();
+    long[] expected = Ops.shape(into);
+    if (!Arrays.equals(shape, expected)) {
+      throw new InvalidInputException(
+          "training state %s has shape %s, but the model needs %s"
+              .formatted(name, Arrays.toString(shape), Arrays.toString(expected)));
+    }
+    into.copy_(Tensors.of(source.floats(name), shape));
   }
 
   private static DType type(ScalarType type) {

@@ -59,8 +59,7 @@ final class CudaCellChecks {
               Init.normal(1).create(batch, heads, headDim),
               Init.normal(1).create(batch, heads, headDim).abs().add(Ops.number(0.5)),
               Init.normal(1).create(batch, heads, headDim));
-      SequenceLayout layout =
-          masks ? layout(dice, batch, length).on(gpu) : SequenceLayout.FULL;
+      SequenceLayout layout = masks ? layout(dice, batch, length).on(gpu) : SequenceLayout.FULL;
       List<Tensor> weights = new ArrayList<>();
       weights.add(Init.normal(1).create(batch, length, heads, headDim));
       for (int i = 0; throughState && i < 3; i++) {
@@ -120,12 +119,11 @@ final class CudaCellChecks {
     ScalarType wide = type == ScalarType.Double ? type : ScalarType.Float;
     var leaves = new ArrayList<Tensor>();
     for (int i = 0; i < inputs.size(); i++) {
-      leaves.add(Setting.asLeaf(inputs.get(i).to(gpu, i < 2 ? type : wide)));
+      leaves.add(DiagnosticSetting.asLeaf(inputs.get(i).to(gpu, i < 2 ? type : wide)));
     }
-    var execution = new Execution();
+    var execution = new ExecutionMode();
     execution.backend(backend);
-    var initial =
-        new SlstmCell.State(leaves.get(3), leaves.get(4), leaves.get(5), leaves.get(6));
+    var initial = new SlstmCell.State(leaves.get(3), leaves.get(4), leaves.get(5), leaves.get(6));
     SlstmCell.Output output =
         execution.slstm(
             SlstmCell.PAPER, leaves.get(0), leaves.get(1), leaves.get(2), initial, layout);

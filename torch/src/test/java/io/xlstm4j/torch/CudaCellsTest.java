@@ -56,7 +56,7 @@ class CudaCellsTest {
         Tensor aligned = CudaSlstm.aligned(view);
 
         assertThat(aligned.is_contiguous()).isTrue();
-        assertThat(TensorMemory.address(aligned) % 16).isZero();
+        assertThat(TensorSegments.address(aligned) % 16).isZero();
         assertThat(allclose(aligned, view)).isTrue();
       }
     }
@@ -72,11 +72,10 @@ class CudaCellsTest {
       Tensor b = Init.normal(1).create(2, 4, 8).to(ScalarType.BFloat16);
       var zero = SlstmCell.State.zero(2, 2, 8, b);
       for (Backend backend : Backend.values()) {
-        var execution = new Execution();
+        var execution = new ExecutionMode();
         execution.backend(backend);
 
-        SlstmCell.Output y =
-            execution.slstm(SlstmCell.PAPER, wx, r, b, zero, SequenceLayout.FULL);
+        SlstmCell.Output y = execution.slstm(SlstmCell.PAPER, wx, r, b, zero, SequenceLayout.FULL);
 
         assertThat(y.y().scalar_type().intern()).isEqualTo(ScalarType.Float);
         assertThat(y.state().c().scalar_type().intern()).isEqualTo(ScalarType.Float);

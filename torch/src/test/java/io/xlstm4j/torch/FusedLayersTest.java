@@ -45,8 +45,10 @@ class FusedLayersTest {
                   ? SequenceLayout.ofLengths(Tensors.of(new int[] {9, 1, 4}, batch), length).valid()
                   : null,
               kind.contains("starts") ? Tensors.of(starts, batch, length) : null);
-      var twin = new CausalConv1d(parameters.at("conv"), CausalConv1dConfig.of(channels, kernelSize));
-      var again = new CausalConv1d(parameters.at("again"), CausalConv1dConfig.of(channels, kernelSize));
+      var twin =
+          new CausalConv1d(parameters.at("conv"), CausalConv1dConfig.of(channels, kernelSize));
+      var again =
+          new CausalConv1d(parameters.at("again"), CausalConv1dConfig.of(channels, kernelSize));
       copy(again, twin);
       Tensor x = randn(batch, length, channels);
       Tensor tail = randn(batch, kernelSize - 1L, channels);

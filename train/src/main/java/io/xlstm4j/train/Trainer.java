@@ -4,14 +4,15 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.torch.AdamW;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.TorchTensorData;
 import io.xlstm4j.train.config.OptimizerConfig;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.TrainingConfig;
-import io.xlstm4j.train.optim.AdamW;
 import io.xlstm4j.train.optim.EmaWeights;
 import io.xlstm4j.train.optim.LearningRate;
+import io.xlstm4j.train.optim.Optimizers;
 import io.xlstm4j.train.parallel.GradientReducer;
 import io.xlstm4j.train.parallel.ProcessGroup;
 import io.xlstm4j.train.parallel.Shard;
@@ -88,7 +89,7 @@ public final class Trainer implements AutoCloseable {
     Map<String, Tensor> parameters = task.parameters().byName();
     totalSteps = config.training().totalSteps(task.tokensPerStep(), task.stepsPerEpoch());
     learningRate = new LearningRate(how.learningRate(), config.schedule(), totalSteps);
-    optimizer = new AdamW(parameters, task::decays, how);
+    optimizer = Optimizers.adamW(parameters, task::decays, how);
     averages = how.emaDecay() > 0 ? new EmaWeights(parameters, how.emaDecay()) : null;
     reducer = world.reducer(task.parameters());
     if (world.isFirst()) {

@@ -1,8 +1,8 @@
 package io.xlstm4j.bench.jmh;
 
-import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.GemmKernel;
 import io.xlstm4j.kernels.GemmKernel.Block;
+import io.xlstm4j.kernels.Kernels;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
@@ -47,7 +47,8 @@ public class GemmBenchmark {
           case "vector" -> Kernels.with(1, true).matrixProduct();
           case "scalar" -> Kernels.with(1, false).matrixProduct();
           default ->
-              throw new IllegalArgumentException("implementation (" + implementation + ") must be vector or scalar");
+              throw new IllegalArgumentException(
+                  "implementation (" + implementation + ") must be vector or scalar");
         };
     var random = new Random(size);
     a = block(random);

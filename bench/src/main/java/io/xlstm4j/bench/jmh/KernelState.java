@@ -45,7 +45,9 @@ public class KernelState {
     return switch (implementation) {
       case "vector" -> true;
       case "scalar" -> false;
-      default -> throw new IllegalArgumentException("implementation (" + implementation + ") must be vector or scalar");
+      default ->
+          throw new IllegalArgumentException(
+              "implementation (" + implementation + ") must be vector or scalar");
     };
   }
 

@@ -2,8 +2,8 @@ package io.xlstm4j.bench.jmh;
 
 import io.xlstm4j.bench.NativeFloats;
 import io.xlstm4j.kernels.Kernels;
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SwiGluKernel;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
@@ -85,7 +85,8 @@ public class LargeBenchmark {
         new StridedMatrix(dBoth, 2 * width));
   }
 
-  private void norm(ScaledNormKernel.Size size, @Nullable StridedMatrix gate, @Nullable StridedMatrix dGate) {
+  private void norm(
+      ScaledNormKernel.Size size, @Nullable StridedMatrix gate, @Nullable StridedMatrix dGate) {
     var inputs = new ScaledNormKernel.Inputs(x, weight, gate);
     MemorySegment sums = statistics.asSlice(0, 2L * rows * size.heads() * Float.BYTES);
     kernels.scaledNorm().forward(size, inputs, out, sums, kernels.threads());

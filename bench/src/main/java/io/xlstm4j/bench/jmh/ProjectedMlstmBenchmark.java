@@ -93,7 +93,9 @@ public class ProjectedMlstmBenchmark {
             floats.zeros(pairs * headDim),
             floats.zeros(pairs));
     h = new StridedMatrix(floats.zeros(positions * width), width);
-    dH = new StridedMatrix(floats.gaussian(positions * width, 1e-6), width); // sums go on over all calls
+    dH =
+        new StridedMatrix(
+            floats.gaussian(positions * width, 1e-6), width); // sums go on over all calls
     saved = floats.bytes(kernel.savedBytes(shape));
     scratch = floats.bytes(kernel.scratchBytes(shape, blockSize));
   }

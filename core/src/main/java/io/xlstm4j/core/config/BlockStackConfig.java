@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -103,5 +104,37 @@ public record BlockStackConfig(
         addPostBlocksNorm,
         bias,
         newDropout);
+  }
+
+  public BlockStackConfig withNumBlocks(int value) {
+    return RecordComponents.with(this, "numBlocks", value);
+  }
+
+  public BlockStackConfig withEmbeddingDim(int value) {
+    return RecordComponents.with(this, "embeddingDim", value);
+  }
+
+  public BlockStackConfig withContextLength(int value) {
+    return RecordComponents.with(this, "contextLength", value);
+  }
+
+  public BlockStackConfig withSlstmAt(List<Integer> value) {
+    return RecordComponents.with(this, "slstmAt", value);
+  }
+
+  public BlockStackConfig withMlstmBlock(@Nullable MlstmBlockConfig value) {
+    return RecordComponents.with(this, "mlstmBlock", value);
+  }
+
+  public BlockStackConfig withSlstmBlock(@Nullable SlstmBlockConfig value) {
+    return RecordComponents.with(this, "slstmBlock", value);
+  }
+
+  public BlockStackConfig withAddPostBlocksNorm(boolean value) {
+    return RecordComponents.with(this, "addPostBlocksNorm", value);
+  }
+
+  public BlockStackConfig withBias(boolean value) {
+    return RecordComponents.with(this, "bias", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 
 /// A causal convolution over time (docs/math.md 1.3 and 3.6).
 ///
@@ -18,5 +19,21 @@ public record CausalConv1dConfig(
   /// Depthwise and with a bias, as the blocks use it.
   public static CausalConv1dConfig of(int featureDim, int kernelSize) {
     return new CausalConv1dConfig(featureDim, kernelSize, true, false);
+  }
+
+  public CausalConv1dConfig withFeatureDim(int value) {
+    return RecordComponents.with(this, "featureDim", value);
+  }
+
+  public CausalConv1dConfig withKernelSize(int value) {
+    return RecordComponents.with(this, "kernelSize", value);
+  }
+
+  public CausalConv1dConfig withCausalConvBias(boolean value) {
+    return RecordComponents.with(this, "causalConvBias", value);
+  }
+
+  public CausalConv1dConfig withChannelMixing(boolean value) {
+    return RecordComponents.with(this, "channelMixing", value);
   }
 }

@@ -3,6 +3,7 @@ package io.xlstm4j.core.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.RecordComponents;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.file.Files;
@@ -211,5 +212,13 @@ public record CheckpointConfig(
               + model.modelType());
     }
     return StrictBinder.toYaml(LargeConfigKeys.toOfficial(large));
+  }
+
+  public CheckpointConfig withTokenizer(@Nullable String value) {
+    return RecordComponents.with(this, "tokenizer", value);
+  }
+
+  public CheckpointConfig withEosTokenIds(List<Integer> value) {
+    return RecordComponents.with(this, "eosTokenIds", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 
 /// The gated feed-forward of an sLSTM block, `act(gate) x up`, then down (docs/math.md 3.3 and
 /// 3.6).
@@ -56,5 +57,29 @@ public record FeedForwardConfig(
         embeddingDim,
         roundProjUpDimUp,
         roundProjUpToMultipleOf);
+  }
+
+  public FeedForwardConfig withProjFactor(double value) {
+    return RecordComponents.with(this, "projFactor", value);
+  }
+
+  public FeedForwardConfig withActFn(Activation value) {
+    return RecordComponents.with(this, "actFn", value);
+  }
+
+  public FeedForwardConfig withBias(boolean value) {
+    return RecordComponents.with(this, "bias", value);
+  }
+
+  public FeedForwardConfig withDropout(double value) {
+    return RecordComponents.with(this, "dropout", value);
+  }
+
+  public FeedForwardConfig withRoundProjUpDimUp(boolean value) {
+    return RecordComponents.with(this, "roundProjUpDimUp", value);
+  }
+
+  public FeedForwardConfig withRoundProjUpToMultipleOf(int value) {
+    return RecordComponents.with(this, "roundProjUpToMultipleOf", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -250,5 +251,89 @@ public record LargeModelConfig(
       throw new IllegalArgumentException(
           "%s (%d) must be in [0, vocabSize (%d))".formatted(name, id, vocabSize));
     }
+  }
+
+  public LargeModelConfig withVocabSize(int value) {
+    return RecordComponents.with(this, "vocabSize", value);
+  }
+
+  public LargeModelConfig withEmbeddingDim(int value) {
+    return RecordComponents.with(this, "embeddingDim", value);
+  }
+
+  public LargeModelConfig withNumBlocks(int value) {
+    return RecordComponents.with(this, "numBlocks", value);
+  }
+
+  public LargeModelConfig withNumHeads(int value) {
+    return RecordComponents.with(this, "numHeads", value);
+  }
+
+  public LargeModelConfig withUseBias(boolean value) {
+    return RecordComponents.with(this, "useBias", value);
+  }
+
+  public LargeModelConfig withQkDimFactor(double value) {
+    return RecordComponents.with(this, "qkDimFactor", value);
+  }
+
+  public LargeModelConfig withVDimFactor(double value) {
+    return RecordComponents.with(this, "vDimFactor", value);
+  }
+
+  public LargeModelConfig withFfnProjFactor(double value) {
+    return RecordComponents.with(this, "ffnProjFactor", value);
+  }
+
+  public LargeModelConfig withFfnRoundUpToMultipleOf(int value) {
+    return RecordComponents.with(this, "ffnRoundUpToMultipleOf", value);
+  }
+
+  public LargeModelConfig withGateSoftCap(double value) {
+    return RecordComponents.with(this, "gateSoftCap", value);
+  }
+
+  public LargeModelConfig withOutputLogitSoftCap(double value) {
+    return RecordComponents.with(this, "outputLogitSoftCap", value);
+  }
+
+  public LargeModelConfig withAddOutNorm(boolean value) {
+    return RecordComponents.with(this, "addOutNorm", value);
+  }
+
+  public LargeModelConfig withNormEps(double value) {
+    return RecordComponents.with(this, "normEps", value);
+  }
+
+  public LargeModelConfig withNormReductionForceFloat32(boolean value) {
+    return RecordComponents.with(this, "normReductionForceFloat32", value);
+  }
+
+  public LargeModelConfig withEps(double value) {
+    return RecordComponents.with(this, "eps", value);
+  }
+
+  public LargeModelConfig withChunkSize(int value) {
+    return RecordComponents.with(this, "chunkSize", value);
+  }
+
+  public LargeModelConfig withContextLength(int value) {
+    return RecordComponents.with(this, "contextLength", value);
+  }
+
+  public LargeModelConfig withTieWordEmbeddings(boolean value) {
+    return RecordComponents.with(this, "tieWordEmbeddings", value);
+  }
+
+  public LargeModelConfig withBosTokenId(@Nullable Integer value) {
+    return RecordComponents.with(this, "bosTokenId", value);
+  }
+
+  public LargeModelConfig withEosTokenIds(List<Integer> value) {
+    return RecordComponents.with(this, "eosTokenIds", value);
+  }
+
+  public LargeModelConfig withPadTokenId(@Nullable Integer value) {
+    return RecordComponents.with(this, "padTokenId", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 
 /// A projection by independent square or widening blocks (docs/math.md 1.3 and 3.6).
 ///
@@ -24,5 +25,21 @@ public record LinearHeadwiseExpandConfig(
   /// Width out.
   public int outFeatures() {
     return (int) Math.round(expandFactorUp * inFeatures);
+  }
+
+  public LinearHeadwiseExpandConfig withInFeatures(int value) {
+    return RecordComponents.with(this, "inFeatures", value);
+  }
+
+  public LinearHeadwiseExpandConfig withNumHeads(int value) {
+    return RecordComponents.with(this, "numHeads", value);
+  }
+
+  public LinearHeadwiseExpandConfig withExpandFactorUp(double value) {
+    return RecordComponents.with(this, "expandFactorUp", value);
+  }
+
+  public LinearHeadwiseExpandConfig withBias(boolean value) {
+    return RecordComponents.with(this, "bias", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 
 /// An mLSTM layer of the paper family (docs/math.md 3.2 and 3.6).
 ///
@@ -61,5 +62,25 @@ public record MlstmLayerConfig(
     Check.fitsArray("inner width", 3L * inner, "mlstmBlock.mlstm.numHeads", numHeads, "gates");
     Check.fitsArray(
         "inner width", inner, "mlstmBlock.mlstm.conv1dKernelSize", conv1dKernelSize, "convolution");
+  }
+
+  public MlstmLayerConfig withConv1dKernelSize(int value) {
+    return RecordComponents.with(this, "conv1dKernelSize", value);
+  }
+
+  public MlstmLayerConfig withQkvProjBlocksize(int value) {
+    return RecordComponents.with(this, "qkvProjBlocksize", value);
+  }
+
+  public MlstmLayerConfig withProjFactor(double value) {
+    return RecordComponents.with(this, "projFactor", value);
+  }
+
+  public MlstmLayerConfig withRoundProjUpDimUp(boolean value) {
+    return RecordComponents.with(this, "roundProjUpDimUp", value);
+  }
+
+  public MlstmLayerConfig withRoundProjUpToMultipleOf(int value) {
+    return RecordComponents.with(this, "roundProjUpToMultipleOf", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 
 /// A language model of the paper family: embedding, `[m:s]` block stack, head (spec section 4).
 ///
@@ -80,5 +81,21 @@ public record PaperModelConfig(
   @Override
   public boolean tiesWeights() {
     return tieWeights;
+  }
+
+  public PaperModelConfig withBlockStack(BlockStackConfig value) {
+    return RecordComponents.with(this, "blockStack", value);
+  }
+
+  public PaperModelConfig withTieWeights(boolean value) {
+    return RecordComponents.with(this, "tieWeights", value);
+  }
+
+  public PaperModelConfig withWeightDecayOnEmbedding(boolean value) {
+    return RecordComponents.with(this, "weightDecayOnEmbedding", value);
+  }
+
+  public PaperModelConfig withAddEmbeddingDropout(boolean value) {
+    return RecordComponents.with(this, "addEmbeddingDropout", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.List;
 import java.util.Locale;
 
@@ -87,5 +88,17 @@ public record SequenceLossConfig(Kind kind, List<Double> levels, int classes) {
       }
     }
     return middle;
+  }
+
+  public SequenceLossConfig withKind(Kind value) {
+    return RecordComponents.with(this, "kind", value);
+  }
+
+  public SequenceLossConfig withLevels(List<Double> value) {
+    return RecordComponents.with(this, "levels", value);
+  }
+
+  public SequenceLossConfig withClasses(int value) {
+    return RecordComponents.with(this, "classes", value);
   }
 }

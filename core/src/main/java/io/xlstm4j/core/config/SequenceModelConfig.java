@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.Locale;
 
 /// A model of sequences of numbers: a linear projection of the features, the block stack of the
@@ -52,5 +53,25 @@ public record SequenceModelConfig(
   /// Rows of the head's matrix: numbers predicted at once.
   public int headWidth() {
     return outputs * loss.width();
+  }
+
+  public SequenceModelConfig withInputs(int value) {
+    return RecordComponents.with(this, "inputs", value);
+  }
+
+  public SequenceModelConfig withOutputs(int value) {
+    return RecordComponents.with(this, "outputs", value);
+  }
+
+  public SequenceModelConfig withPooling(Pooling value) {
+    return RecordComponents.with(this, "pooling", value);
+  }
+
+  public SequenceModelConfig withLoss(SequenceLossConfig value) {
+    return RecordComponents.with(this, "loss", value);
+  }
+
+  public SequenceModelConfig withBlockStack(BlockStackConfig value) {
+    return RecordComponents.with(this, "blockStack", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import org.jspecify.annotations.Nullable;
 
 /// An sLSTM block, `x + slstm(norm(x))`, then `x + ffn(norm(x))` if it has a feed-forward (spec
@@ -28,5 +29,13 @@ public record SlstmBlockConfig(SlstmLayerConfig slstm, @Nullable FeedForwardConf
       long up = feedforward.upDim(embeddingDim);
       Check.fitsArray("both halves", 2 * up, "embeddingDim", embeddingDim, "feed-forward");
     }
+  }
+
+  public SlstmBlockConfig withSlstm(SlstmLayerConfig value) {
+    return RecordComponents.with(this, "slstm", value);
+  }
+
+  public SlstmBlockConfig withFeedforward(@Nullable FeedForwardConfig value) {
+    return RecordComponents.with(this, "feedforward", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.core.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -136,5 +137,37 @@ public record SlstmLayerConfig(
 
   private static String key(Enum<?> value) {
     return value.name().toLowerCase(Locale.ROOT);
+  }
+
+  public SlstmLayerConfig withConv1dKernelSize(int value) {
+    return RecordComponents.with(this, "conv1dKernelSize", value);
+  }
+
+  public SlstmLayerConfig withGroupNormWeight(boolean value) {
+    return RecordComponents.with(this, "groupNormWeight", value);
+  }
+
+  public SlstmLayerConfig withFunction(Function value) {
+    return RecordComponents.with(this, "function", value);
+  }
+
+  public SlstmLayerConfig withBiasInit(BiasInit value) {
+    return RecordComponents.with(this, "biasInit", value);
+  }
+
+  public SlstmLayerConfig withRecurrentWeightInit(RecurrentWeightInit value) {
+    return RecordComponents.with(this, "recurrentWeightInit", value);
+  }
+
+  public SlstmLayerConfig withGradientRecurrentCut(boolean value) {
+    return RecordComponents.with(this, "gradientRecurrentCut", value);
+  }
+
+  public SlstmLayerConfig withGradientRecurrentClipval(@Nullable Double value) {
+    return RecordComponents.with(this, "gradientRecurrentClipval", value);
+  }
+
+  public SlstmLayerConfig withForwardClipval(@Nullable Double value) {
+    return RecordComponents.with(this, "forwardClipval", value);
   }
 }

@@ -57,7 +57,7 @@ final class MlstmProducts {
     return new Launch(x, y, z, GENERAL_THREADS, 1, bytes, 1);
   }
 
-  /// Whether the kernel of states gives tokens their weights itself.
+  /// Returns whether the kernel of states gives tokens their weights itself.
   boolean weigh() {
     return maps != null;
   }

@@ -7,8 +7,8 @@ import io.xlstm4j.kernels.MlstmInputs;
 import io.xlstm4j.kernels.MlstmShape;
 import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.Workspace;
@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 
 /// A whole block of the Large family, `y = x + mlstm(norm(x))` and then `y + ffn(norm(y))`, forward
 /// and backward (spec 3.4): the other kernels in a row, with nothing between them but memory. Each
-/// row of the batch goes through all of them at once ([SequenceGroups]); what is cheap to compute again
-/// is not saved.
+/// row of the batch goes through all of them at once ([SequenceGroups]); what is cheap to compute
+/// again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, QK that of all queries, V that of
 /// all values, U that of the feed-forward. All memory is float32, contiguous.
@@ -202,7 +202,8 @@ public final class LargeBlockKernel {
     }
 
     ScaledNormKernel.Inputs headNormInputs(Size size, Weights weights) {
-      StridedMatrix gate = new StridedMatrix(projected, size.projected()).from(2 * size.qk + size.v);
+      StridedMatrix gate =
+          new StridedMatrix(projected, size.projected()).from(2 * size.qk + size.v);
       return new ScaledNormKernel.Inputs(h, weights.headNorm, gate);
     }
   }

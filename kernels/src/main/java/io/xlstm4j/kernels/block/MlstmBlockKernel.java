@@ -10,9 +10,9 @@ import io.xlstm4j.kernels.MlstmState;
 import io.xlstm4j.kernels.MlstmStateGradient;
 import io.xlstm4j.kernels.ProjectedMlstmKernel;
 import io.xlstm4j.kernels.StridedMatrix;
+import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Backward;
 import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Factors;
 import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Forward;
-import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Backward;
 import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Saved;
 import io.xlstm4j.kernels.block.MlstmBlockWorkspace.Sums;
 import io.xlstm4j.kernels.memory.KernelThreads;
@@ -518,7 +518,8 @@ public final class MlstmBlockKernel {
       kernels.elementwise().multiplyAdd(dOut, inputs.dropout, null, dBranch, threads);
     }
     var branch = new StridedMatrix(dBranch, size.dim);
-    linear.backwardInput(size.down(), branch, ready.down, null, new StridedMatrix(d.dY(), inner), threads);
+    linear.backwardInput(
+        size.down(), branch, ready.down, null, new StridedMatrix(d.dY(), inner), threads);
     kernels
         .headNorm()
         .backward(

@@ -7,10 +7,10 @@ import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Forward;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Backward;
+import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Forward;
 import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Saved;
 import io.xlstm4j.kernels.block.SlstmBlockWorkspace.Shared;
 import io.xlstm4j.kernels.memory.KernelThreads;
@@ -42,7 +42,8 @@ public final class SlstmBlockKernel {
   /// @param kernelSize K of the convolution, at least 2
   /// @param up U, or 0 without a feed-forward
   /// @param epsilon of all norms
-  public record Size(int batch, int length, int dim, int heads, int kernelSize, int up, float epsilon) {
+  public record Size(
+      int batch, int length, int dim, int heads, int kernelSize, int up, float epsilon) {
     int rows() {
       return Math.multiplyExact(batch, length);
     }

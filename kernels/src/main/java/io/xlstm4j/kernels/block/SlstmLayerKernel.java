@@ -5,14 +5,14 @@ import io.xlstm4j.kernels.GatedFeedForwardKernel;
 import io.xlstm4j.kernels.HeadNormKernel;
 import io.xlstm4j.kernels.Kernels;
 import io.xlstm4j.kernels.LinearKernel;
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Forward;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Backward;
+import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Forward;
 import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Saved;
 import io.xlstm4j.kernels.block.SlstmLayerWorkspace.Shared;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
@@ -506,7 +506,12 @@ public final class SlstmLayerKernel implements LayerKernel {
     int up = size.dims.up;
     kernels.gatedFeedForward().forward(size.activation(), s.both(), shared.active(), threads);
     linear.backwardInput(
-        size.downward(), new StridedMatrix(dOut, dim), ready.down, null, new StridedMatrix(d.dActive(), up), threads);
+        size.downward(),
+        new StridedMatrix(dOut, dim),
+        ready.down,
+        null,
+        new StridedMatrix(d.dActive(), up),
+        threads);
     kernels
         .gatedFeedForward()
         .backward(size.activation(), s.both(), d.dActive(), shared.dBoth(), threads);
@@ -543,7 +548,12 @@ public final class SlstmLayerKernel implements LayerKernel {
     var dWx = new StridedMatrix(shared.dWx(), 4 * hidden);
     var dNormed = new StridedMatrix(d.dNormed(), dim);
     linear.backwardInput(
-        size.twoGates(), dWx, ready.inputForget, null, new StridedMatrix(d.dConvolved(), dim), threads);
+        size.twoGates(),
+        dWx,
+        ready.inputForget,
+        null,
+        new StridedMatrix(d.dConvolved(), dim),
+        threads);
     kernels
         .causalConv()
         .backward(

@@ -23,7 +23,11 @@ final class WeightGradients {
   }
 
   private record Product(
-      LinearKernel.Size size, StridedMatrix x, StridedMatrix dy, MemorySegment dw, @Nullable MemorySegment dBias) {
+      LinearKernel.Size size,
+      StridedMatrix x,
+      StridedMatrix dy,
+      MemorySegment dw,
+      @Nullable MemorySegment dBias) {
     void run(Kernels kernels) {
       kernels.linear().backwardWeight(size, x, dy, dw, dBias, kernels.threads());
     }
@@ -31,7 +35,11 @@ final class WeightGradients {
 
   /// As [LinearKernel#backwardWeight]. The longest of the small ones should come first.
   WeightGradients add(
-      LinearKernel.Size size, StridedMatrix x, StridedMatrix dy, MemorySegment dw, @Nullable MemorySegment dBias) {
+      LinearKernel.Size size,
+      StridedMatrix x,
+      StridedMatrix dy,
+      MemorySegment dw,
+      @Nullable MemorySegment dBias) {
     boolean few = (long) size.in() * size.out() <= SMALL;
     (few ? small : large).add(new Product(size, x, dy, dw, dBias));
     return this;

@@ -10,7 +10,11 @@ import java.lang.foreign.ValueLayout;
 public final class ScalarCrossEntropyKernel implements CrossEntropyKernel {
   @Override
   public void losses(
-      Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads) {
+      Size size,
+      StridedMatrix logits,
+      MemorySegment targets,
+      MemorySegment losses,
+      KernelThreads threads) {
     size.check(logits, targets, losses);
     for (int row = 0; row < size.rows(); row++) {
       int target = size.target(targets, row);

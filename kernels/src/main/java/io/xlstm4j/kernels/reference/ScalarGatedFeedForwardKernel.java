@@ -28,7 +28,11 @@ public final class ScalarGatedFeedForwardKernel implements GatedFeedForwardKerne
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
+      Size size,
+      MemorySegment both,
+      MemorySegment dOut,
+      MemorySegment dBoth,
+      KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("dOut", dOut);
     size.checkBoth("dBoth", dBoth);

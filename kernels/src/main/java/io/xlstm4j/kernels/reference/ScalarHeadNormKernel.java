@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.HeadNormKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -13,7 +13,11 @@ import org.jspecify.annotations.Nullable;
 public final class ScalarHeadNormKernel implements HeadNormKernel {
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
+      Size size,
+      Inputs inputs,
+      MemorySegment out,
+      MemorySegment statistics,
+      KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);
@@ -126,7 +130,10 @@ public final class ScalarHeadNormKernel implements HeadNormKernel {
       for (int u = 0; u < width; u++) {
         long offset = group * width + u;
         float dx = (dNormal[u] - sum - normal[u] * product) * scale;
-        set(gradients.x(), offset, gradients.addend() == null ? dx : dx + get(gradients.addend(), offset));
+        set(
+            gradients.x(),
+            offset,
+            gradients.addend() == null ? dx : dx + get(gradients.addend(), offset));
       }
     }
     if (gradients.weight() != null) {

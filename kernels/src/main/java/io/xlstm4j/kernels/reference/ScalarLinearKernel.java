@@ -2,8 +2,8 @@ package io.xlstm4j.kernels.reference;
 
 import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.StridedMatrix;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
@@ -50,7 +50,12 @@ public final class ScalarLinearKernel implements LinearKernel {
 
   @Override
   public void backwardInput(
-      Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
+      Size size,
+      StridedMatrix dy,
+      Ready w,
+      @Nullable StridedMatrix addend,
+      StridedMatrix dx,
+      KernelThreads threads) {
     size.check(dx, dy, null);
     size.checkPlus(addend, size.in());
     StridedMatrix weight = ((Plain) w).w();

@@ -3,8 +3,8 @@ package io.xlstm4j.kernels.reference;
 import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
@@ -13,7 +13,11 @@ import java.lang.foreign.MemorySegment;
 public final class ScalarScaledNormKernel implements ScaledNormKernel {
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
+      Size size,
+      Inputs inputs,
+      MemorySegment out,
+      MemorySegment statistics,
+      KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);

@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 import static io.xlstm4j.kernels.memory.SegmentFloats.set;
 
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;

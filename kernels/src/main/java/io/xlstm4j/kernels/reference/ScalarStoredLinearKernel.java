@@ -4,8 +4,8 @@ import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.StoredLinearKernel;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import org.jspecify.annotations.Nullable;
@@ -56,7 +56,9 @@ public final class ScalarStoredLinearKernel implements StoredLinearKernel {
         long offset = part.y().row(row) + task.first + o;
         float sum = bias == null ? y[o] : y[o] + SegmentFloats.get(bias, task.first + o);
         SegmentFloats.set(
-            part.y().data(), offset, part.add() ? sum + SegmentFloats.get(part.y().data(), offset) : sum);
+            part.y().data(),
+            offset,
+            part.add() ? sum + SegmentFloats.get(part.y().data(), offset) : sum);
       }
     }
   }

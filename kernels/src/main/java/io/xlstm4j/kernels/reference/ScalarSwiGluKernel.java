@@ -24,7 +24,11 @@ public final class ScalarSwiGluKernel implements SwiGluKernel {
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
+      Size size,
+      MemorySegment both,
+      MemorySegment dOut,
+      MemorySegment dBoth,
+      KernelThreads threads) {
     size.check(both, "dOut", dOut);
     size.check(dBoth, "dOut", dOut);
     for (int row = 0; row < size.rows(); row++) {

@@ -62,7 +62,10 @@ public final class ScalarTokenKernels implements TokenKernels {
       double qs = scale * get(rows.q().data(), q + r);
       for (int col = 0; col < dv; col++) {
         long offset = c + (long) r * dv + col;
-        set(state, offset, (float) (forget * get(state, offset) + ki * get(rows.v().data(), v + col)));
+        set(
+            state,
+            offset,
+            (float) (forget * get(state, offset) + ki * get(rows.v().data(), v + col)));
         numerator[col] += qs * get(state, offset);
       }
       set(state, n + r, (float) (forget * get(state, n + r) + ki));

@@ -5,9 +5,9 @@ import io.xlstm4j.kernels.HeadNormKernel.Gradients;
 import io.xlstm4j.kernels.HeadNormKernel.Inputs;
 import io.xlstm4j.kernels.HeadNormKernel.Size;
 import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
-import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
@@ -142,7 +142,8 @@ final class NativeHeadNorm {
       float mean = MlstmMath.sum(sum) / dim;
       FloatVector squares = FloatVector.zero(LANES);
       for (long offset = start; offset < end; offset += VECTOR_BYTES) {
-        FloatVector centered = FloatVector.fromMemorySegment(LANES, MEMORY, offset, ORDER).sub(mean);
+        FloatVector centered =
+            FloatVector.fromMemorySegment(LANES, MEMORY, offset, ORDER).sub(mean);
         squares = centered.fma(centered, squares);
       }
       float variance = MlstmMath.sum(squares) / dim;
@@ -159,7 +160,9 @@ final class NativeHeadNorm {
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
+                .sub(mean)
+                .mul(reciprocal);
         normal
             .mul(FloatVector.fromArray(LANES, scale, c))
             .intoMemorySegment(MEMORY, out + offset, ORDER);
@@ -174,7 +177,9 @@ final class NativeHeadNorm {
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
+                .sub(mean)
+                .mul(reciprocal);
         FloatVector open = normal.mul(FloatVector.fromArray(LANES, scale, c));
         open =
             FloatVector.fromArray(LANES, skip, c)
@@ -232,7 +237,9 @@ final class NativeHeadNorm {
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
+                .sub(mean)
+                .mul(reciprocal);
         FloatVector factor = FloatVector.fromArray(LANES, scale, c);
         if (out != 0) {
           normal.mul(factor).intoMemorySegment(MEMORY, out + offset, ORDER);
@@ -290,13 +297,17 @@ final class NativeHeadNorm {
         long offset = (long) c * Float.BYTES;
         FloatVector gated = FloatVector.fromArray(LANES, g, c);
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
+                .sub(mean)
+                .mul(reciprocal);
         gated
             .fma(
                 FloatVector.fromMemorySegment(LANES, MEMORY, xc + offset, ORDER),
                 FloatVector.fromArray(LANES, dSkip, c))
             .intoArray(dSkip, c);
-        gated.mul(FloatVector.fromArray(LANES, skip, c)).intoMemorySegment(MEMORY, dXc + offset, ORDER);
+        gated
+            .mul(FloatVector.fromArray(LANES, skip, c))
+            .intoMemorySegment(MEMORY, dXc + offset, ORDER);
         gated.fma(normal, FloatVector.fromArray(LANES, dScale, c)).intoArray(dScale, c);
         FloatVector dNormal = gated.mul(FloatVector.fromArray(LANES, scale, c));
         dNormal.intoArray(g, c);
@@ -318,10 +329,14 @@ final class NativeHeadNorm {
       for (int c = head * dim; c < (head + 1) * dim; c += L) {
         long offset = (long) c * Float.BYTES;
         FloatVector normal =
-            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER).sub(mean).mul(reciprocal);
+            FloatVector.fromMemorySegment(LANES, MEMORY, x + offset, ORDER)
+                .sub(mean)
+                .mul(reciprocal);
         FloatVector inner = normal.mul(product).add(sum);
         FloatVector d = FloatVector.fromArray(LANES, g, c).sub(inner).mul(reciprocal);
-        (addend == 0 ? d : d.add(FloatVector.fromMemorySegment(LANES, MEMORY, addend + offset, ORDER)))
+        (addend == 0
+                ? d
+                : d.add(FloatVector.fromMemorySegment(LANES, MEMORY, addend + offset, ORDER)))
             .intoMemorySegment(MEMORY, dx + offset, ORDER);
       }
     }

@@ -3,8 +3,8 @@ package io.xlstm4j.kernels.vector;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.CausalConvKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
@@ -423,7 +423,9 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     private void addToInput(float[] dInput, int to, float[] dSums, int offset, int lag) {
       int tap = (size.history() - lag) * weightWidth + channel;
       for (int u = 0; u < width; u += L) {
-        at(weight, tap + u).fma(at(dSums, offset + u), at(dInput, to + u)).intoArray(dInput, to + u);
+        at(weight, tap + u)
+            .fma(at(dSums, offset + u), at(dInput, to + u))
+            .intoArray(dInput, to + u);
       }
     }
 

@@ -5,8 +5,8 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.CrossEntropyKernel;
 import io.xlstm4j.kernels.StridedMatrix;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -21,7 +21,11 @@ public final class VectorCrossEntropyKernel implements CrossEntropyKernel {
 
   @Override
   public void losses(
-      Size size, StridedMatrix logits, MemorySegment targets, MemorySegment losses, KernelThreads threads) {
+      Size size,
+      StridedMatrix logits,
+      MemorySegment targets,
+      MemorySegment losses,
+      KernelThreads threads) {
     run(size, logits, targets, losses, Float.NaN, threads);
   }
 

@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 
 import io.xlstm4j.kernels.ElementwiseKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;

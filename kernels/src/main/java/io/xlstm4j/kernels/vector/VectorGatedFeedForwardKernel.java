@@ -27,7 +27,11 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
+      Size size,
+      MemorySegment both,
+      MemorySegment dOut,
+      MemorySegment dBoth,
+      KernelThreads threads) {
     size.checkBoth("both", both);
     size.checkOut("dOut", dOut);
     size.checkBoth("dBoth", dBoth);
@@ -85,7 +89,8 @@ public final class VectorGatedFeedForwardKernel implements GatedFeedForwardKerne
           SegmentVectors.read(dOut, outOffset, d, 0, count);
           for (int offset = 0; offset < count; offset += L) { // gelu'(x) = cdf(x) + x density(x)
             FloatVector x = at(gate, offset);
-            FloatVector slope = at(density, offset).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, offset));
+            FloatVector slope =
+                at(density, offset).mul(DENSITY_AT_ZERO).mul(x).add(at(cdf, offset));
             x.mul(at(cdf, offset)).mul(at(d, offset)).intoArray(gate, offset);
             slope.mul(at(up, offset)).mul(at(d, offset)).intoArray(up, offset);
           }

@@ -3,10 +3,10 @@ package io.xlstm4j.kernels.vector;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.HeadNormKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
-import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -35,7 +35,11 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
 
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
+      Size size,
+      Inputs inputs,
+      MemorySegment out,
+      MemorySegment statistics,
+      KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);

@@ -4,10 +4,10 @@ import static io.xlstm4j.kernels.vector.math.NativeFloats.load;
 import static io.xlstm4j.kernels.vector.math.NativeFloats.store;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
-import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.ScaledNormKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
+import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
@@ -26,7 +26,11 @@ public final class VectorScaledNormKernel implements ScaledNormKernel {
 
   @Override
   public void forward(
-      Size size, Inputs inputs, MemorySegment out, MemorySegment statistics, KernelThreads threads) {
+      Size size,
+      Inputs inputs,
+      MemorySegment out,
+      MemorySegment statistics,
+      KernelThreads threads) {
     inputs.check(size);
     size.checkRows("out", out);
     size.checkStatistics(statistics);

@@ -41,7 +41,11 @@ public final class VectorSwiGluKernel implements SwiGluKernel {
 
   @Override
   public void backward(
-      Size size, MemorySegment both, MemorySegment dOut, MemorySegment dBoth, KernelThreads threads) {
+      Size size,
+      MemorySegment both,
+      MemorySegment dOut,
+      MemorySegment dBoth,
+      KernelThreads threads) {
     size.check(both, "dOut", dOut);
     size.check(dBoth, "dOut", dOut);
     threads.run(

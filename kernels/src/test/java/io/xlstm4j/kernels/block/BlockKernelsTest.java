@@ -101,7 +101,8 @@ class BlockKernelsTest {
     }
   }
 
-  private static List<float[]> mlstm(int batch, int threadCount, boolean vectorized, boolean masked) {
+  private static List<float[]> mlstm(
+      int batch, int threadCount, boolean vectorized, boolean masked) {
     return mlstm(batch, threadCount, vectorized, masked, MlstmBlockKernel::new);
   }
 
@@ -216,7 +217,8 @@ class BlockKernelsTest {
         state.conv(), new MlstmStateGradient(state.cell().c(), state.cell().n()));
   }
 
-  private static List<float[]> slstm(int batch, int threadCount, boolean vectorized, boolean masked) {
+  private static List<float[]> slstm(
+      int batch, int threadCount, boolean vectorized, boolean masked) {
     Kernels kernels = Kernels.with(threadCount, vectorized);
     try {
       var memory = new Memory(batch);

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -31,6 +32,20 @@ public record DataConfig(
     double corpusWeight,
     int numExamples,
     int numValidationExamples) {
+  /// What `./xlstm train` takes without arguments.
+  public static final DataConfig DEFAULT =
+      new DataConfig(
+          "wordnet",
+          null,
+          DataConfig.TRAINED,
+          4096,
+          true,
+          DataConfig.Packing.STREAM,
+          List.of(),
+          1,
+          100_000,
+          2_048);
+
   public static final String TRAINED = "bpe";
 
   /// The packing of documents into sequences.
@@ -85,5 +100,45 @@ public record DataConfig(
         corpusWeight,
         numExamples,
         numValidationExamples);
+  }
+
+  public DataConfig withCorpus(String value) {
+    return RecordComponents.with(this, "corpus", value);
+  }
+
+  public DataConfig withValidation(@Nullable String value) {
+    return RecordComponents.with(this, "validation", value);
+  }
+
+  public DataConfig withTokenizer(String value) {
+    return RecordComponents.with(this, "tokenizer", value);
+  }
+
+  public DataConfig withVocabSize(int value) {
+    return RecordComponents.with(this, "vocabSize", value);
+  }
+
+  public DataConfig withResetAtDocuments(boolean value) {
+    return RecordComponents.with(this, "resetAtDocuments", value);
+  }
+
+  public DataConfig withPacking(Packing value) {
+    return RecordComponents.with(this, "packing", value);
+  }
+
+  public DataConfig withMix(List<Source> value) {
+    return RecordComponents.with(this, "mix", value);
+  }
+
+  public DataConfig withCorpusWeight(double value) {
+    return RecordComponents.with(this, "corpusWeight", value);
+  }
+
+  public DataConfig withNumExamples(int value) {
+    return RecordComponents.with(this, "numExamples", value);
+  }
+
+  public DataConfig withNumValidationExamples(int value) {
+    return RecordComponents.with(this, "numValidationExamples", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.List;
 
 /// AdamW and what stands around it.
@@ -25,6 +26,10 @@ public record OptimizerConfig(
     double clipValue,
     double emaDecay,
     List<ParameterGroup> groups) {
+  /// What `./xlstm train` takes without arguments.
+  public static final OptimizerConfig DEFAULT =
+      new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of());
+
   public OptimizerConfig {
     Check.positive("learningRate", learningRate);
     Check.notNegative("weightDecay", weightDecay);
@@ -41,5 +46,41 @@ public record OptimizerConfig(
   public static OptimizerConfig of(
       double learningRate, double weightDecay, double beta1, double beta2) {
     return new OptimizerConfig(learningRate, weightDecay, beta1, beta2, 1e-8, 0, 0, 0, List.of());
+  }
+
+  public OptimizerConfig withLearningRate(double value) {
+    return RecordComponents.with(this, "learningRate", value);
+  }
+
+  public OptimizerConfig withWeightDecay(double value) {
+    return RecordComponents.with(this, "weightDecay", value);
+  }
+
+  public OptimizerConfig withBeta1(double value) {
+    return RecordComponents.with(this, "beta1", value);
+  }
+
+  public OptimizerConfig withBeta2(double value) {
+    return RecordComponents.with(this, "beta2", value);
+  }
+
+  public OptimizerConfig withEpsilon(double value) {
+    return RecordComponents.with(this, "epsilon", value);
+  }
+
+  public OptimizerConfig withClipNorm(double value) {
+    return RecordComponents.with(this, "clipNorm", value);
+  }
+
+  public OptimizerConfig withClipValue(double value) {
+    return RecordComponents.with(this, "clipValue", value);
+  }
+
+  public OptimizerConfig withEmaDecay(double value) {
+    return RecordComponents.with(this, "emaDecay", value);
+  }
+
+  public OptimizerConfig withGroups(List<ParameterGroup> value) {
+    return RecordComponents.with(this, "groups", value);
   }
 }

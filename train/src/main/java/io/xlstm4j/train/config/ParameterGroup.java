@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import org.jspecify.annotations.Nullable;
@@ -32,5 +33,17 @@ public record ParameterGroup(
   /// Returns whether a parameter belongs to it.
   public boolean matches(String parameterName) {
     return Pattern.compile(match).matcher(parameterName).find();
+  }
+
+  public ParameterGroup withMatch(String value) {
+    return RecordComponents.with(this, "match", value);
+  }
+
+  public ParameterGroup withLearningRateFactor(@Nullable Double value) {
+    return RecordComponents.with(this, "learningRateFactor", value);
+  }
+
+  public ParameterGroup withWeightDecay(@Nullable Double value) {
+    return RecordComponents.with(this, "weightDecay", value);
   }
 }

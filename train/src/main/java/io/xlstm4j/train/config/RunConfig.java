@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.LargeConfigKeys;
 import io.xlstm4j.core.config.LargeModelConfig;
@@ -17,10 +18,20 @@ import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.core.config.UnknownKeyException;
 import io.xlstm4j.torch.Backend;
 import io.xlstm4j.torch.Precision;
+import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /// Everything that decides a run. In YAML a section for each record, and `device` and `backend`.
+///
+/// ```java
+/// var run = RunConfig.DEFAULT;
+/// run = run.withData(run.data().withCorpus("novel.txt"))
+///     .withTraining(run.training().withSteps(300).withBatchSize(8));
+/// ```
+///
+/// Each copy is checked, here and in the records of the sections: of values that depend on each
+/// other, change first the one that may stand beside the others.
 ///
 /// @param model of either family, as `model_type` says; its `vocab_size` follows from the tokenizer
 ///   and is not a key of a run
@@ -52,24 +63,14 @@ public record RunConfig(
   public static final RunConfig DEFAULT =
       new RunConfig(
           PAPER,
-          new DataConfig(
-              "wordnet",
-              null,
-              DataConfig.TRAINED,
-              4096,
-              true,
-              DataConfig.Packing.STREAM,
-              List.of(),
-              1,
-              100_000,
-              2_048),
-          new TrainingConfig(900, 0, 0, 0, 16, 1, false, Precision.FLOAT32, false, 3, 1),
-          new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of()),
-          new ScheduleConfig(ScheduleConfig.Kind.COSINE, 60, 0.05, 0, 0),
-          new ValidationConfig(150, 16_384, 0),
-          new CheckpointsConfig(150, 0, 0, 0),
-          new LoggingConfig(1, false, 0),
-          new SamplesConfig(null, 40, 0.7, 0.9),
+          DataConfig.DEFAULT,
+          TrainingConfig.DEFAULT,
+          OptimizerConfig.DEFAULT,
+          ScheduleConfig.DEFAULT,
+          ValidationConfig.DEFAULT,
+          CheckpointsConfig.DEFAULT,
+          LoggingConfig.DEFAULT,
+          SamplesConfig.DEFAULT,
           null,
           null,
           "cpu",
@@ -100,6 +101,30 @@ public record RunConfig(
           "training.precision bfloat16 needs backend libtorch or a GPU;"
               + " backend fused is float32 on device cpu");
     }
+  }
+
+  /// Returns the defaults of a run on series.
+  public static RunConfig forSeries(SeriesConfig series) {
+    ObjectNode keys = JsonNodeFactory.instance.objectNode();
+    ObjectNode own = StrictBinder.toTree(series);
+    ObjectNode defaults = SeriesConfig.defaults();
+    for (var key : defaults.properties()) {
+      if (key.getValue().equals(own.get(key.getKey()))) {
+        own.remove(key.getKey()); // else it might be refused as one that means nothing here
+      }
+    }
+    keys.set("series", own);
+    return DEFAULT.with(keys, "");
+  }
+
+  /// Returns the defaults of a run that trains a stored language model further.
+  ///
+  /// @throws InvalidInputException if the folder holds no language model
+  public static RunConfig fineTuning(Path modelFolder) {
+    ObjectNode keys = JsonNodeFactory.instance.objectNode();
+    keys.put(StartingModel.KEY, modelFolder.toString());
+    StartingModel.complete(keys, "");
+    return DEFAULT.with(keys, "");
   }
 
   /// Lays the keys somebody wrote over these. Over [#DEFAULT], defaults follow those keys as
@@ -224,7 +249,7 @@ public record RunConfig(
         section(merged, "logging", LoggingConfig.class, source),
         section(merged, "samples", SamplesConfig.class, source),
         wanted,
-        from(merged.get(StartingModel.KEY), source),
+        StartingModel.value(merged.get(StartingModel.KEY), source),
         merged.get("device").asText(),
         backend(merged.get("backend").asText(), source));
   }
@@ -279,17 +304,6 @@ public record RunConfig(
                 type));
   }
 
-  private static @Nullable String from(JsonNode said, String source) {
-    if (said.isNull()) {
-      return null;
-    }
-    if (!said.isTextual() || said.asText().isBlank()) {
-      throw new InvalidInputException(
-          prefix(source) + "from must be the path of a model folder, but is " + said);
-    }
-    return said.asText();
-  }
-
   private static Backend backend(String name, String source) {
     for (Backend backend : Backend.values()) {
       if (backend.toString().equals(name)) {
@@ -302,24 +316,6 @@ public record RunConfig(
 
   private static <T> T section(ObjectNode tree, String name, Class<T> type, String source) {
     return StrictBinder.toRecord((ObjectNode) tree.get(name), type, source, name + ".");
-  }
-
-  /// The same on another device.
-  public RunConfig withDevice(String other) {
-    return new RunConfig(
-        model,
-        data,
-        training,
-        optimizer,
-        schedule,
-        validation,
-        checkpoints,
-        logging,
-        samples,
-        series,
-        from,
-        other,
-        backend);
   }
 
   /// Every key with its value, as [#with] takes them.
@@ -360,5 +356,57 @@ public record RunConfig(
     ObjectNode keys = values.objectNode().put(MODEL_TYPE, type);
     keys.setAll(values);
     return keys;
+  }
+
+  public RunConfig withModel(ModelConfig value) {
+    return RecordComponents.with(this, "model", value);
+  }
+
+  public RunConfig withOptimizer(OptimizerConfig value) {
+    return RecordComponents.with(this, "optimizer", value);
+  }
+
+  public RunConfig withSchedule(ScheduleConfig value) {
+    return RecordComponents.with(this, "schedule", value);
+  }
+
+  public RunConfig withValidation(ValidationConfig value) {
+    return RecordComponents.with(this, "validation", value);
+  }
+
+  public RunConfig withCheckpoints(CheckpointsConfig value) {
+    return RecordComponents.with(this, "checkpoints", value);
+  }
+
+  public RunConfig withLogging(LoggingConfig value) {
+    return RecordComponents.with(this, "logging", value);
+  }
+
+  public RunConfig withSamples(SamplesConfig value) {
+    return RecordComponents.with(this, "samples", value);
+  }
+
+  public RunConfig withSeries(@Nullable SeriesConfig value) {
+    return RecordComponents.with(this, "series", value);
+  }
+
+  public RunConfig withFrom(@Nullable String value) {
+    return RecordComponents.with(this, "from", value);
+  }
+
+  public RunConfig withDevice(String value) {
+    return RecordComponents.with(this, "device", value);
+  }
+
+  public RunConfig withBackend(Backend value) {
+    return RecordComponents.with(this, "backend", value);
+  }
+
+  public RunConfig withData(DataConfig value) {
+    return RecordComponents.with(this, "data", value);
+  }
+
+  public RunConfig withTraining(TrainingConfig value) {
+    return RecordComponents.with(this, "training", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.core.SamplerConfig;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -14,6 +15,9 @@ import org.jspecify.annotations.Nullable;
 /// @param topP mass of the likeliest tokens that may be chosen, in (0, 1]
 public record SamplesConfig(
     @Nullable List<String> prompts, int maxTokens, double temperature, double topP) {
+  /// What `./xlstm train` takes without arguments.
+  public static final SamplesConfig DEFAULT = new SamplesConfig(null, 40, 0.7, 0.9);
+
   public SamplesConfig {
     prompts = prompts == null ? null : List.copyOf(prompts);
     Check.positive("maxTokens", maxTokens);
@@ -24,5 +28,21 @@ public record SamplesConfig(
   /// Returns the sampler's configuration for a seed.
   public SamplerConfig sampler(long seed) {
     return new SamplerConfig(temperature, 0, topP, 0, 1, seed);
+  }
+
+  public SamplesConfig withPrompts(@Nullable List<String> value) {
+    return RecordComponents.with(this, "prompts", value);
+  }
+
+  public SamplesConfig withMaxTokens(int value) {
+    return RecordComponents.with(this, "maxTokens", value);
+  }
+
+  public SamplesConfig withTemperature(double value) {
+    return RecordComponents.with(this, "temperature", value);
+  }
+
+  public SamplesConfig withTopP(double value) {
+    return RecordComponents.with(this, "topP", value);
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import java.util.Locale;
 
 /// The learning rate over a run: a warm-up, a main part, and a cool-down if wanted (docs/math.md
@@ -13,6 +14,9 @@ import java.util.Locale;
 /// @param cooldownFraction where the cool-down ends, as a fraction of the peak
 public record ScheduleConfig(
     Kind kind, int warmupSteps, double minLrRatio, int cooldownSteps, double cooldownFraction) {
+  /// What `./xlstm train` takes without arguments.
+  public static final ScheduleConfig DEFAULT = new ScheduleConfig(Kind.COSINE, 60, 0.05, 0, 0);
+
   /// The learning rate between warm-up and cool-down.
   public enum Kind {
     /// stays at the peak
@@ -45,5 +49,25 @@ public record ScheduleConfig(
       throw new IllegalArgumentException(
           "minLrRatio (0) must be positive for the schedule exponential, which never gets there");
     }
+  }
+
+  public ScheduleConfig withKind(Kind value) {
+    return RecordComponents.with(this, "kind", value);
+  }
+
+  public ScheduleConfig withWarmupSteps(int value) {
+    return RecordComponents.with(this, "warmupSteps", value);
+  }
+
+  public ScheduleConfig withMinLrRatio(double value) {
+    return RecordComponents.with(this, "minLrRatio", value);
+  }
+
+  public ScheduleConfig withCooldownSteps(int value) {
+    return RecordComponents.with(this, "cooldownSteps", value);
+  }
+
+  public ScheduleConfig withCooldownFraction(double value) {
+    return RecordComponents.with(this, "cooldownFraction", value);
   }
 }

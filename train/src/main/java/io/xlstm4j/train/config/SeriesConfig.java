@@ -3,6 +3,7 @@ package io.xlstm4j.train.config;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.SequenceLossConfig;
 import io.xlstm4j.core.config.SequenceModelConfig;
@@ -58,6 +59,28 @@ public record SeriesConfig(
     Missing missing,
     DecimalMark decimalMark,
     double validationFraction) {
+  /// Defaults; file and columns stand for those of a user.
+  private static final SeriesConfig DEFAULT =
+      new SeriesConfig(
+          "data.csv",
+          List.of("value"),
+          List.of(),
+          "",
+          "",
+          "",
+          Gaps.REPORT,
+          "",
+          64,
+          1,
+          Pooling.LAST,
+          SequenceLossConfig.Kind.QUANTILE,
+          List.of(0.1, 0.5, 0.9),
+          0,
+          Scaling.SERIES,
+          Missing.ERROR,
+          DecimalMark.POINT,
+          0.2);
+
   /// The scaling of values to mean 0 and standard deviation 1.
   public enum Scaling {
     /// not at all
@@ -227,52 +250,17 @@ public record SeriesConfig(
         StrictBinder.merge(defaults(), keys, source), SeriesConfig.class, source);
   }
 
-  /// The same of another file.
-  public SeriesConfig withFile(String other) {
-    return new SeriesConfig(
-        other,
-        targetColumns,
-        featureColumns,
-        timeColumn,
-        timeFormat,
-        timeZone,
-        gaps,
-        idColumn,
-        context,
-        horizon,
-        pooling,
-        loss,
-        quantiles,
-        classes,
-        scaling,
-        missing,
-        decimalMark,
-        validationFraction);
+  /// Returns the defaults for a file.
+  ///
+  /// @param file a CSV file
+  /// @param targetColumns names of the columns to forecast, at least one
+  public static SeriesConfig of(String file, String... targetColumns) {
+    return DEFAULT.withFile(file).withTargetColumns(List.of(targetColumns));
   }
 
   /// Every key with its default; `file` and `target_columns` have none.
   static ObjectNode defaults() {
-    ObjectNode tree =
-        StrictBinder.toTree(
-            new SeriesConfig(
-                "data.csv",
-                List.of("value"),
-                List.of(),
-                "",
-                "",
-                "",
-                Gaps.REPORT,
-                "",
-                64,
-                1,
-                Pooling.LAST,
-                SequenceLossConfig.Kind.QUANTILE,
-                List.of(0.1, 0.5, 0.9),
-                0,
-                Scaling.SERIES,
-                Missing.ERROR,
-                DecimalMark.POINT,
-                0.2));
+    ObjectNode tree = StrictBinder.toTree(DEFAULT);
     tree.put("file", "");
     tree.putArray("target_columns");
     return tree;
@@ -334,5 +322,77 @@ public record SeriesConfig(
   /// The model of this data.
   public SequenceModelConfig model(BlockStackConfig stack) {
     return new SequenceModelConfig(inputs(), outputs(), pooling, lossConfig(), stack);
+  }
+
+  public SeriesConfig withFeatureColumns(List<String> value) {
+    return RecordComponents.with(this, "featureColumns", value);
+  }
+
+  public SeriesConfig withTimeColumn(String value) {
+    return RecordComponents.with(this, "timeColumn", value);
+  }
+
+  public SeriesConfig withTimeFormat(String value) {
+    return RecordComponents.with(this, "timeFormat", value);
+  }
+
+  public SeriesConfig withTimeZone(String value) {
+    return RecordComponents.with(this, "timeZone", value);
+  }
+
+  public SeriesConfig withGaps(Gaps value) {
+    return RecordComponents.with(this, "gaps", value);
+  }
+
+  public SeriesConfig withIdColumn(String value) {
+    return RecordComponents.with(this, "idColumn", value);
+  }
+
+  public SeriesConfig withContext(int value) {
+    return RecordComponents.with(this, "context", value);
+  }
+
+  public SeriesConfig withHorizon(int value) {
+    return RecordComponents.with(this, "horizon", value);
+  }
+
+  public SeriesConfig withPooling(Pooling value) {
+    return RecordComponents.with(this, "pooling", value);
+  }
+
+  public SeriesConfig withLoss(SequenceLossConfig.Kind value) {
+    return RecordComponents.with(this, "loss", value);
+  }
+
+  public SeriesConfig withQuantiles(List<Double> value) {
+    return RecordComponents.with(this, "quantiles", value);
+  }
+
+  public SeriesConfig withClasses(int value) {
+    return RecordComponents.with(this, "classes", value);
+  }
+
+  public SeriesConfig withScaling(Scaling value) {
+    return RecordComponents.with(this, "scaling", value);
+  }
+
+  public SeriesConfig withMissing(Missing value) {
+    return RecordComponents.with(this, "missing", value);
+  }
+
+  public SeriesConfig withDecimalMark(DecimalMark value) {
+    return RecordComponents.with(this, "decimalMark", value);
+  }
+
+  public SeriesConfig withValidationFraction(double value) {
+    return RecordComponents.with(this, "validationFraction", value);
+  }
+
+  public SeriesConfig withFile(String value) {
+    return RecordComponents.with(this, "file", value);
+  }
+
+  public SeriesConfig withTargetColumns(List<String> value) {
+    return RecordComponents.with(this, "targetColumns", value);
   }
 }

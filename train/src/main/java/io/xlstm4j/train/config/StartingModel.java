@@ -42,6 +42,18 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
   private static final List<String> OF_VOCABULARY =
       List.of(VOCAB_SIZE, "bos_token_id", "eos_token_id", "pad_token_id");
 
+  /// Returns the value of the key, or null if it is not given.
+  static @Nullable String value(JsonNode said, String source) {
+    if (said.isNull()) {
+      return null;
+    }
+    if (!said.isTextual() || said.asText().isBlank()) {
+      throw new InvalidInputException(
+          RunConfig.prefix(source) + "from must be the path of a model folder, but is " + said);
+    }
+    return said.asText();
+  }
+
   /// @param from the value of the key
   /// @throws InvalidInputException if there is no language model
   public static StartingModel open(String from) {

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.config;
 
 import io.xlstm4j.core.Check;
+import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.torch.Precision;
 
 /// Length of a run and batch of a step. The first limit that is reached ends it.
@@ -32,6 +33,10 @@ public record TrainingConfig(
     boolean activationCheckpointing,
     int maxNonfiniteSteps,
     long seed) {
+  /// What `./xlstm train` takes without arguments.
+  public static final TrainingConfig DEFAULT =
+      new TrainingConfig(900, 0, 0, 0, 16, 1, false, Precision.FLOAT32, false, 3, 1);
+
   public TrainingConfig {
     Check.notNegative("steps", steps);
     Check.notNegative("tokens", tokens);
@@ -64,5 +69,49 @@ public record TrainingConfig(
       total = Math.min(total, Math.ceil(epochs * stepsPerEpoch));
     }
     return (int) Math.max(1, total);
+  }
+
+  public TrainingConfig withSteps(int value) {
+    return RecordComponents.with(this, "steps", value);
+  }
+
+  public TrainingConfig withTokens(long value) {
+    return RecordComponents.with(this, "tokens", value);
+  }
+
+  public TrainingConfig withEpochs(double value) {
+    return RecordComponents.with(this, "epochs", value);
+  }
+
+  public TrainingConfig withMinutes(double value) {
+    return RecordComponents.with(this, "minutes", value);
+  }
+
+  public TrainingConfig withBatchSize(int value) {
+    return RecordComponents.with(this, "batchSize", value);
+  }
+
+  public TrainingConfig withGradientAccumulationSteps(int value) {
+    return RecordComponents.with(this, "gradientAccumulationSteps", value);
+  }
+
+  public TrainingConfig withTruncatedBptt(boolean value) {
+    return RecordComponents.with(this, "truncatedBptt", value);
+  }
+
+  public TrainingConfig withPrecision(Precision value) {
+    return RecordComponents.with(this, "precision", value);
+  }
+
+  public TrainingConfig withActivationCheckpointing(boolean value) {
+    return RecordComponents.with(this, "activationCheckpointing", value);
+  }
+
+  public TrainingConfig withMaxNonfiniteSteps(int value) {
+    return RecordComponents.with(this, "maxNonfiniteSteps", value);
+  }
+
+  public TrainingConfig withSeed(long value) {
+    return RecordComponents.with(this, "seed", value);
   }
 }

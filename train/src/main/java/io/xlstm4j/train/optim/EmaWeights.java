@@ -98,7 +98,7 @@ public final class EmaWeights implements AutoCloseable {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       for (Slot slot : slots) {
-        Moments.restore(slot.average, "average." + slot.name, source);
+        TorchTensorData.copyInto(slot.average, "average." + slot.name, source);
       }
     }
   }

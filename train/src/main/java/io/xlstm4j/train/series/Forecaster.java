@@ -191,7 +191,8 @@ public final class Forecaster implements AutoCloseable {
     }
     if (season < 1 || season > config.context()) {
       throw new InvalidInputException(
-          "season (%d) must be in [1, %d], the model's series.context".formatted(season, config.context()));
+          "season (%d) must be in [1, %d], the model's series.context"
+              .formatted(season, config.context()));
     }
     SeriesWindows windows = windows(file, SeriesWindows.Part.VALIDATION);
     var ours = new ForecastErrors(model.config().loss(), windows.unit());

@@ -3,12 +3,13 @@ package io.xlstm4j.train.parallel;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.BlockStackConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
+import io.xlstm4j.torch.AdamW;
 import io.xlstm4j.torch.SequenceLayout;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import io.xlstm4j.train.config.OptimizerConfig;
-import io.xlstm4j.train.optim.AdamW;
+import io.xlstm4j.train.optim.Optimizers;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -88,7 +89,7 @@ public final class RankProgram {
     Torch.seed(1);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer = new AdamW(model.parameters().byName(), model::decays, TRAINING);
+        var optimizer = Optimizers.adamW(model.parameters().byName(), model::decays, TRAINING);
         GradientReducer reducer = world.reducer(model.parameters())) {
       for (int step = 0; step < steps; step++) {
         step(world, model, reducer, plain, rows, length, step);
@@ -150,7 +151,7 @@ public final class RankProgram {
     Torch.seed(1);
     try (var _ = new PointerScope();
         var model = new XlstmLanguageModel(config);
-        var optimizer = new AdamW(model.parameters().byName(), model::decays, TRAINING);
+        var optimizer = Optimizers.adamW(model.parameters().byName(), model::decays, TRAINING);
         GradientReducer reducer = world.reducer(model.parameters())) {
       double[] seconds = new double[40];
       for (int step = 0; step < seconds.length; step++) {

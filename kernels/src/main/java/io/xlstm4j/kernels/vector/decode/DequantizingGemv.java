@@ -15,8 +15,8 @@ import jdk.incubator.vector.VectorSpecies;
 /// few rows, mostly by the one token of one sequence.
 ///
 /// The four outputs of a tile are written out, since a vector that a method gives may end up on the
-/// heap. The sums have the order and so the bits of [VectorGemvKernel] on widened rows,
-/// which is the slow twin.
+/// heap. The sums have the order and so the bits of [VectorGemvKernel] on widened rows, which is
+/// the slow twin.
 final class DequantizingGemv {
   /// Outputs at a time.
   static final int TILE = VectorGemvKernel.TILE;
@@ -72,7 +72,16 @@ final class DequantizingGemv {
       if (scaled) {
         int offset = output * groups;
         int8(
-            stored.bytes, output * columns, columns, stored.scales, offset, groups, shift, x, x0, sums);
+            stored.bytes,
+            output * columns,
+            columns,
+            stored.scales,
+            offset,
+            groups,
+            shift,
+            x,
+            x0,
+            sums);
       } else {
         bfloat16(stored.shorts, output * columns, columns, x, x0, sums);
       }

@@ -7,7 +7,8 @@ import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.vector.decode.JitWarmUp.Use;
 import java.lang.foreign.MemorySegment;
 
-/// [VectorPositionKernels] once a [JitWarmUp] is done, [PreJitPositionKernels] before: the same bits.
+/// [VectorPositionKernels] once a [JitWarmUp] is done, [PreJitPositionKernels] before: the same
+/// bits.
 final class JitPositionKernels implements PositionKernels {
   private final JitWarmUp jitWarmUp;
   private final PositionKernels lanes = new PreJitPositionKernels();

@@ -1,16 +1,16 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.Activation;
+import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.PositionKernels;
-import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightType;
-import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -207,7 +207,8 @@ final class JitWarmUp {
                 if (inPlace && takesFew && used.contains(Use.SEVERAL_ROWS)) {
                   long to = tile.address();
                   long xOffset = nativeX.address();
-                  NativeDequantizingGemv.multiplyFew(w, 0, ROWS, outputs, to, xOffset, xRow, y, sums);
+                  NativeDequantizingGemv.multiplyFew(
+                      w, 0, ROWS, outputs, to, xOffset, xRow, y, sums);
                 }
                 if (inPlace) {
                   NativeDequantizingGemv.multiply(w, 0, outputs, x, 0, y, sums);

@@ -8,9 +8,9 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.reference.ScalarTokenKernels;
-import io.xlstm4j.kernels.vector.math.PreJitMath;
-import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -19,8 +19,8 @@ import java.util.List;
 import jdk.incubator.vector.FloatVector;
 
 /// One token of one head of one row through the mLSTM cell (spec 2.1): C is changed where it lies,
-/// the rest on arrays filled up to whole vectors, in loops that are compiled one by one ([ArrayLoops]).
-/// Kept from token to token, by one thread.
+/// the rest on arrays filled up to whole vectors, in loops that are compiled one by one
+/// ([ArrayLoops]). Kept from token to token, by one thread.
 final class MlstmToken {
   private static final int WIDTH = LANES.length();
   private static final int BYTES = WIDTH * Float.BYTES;

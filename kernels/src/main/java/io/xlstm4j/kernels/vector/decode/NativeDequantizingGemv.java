@@ -14,8 +14,8 @@ import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
 /// [DequantizingGemv], its slow twin, on native memory at its address, with the same bits: the
-/// processor fetches one line while it widens and multiplies another. As in [NativeGemv],
-/// nothing is checked here, and the outputs of a tile are a quarter of the outputs apart.
+/// processor fetches one line while it widens and multiplies another. As in [NativeGemv], nothing
+/// is checked here, and the outputs of a tile are a quarter of the outputs apart.
 final class NativeDequantizingGemv {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -102,7 +102,8 @@ final class NativeDequantizingGemv {
         bfloat16(offset, quarter * wRow, columns, wide, x, xRow, sums);
       } else {
         long scale = scales.address() + (first + output) * scaleRow;
-        int8(offset, quarter * wRow, columns, scale, quarter * scaleRow, shift, wide, x, xRow, sums);
+        int8(
+            offset, quarter * wRow, columns, scale, quarter * scaleRow, shift, wide, x, xRow, sums);
       }
       VectorGemvKernel.store(sums, few, y, output, outputs, quarter);
       for (int row = few; row < rows; row += few) {

@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/// [VectorGemvKernel], its slow twin, on native memory at its address, with the same bits.
-/// Nothing is checked here: the caller knows that the memory is there and stays.
+/// [VectorGemvKernel], its slow twin, on native memory at its address, with the same bits. Nothing
+/// is checked here: the caller knows that the memory is there and stays.
 ///
 /// One row reads W where it lies, so that the processor fetches one line while it multiplies
 /// another. The four outputs of a tile are a quarter of the outputs apart: the processor reads

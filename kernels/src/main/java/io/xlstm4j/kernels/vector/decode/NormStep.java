@@ -6,9 +6,9 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.PositionKernels;
 import io.xlstm4j.kernels.memory.SegmentFloats;
-import io.xlstm4j.kernels.vector.math.PreJitMath;
-import io.xlstm4j.kernels.vector.math.MlstmMath;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
+import io.xlstm4j.kernels.vector.math.MlstmMath;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
@@ -23,10 +23,16 @@ final class NormStep {
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
   private static final ArrayLoops<NormStep> PLAIN =
-      new ArrayLoops<>(List.of(NormStep::squares, NormStep::scale, NormStep::weight, NormStep::shift));
+      new ArrayLoops<>(
+          List.of(NormStep::squares, NormStep::scale, NormStep::weight, NormStep::shift));
   private static final ArrayLoops<NormStep> CENTERED =
       new ArrayLoops<>(
-          List.of(NormStep::sum, NormStep::squares, NormStep::scale, NormStep::weight, NormStep::shift));
+          List.of(
+              NormStep::sum,
+              NormStep::squares,
+              NormStep::scale,
+              NormStep::weight,
+              NormStep::shift));
 
   private float[] values = new float[0];
   private int count;

@@ -6,8 +6,8 @@ import io.xlstm4j.kernels.vector.gemm.PackedGemm;
 import org.jspecify.annotations.Nullable;
 
 /// Rows of activations as [PackedGemm] takes its left-hand matrix, `(blocks, rows,
-/// PackedGemm.STRIDE)`, a block for every [PackedGemm#DEEP] columns. Packed once, slice by
-/// slice on any thread, for all tasks that multiply them.
+/// PackedGemm.STRIDE)`, a block for every [PackedGemm#DEEP] columns. Packed once, slice by slice on
+/// any thread, for all tasks that multiply them.
 final class PackedActivations {
   private static final int DEEP = PackedGemm.DEEP;
   private static final int STRIDE = PackedGemm.STRIDE;

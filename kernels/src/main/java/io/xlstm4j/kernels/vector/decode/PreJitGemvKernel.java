@@ -33,7 +33,8 @@ final class PreJitGemvKernel implements GemvKernel {
     }
   }
 
-  private static void one(float[] w, int wOffset, float[] x, int xOffset, int stride, float[] sums) {
+  private static void one(
+      float[] w, int wOffset, float[] x, int xOffset, int stride, float[] sums) {
     for (int lane = 0; lane < LANES; lane++) {
       float sum = 0;
       for (int i = lane; i < stride; i += LANES) {

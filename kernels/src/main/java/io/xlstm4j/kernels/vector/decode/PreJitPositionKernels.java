@@ -9,8 +9,8 @@ import io.xlstm4j.kernels.reference.ScalarPositionKernels;
 import io.xlstm4j.kernels.vector.math.PreJitMath;
 import java.lang.foreign.MemorySegment;
 
-/// [VectorPositionKernels] lane by lane, with the same bits, in plain Java on copies: reading memory
-/// number by number is slow before it is compiled.
+/// [VectorPositionKernels] lane by lane, with the same bits, in plain Java on copies: reading
+/// memory number by number is slow before it is compiled.
 final class PreJitPositionKernels implements PositionKernels {
   private static final int LANES = PreJitMath.LANES;
 

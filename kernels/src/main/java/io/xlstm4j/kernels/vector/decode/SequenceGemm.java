@@ -11,8 +11,8 @@ import io.xlstm4j.kernels.vector.gemm.Transposition;
 /// runs in the order of the columns.
 ///
 /// W is turned into panels, which stay in the second cache while x goes by, one block of columns
-/// after the other. `GemvKernel` sums along vectors instead, in an order that one row can
-/// have as well as many.
+/// after the other. `GemvKernel` sums along vectors instead, in an order that one row can have as
+/// well as many.
 final class SequenceGemm {
   /// Outputs side by side.
   static final int PANEL = PackedGemm.WIDE;

@@ -4,8 +4,8 @@ import static io.xlstm4j.kernels.vector.math.VectorMath.LANES;
 import static io.xlstm4j.kernels.vector.math.VectorMath.at;
 
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;

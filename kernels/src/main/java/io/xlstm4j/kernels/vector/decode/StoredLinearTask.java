@@ -1,8 +1,8 @@
 package io.xlstm4j.kernels.vector.decode;
 
+import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.StoredLinearKernel.Part;
-import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightType;
@@ -13,8 +13,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// Some outputs of a [VectorStoredLinearKernel]'s product on one thread, which keeps its scratch from task
-/// to task.
+/// Some outputs of a [VectorStoredLinearKernel]'s product on one thread, which keeps its scratch
+/// from task to task.
 final class StoredLinearTask {
   /// Floats of W that are widened at a time: row by row they stay in the first cache, else in the
   /// second.
@@ -168,7 +168,8 @@ final class StoredLinearTask {
           NativeGemv.multiplyFew(rows, outputs, inputs, w, xOffset, xRow, y, sums);
         } else {
           long wide = nativeW.address();
-          NativeDequantizingGemv.multiplyFew(matrix, output, rows, outputs, wide, xOffset, xRow, y, sums);
+          NativeDequantizingGemv.multiplyFew(
+              matrix, output, rows, outputs, wide, xOffset, xRow, y, sums);
         }
         store(forms, part, 0, rows, output, outputs, outputs);
       } else {
@@ -206,7 +207,8 @@ final class StoredLinearTask {
         && row % NativeGemv.LINE == 0;
   }
 
-  private void copyRows(Forms forms, MemoryMatrix rows, int from, int count, int inputs, int stride) {
+  private void copyRows(
+      Forms forms, MemoryMatrix rows, int from, int count, int inputs, int stride) {
     for (int row = 0; row < count; row++) {
       long offset = rows.row(from + row);
       if (forms.stored() != null) {

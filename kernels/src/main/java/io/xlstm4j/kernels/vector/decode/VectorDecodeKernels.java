@@ -1,11 +1,11 @@
 package io.xlstm4j.kernels.vector.decode;
 
 import io.xlstm4j.kernels.DecodeKernels;
-import io.xlstm4j.kernels.StoredLinearKernel;
 import io.xlstm4j.kernels.PositionKernels;
+import io.xlstm4j.kernels.StoredLinearKernel;
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.Lazy;
 import org.jspecify.annotations.Nullable;
 
 /// The forward-only kernels on the Vector API, lane by lane in plain Java until the warm-up is

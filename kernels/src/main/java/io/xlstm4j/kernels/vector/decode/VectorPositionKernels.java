@@ -71,7 +71,12 @@ public final class VectorPositionKernels implements PositionKernels {
   }
 
   private static void addScaled(
-      int whole, MemorySegment scale, MemorySegment x, long xOffset, MemorySegment y, long yOffset) {
+      int whole,
+      MemorySegment scale,
+      MemorySegment x,
+      long xOffset,
+      MemorySegment y,
+      long yOffset) {
     for (int i = 0; i < whole; i += WIDTH) {
       long to = (yOffset + i) * Float.BYTES;
       FloatVector.fromMemorySegment(LANES, x, (xOffset + i) * Float.BYTES, ORDER)
@@ -104,7 +109,8 @@ public final class VectorPositionKernels implements PositionKernels {
     }
   }
 
-  private static void blocksOf4(int whole, Headwise projection, MemoryMatrix x, MemoryMatrix y, int row) {
+  private static void blocksOf4(
+      int whole, Headwise projection, MemoryMatrix x, MemoryMatrix y, int row) {
     MemorySegment weight = projection.weight();
     MemorySegment bias = projection.bias();
     long next = (long) projection.width() * Float.BYTES;

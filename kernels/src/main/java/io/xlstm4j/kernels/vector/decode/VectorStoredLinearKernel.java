@@ -1,20 +1,20 @@
 package io.xlstm4j.kernels.vector.decode;
 
+import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.StoredLinearKernel;
-import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightRowsKernel;
-import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.Lazy;
 import io.xlstm4j.kernels.reference.ScalarWeightRowsKernel;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
-/// [StoredLinearKernel] on the Vector API, which reads weights of native memory at their address. Nothing is
-/// allocated in a call.
+/// [StoredLinearKernel] on the Vector API, which reads weights of native memory at their address.
+/// Nothing is allocated in a call.
 public final class VectorStoredLinearKernel implements StoredLinearKernel {
   /// Weights in one task at most: few enough to spread the work evenly, enough to be worth a task.
   private static final int TASK_WEIGHTS = 1 << 19;

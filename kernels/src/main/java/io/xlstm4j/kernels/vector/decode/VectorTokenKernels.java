@@ -3,8 +3,8 @@ package io.xlstm4j.kernels.vector.decode;
 import static io.xlstm4j.kernels.memory.SegmentFloats.get;
 
 import io.xlstm4j.kernels.TokenKernels;
-import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.ArrayLoops;
+import io.xlstm4j.kernels.vector.math.PreJitMath;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;
@@ -19,7 +19,8 @@ public final class VectorTokenKernels implements TokenKernels {
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
-  private static final ArrayLoops<float[]> SILU = new ArrayLoops<>(List.of(VectorTokenKernels::silu));
+  private static final ArrayLoops<float[]> SILU =
+      new ArrayLoops<>(List.of(VectorTokenKernels::silu));
 
   private final ThreadLocal<float[]> sums = ThreadLocal.withInitial(() -> new float[0]);
   private final ThreadLocal<MlstmToken> mlstm = ThreadLocal.withInitial(MlstmToken::new);
@@ -65,8 +66,10 @@ public final class VectorTokenKernels implements TokenKernels {
     return have;
   }
 
-  private static void copy(int count, MemorySegment from, long offset, MemorySegment to, long start) {
-    MemorySegment.copy(from, offset * Float.BYTES, to, start * Float.BYTES, (long) count * Float.BYTES);
+  private static void copy(
+      int count, MemorySegment from, long offset, MemorySegment to, long start) {
+    MemorySegment.copy(
+        from, offset * Float.BYTES, to, start * Float.BYTES, (long) count * Float.BYTES);
   }
 
   /// `y += a b`

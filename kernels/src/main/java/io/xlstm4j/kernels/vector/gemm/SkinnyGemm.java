@@ -104,7 +104,12 @@ final class SkinnyGemm {
   }
 
   private static void write(
-      int row, int o, float sum, @Nullable MemorySegment bias, @Nullable StridedMatrix addend, StridedMatrix y) {
+      int row,
+      int o,
+      float sum,
+      @Nullable MemorySegment bias,
+      @Nullable StridedMatrix addend,
+      StridedMatrix y) {
     float all = bias == null ? sum : sum + SegmentFloats.get(bias, o);
     y.set(row, o, addend == null ? all : all + addend.get(row, o));
   }

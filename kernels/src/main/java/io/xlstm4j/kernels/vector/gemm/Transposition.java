@@ -55,8 +55,8 @@ public final class Transposition {
     }
   }
 
-  /// The same from memory at its address, which is there and stays; only where `NativeGemv`
-  /// is available.
+  /// The same from memory at its address, which is there and stays; only where `NativeGemv` is
+  /// available.
   ///
   /// @param rows whole vectors
   /// @param columns whole vectors

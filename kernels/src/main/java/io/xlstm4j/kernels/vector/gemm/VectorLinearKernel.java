@@ -1,7 +1,7 @@
 package io.xlstm4j.kernels.vector.gemm;
 
-import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.GemmKernel.Block;
+import io.xlstm4j.kernels.LinearKernel;
 import io.xlstm4j.kernels.StridedMatrix;
 import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.vector.math.NativeFloats;
@@ -92,7 +92,12 @@ public final class VectorLinearKernel implements LinearKernel {
 
   @Override
   public void backwardInput(
-      Size size, StridedMatrix dy, Ready w, @Nullable StridedMatrix addend, StridedMatrix dx, KernelThreads threads) {
+      Size size,
+      StridedMatrix dy,
+      Ready w,
+      @Nullable StridedMatrix addend,
+      StridedMatrix dx,
+      KernelThreads threads) {
     size.check(dx, dy, null);
     size.checkPlus(addend, size.in());
     var panels = (Panels) w;

@@ -77,7 +77,14 @@ final class BlockDiagonal4 {
   }
 
   private static void project(
-      StridedMatrix from, long offset, float[] weights, int weight, int wide, int count, float[] to, int u) {
+      StridedMatrix from,
+      long offset,
+      float[] weights,
+      int weight,
+      int wide,
+      int count,
+      float[] to,
+      int u) {
     var w0 = FloatVector.fromArray(LANES, weights, weight);
     var w1 = FloatVector.fromArray(LANES, weights, weight + wide);
     var w2 = FloatVector.fromArray(LANES, weights, weight + 2 * wide);
@@ -95,7 +102,8 @@ final class BlockDiagonal4 {
   }
 
   /// The last, shorter vector.
-  private void projectTail(StridedMatrix from, long offset, int weight, int count, float[] to, int u) {
+  private void projectTail(
+      StridedMatrix from, long offset, int weight, int count, float[] to, int u) {
     for (int l = 0; l < count; l++) {
       var in = SegmentVectors.load(from.data(), offset, dim - u % wide);
       times(in, byInput, weight).intoArray(to, u);
@@ -114,7 +122,8 @@ final class BlockDiagonal4 {
   /// From the gradient of what [#project] wrote to that of what it read, and on to the weight's.
   ///
   /// @param dx written, or added to if `add`
-  void back(StridedMatrix x, int pair, int first, int count, float[] d, StridedMatrix dx, boolean add) {
+  void back(
+      StridedMatrix x, int pair, int first, int count, float[] d, StridedMatrix dx, boolean add) {
     long from = shape.at(x, pair, dim, first);
     long to = shape.at(dx, pair, dim, first);
     for (int u = 0; u < wide; u += WIDTH) {
@@ -177,7 +186,15 @@ final class BlockDiagonal4 {
 
   /// The last, shorter vector.
   private void backTail(
-      StridedMatrix x, long from, int pair, float[] d, int u, int count, StridedMatrix dx, long to, boolean add) {
+      StridedMatrix x,
+      long from,
+      int pair,
+      float[] d,
+      int u,
+      int count,
+      StridedMatrix dx,
+      long to,
+      boolean add) {
     float[] sum = sums[pair];
     int width = dim - u;
     for (int l = 0; l < count; l++) {

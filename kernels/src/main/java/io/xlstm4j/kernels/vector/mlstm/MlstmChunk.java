@@ -407,7 +407,8 @@ final class MlstmChunk {
 
   private void decayToEnd() {
     for (int offset = 0; offset < across; offset += WIDTH) {
-      MlstmMath.exp(FloatVector.fromArray(LANES, logD, offset).sub(m[count - 1])).intoArray(w, offset);
+      MlstmMath.exp(FloatVector.fromArray(LANES, logD, offset).sub(m[count - 1]))
+          .intoArray(w, offset);
     }
   }
 
@@ -664,7 +665,9 @@ final class MlstmChunk {
     for (int l = 0; l < count; l++) {
       var sum = FloatVector.zero(LANES);
       for (int offset = l * qkWide; offset < (l + 1) * qkWide; offset += WIDTH) {
-        sum = FloatVector.fromArray(LANES, a, offset).fma(FloatVector.fromArray(LANES, b, offset), sum);
+        sum =
+            FloatVector.fromArray(LANES, a, offset)
+                .fma(FloatVector.fromArray(LANES, b, offset), sum);
       }
       to[l] = MlstmMath.sum(sum);
     }
@@ -673,7 +676,8 @@ final class MlstmChunk {
   private static double dot(float[] a, float[] b) {
     var sum = FloatVector.zero(LANES);
     for (int offset = 0; offset < a.length; offset += WIDTH) {
-      sum = FloatVector.fromArray(LANES, a, offset).fma(FloatVector.fromArray(LANES, b, offset), sum);
+      sum =
+          FloatVector.fromArray(LANES, a, offset).fma(FloatVector.fromArray(LANES, b, offset), sum);
     }
     return MlstmMath.sum(sum);
   }
@@ -686,12 +690,14 @@ final class MlstmChunk {
     MlstmGather.load(rows.data(), offset, rows.stride(), count, vDim, 1, to, vWide);
   }
 
-  private void store(MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
+  private void store(
+      MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
     long offset = shape.at(rows, row, head, vDim, first);
     MlstmGather.store(from, vWide, 1, count, vDim, rows.data(), offset, rows.stride());
   }
 
-  private void gather(MlstmShape shape, StridedMatrix rows, int row, int head, int from, float[] to) {
+  private void gather(
+      MlstmShape shape, StridedMatrix rows, int row, int head, int from, float[] to) {
     long offset = shape.at(rows, row, head, 1, from) * Float.BYTES;
     for (int l = 0; l < count; l++) {
       to[l] = rows.data().get(ValueLayout.JAVA_FLOAT, offset);
@@ -699,7 +705,8 @@ final class MlstmChunk {
     }
   }
 
-  private void scatter(MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
+  private void scatter(
+      MlstmShape shape, float[] from, StridedMatrix rows, int row, int head, int first) {
     long offset = shape.at(rows, row, head, 1, first) * Float.BYTES;
     for (int l = 0; l < count; l++) {
       rows.data().set(ValueLayout.JAVA_FLOAT, offset, from[l]);

@@ -1,11 +1,11 @@
 package io.xlstm4j.kernels.vector.mlstm;
 
+import io.xlstm4j.kernels.GemmKernel.Block;
 import io.xlstm4j.kernels.HeadwiseKernel;
 import io.xlstm4j.kernels.HeadwiseShape;
-import io.xlstm4j.kernels.GemmKernel.Block;
 import io.xlstm4j.kernels.StridedMatrix;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.gemm.Transposition;
 import io.xlstm4j.kernels.vector.gemm.VectorGemmKernel;
 import io.xlstm4j.kernels.vector.math.MlstmMath;
@@ -188,7 +188,8 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
         fourByFour(x, p, weights, offset, wide, rows, y);
       }
       for (int row = p; row < p + rows && offset < channels; row++) {
-        var last = SegmentVectors.load(x.data(), (long) row * x.stride() + offset, channels - offset);
+        var last =
+            SegmentVectors.load(x.data(), (long) row * x.stride() + offset, channels - offset);
         SegmentVectors.store(
             fourByFour(last, weights, offset, wide),
             y.data(),
@@ -223,7 +224,8 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   private static FloatVector fourByFour(FloatVector in, float[] weights, int offset, int wide) {
     var out = in.rearrange(BlockDiagonal4.FIRST).mul(FloatVector.fromArray(LANES, weights, offset));
     out =
-        in.rearrange(BlockDiagonal4.SECOND).fma(FloatVector.fromArray(LANES, weights, offset + wide), out);
+        in.rearrange(BlockDiagonal4.SECOND)
+            .fma(FloatVector.fromArray(LANES, weights, offset + wide), out);
     out =
         in.rearrange(BlockDiagonal4.THIRD)
             .fma(FloatVector.fromArray(LANES, weights, offset + 2 * wide), out);
@@ -283,7 +285,14 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   }
 
   private static void fourByFourToInput(
-      StridedMatrix dy, float[] weights, int row, int offset, int wide, int rows, StridedMatrix dx, boolean add) {
+      StridedMatrix dy,
+      float[] weights,
+      int row,
+      int offset,
+      int wide,
+      int rows,
+      StridedMatrix dx,
+      boolean add) {
     var w0 = FloatVector.fromArray(LANES, weights, offset);
     var w1 = FloatVector.fromArray(LANES, weights, offset + wide);
     var w2 = FloatVector.fromArray(LANES, weights, offset + 2 * wide);
@@ -335,7 +344,13 @@ public final class VectorHeadwiseKernel implements HeadwiseKernel {
   // ---- other blocks ----------------------------------------------------------------------------
 
   private static void forward(
-      HeadwiseShape shape, Scratch work, StridedMatrix x, float[] w, StridedMatrix y, int from, int to) {
+      HeadwiseShape shape,
+      Scratch work,
+      StridedMatrix x,
+      float[] w,
+      StridedMatrix y,
+      int from,
+      int to) {
     int in = shape.in();
     int out = shape.out();
     work.fit(in, out);

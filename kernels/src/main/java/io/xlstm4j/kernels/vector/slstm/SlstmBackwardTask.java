@@ -134,7 +134,8 @@ final class SlstmBackwardTask {
   private void addStabilizer(int row, int lastToken, MemorySegment saved) {
     readCell(row, lastToken, saved);
     for (int offset = row * padded; offset < (row + 1) * padded; offset += L) {
-      FloatVector scaled = at(cBefore, offset).mul(at(dc, offset)).add(at(nBefore, offset).mul(at(dn, offset)));
+      FloatVector scaled =
+          at(cBefore, offset).mul(at(dc, offset)).add(at(nBefore, offset).mul(at(dn, offset)));
       at(dm, offset).sub(scaled).intoArray(dm, offset);
     }
   }
@@ -237,8 +238,13 @@ final class SlstmBackwardTask {
   }
 
   private void writeState(State to) {
-    for (int offset = 0; offset < rows * padded; offset += L) { // dm of the state, not of its maximum
-      at(dm, offset).add(at(c, offset).mul(at(dc, offset))).add(at(n, offset).mul(at(dn, offset))).intoArray(dm, offset);
+    for (int offset = 0;
+        offset < rows * padded;
+        offset += L) { // dm of the state, not of its maximum
+      at(dm, offset)
+          .add(at(c, offset).mul(at(dc, offset)))
+          .add(at(n, offset).mul(at(dn, offset)))
+          .intoArray(dm, offset);
     }
     int width = size.headDim();
     for (int row = 0; row < rows; row++) {

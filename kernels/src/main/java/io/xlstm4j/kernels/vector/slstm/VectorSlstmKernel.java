@@ -1,8 +1,8 @@
 package io.xlstm4j.kernels.vector.slstm;
 
 import io.xlstm4j.kernels.SlstmKernel;
-import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.memory.KernelThreads;
+import io.xlstm4j.kernels.memory.SegmentFloats;
 import io.xlstm4j.kernels.vector.math.SegmentVectors;
 import io.xlstm4j.kernels.vector.math.VectorMath;
 import java.lang.foreign.MemorySegment;

@@ -2,8 +2,8 @@ package io.xlstm4j.kernels.vector.decode;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.xlstm4j.kernels.RandomWeights;
 import io.xlstm4j.kernels.GemvKernel;
+import io.xlstm4j.kernels.RandomWeights;
 import io.xlstm4j.kernels.StoredRows;
 import io.xlstm4j.kernels.WeightMatrix;
 import io.xlstm4j.kernels.WeightType;

@@ -3,11 +3,11 @@ package io.xlstm4j.kernels.vector.decode;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.kernels.Activation;
-import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.Floats;
+import io.xlstm4j.kernels.GemvKernel;
+import io.xlstm4j.kernels.MemoryMatrix;
 import io.xlstm4j.kernels.MlstmKernel;
 import io.xlstm4j.kernels.PositionKernels;
-import io.xlstm4j.kernels.GemvKernel;
 import io.xlstm4j.kernels.TokenKernels;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
@@ -138,7 +138,12 @@ class PreJitKernelsTest {
             a ->
                 ((PositionKernels) a[0])
                     .addScaled(
-                        0, ROWS, width, bias, (MemoryMatrix) a[1], ((MemoryMatrix) a[1]).from(width)),
+                        0,
+                        ROWS,
+                        width,
+                        bias,
+                        (MemoryMatrix) a[1],
+                        ((MemoryMatrix) a[1]).from(width)),
             a ->
                 ((PositionKernels) a[0])
                     .headwise(

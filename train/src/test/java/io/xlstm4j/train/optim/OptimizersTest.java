@@ -22,7 +22,7 @@ import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 
-class AdamWTest {
+class OptimizersTest {
   /// With libtorch's own betas, which the presets do not let one change.
   private static final OptimizerConfig CONFIG = OptimizerConfig.of(1, 0.1, 0.9, 0.999);
 
@@ -46,7 +46,7 @@ class AdamWTest {
       options.weight_decay().put(CONFIG.weightDecay());
       options.eps().put(CONFIG.epsilon());
       var reference = new org.bytedeco.pytorch.AdamW(new TensorVector(theirs), options);
-      try (var adamW = new AdamW(Map.of("weight", ours), _ -> true, CONFIG)) {
+      try (var adamW = Optimizers.adamW(Map.of("weight", ours), _ -> true, CONFIG)) {
         for (int step = 0; step < 20; step++) {
           loss(ours);
           loss(theirs);
@@ -67,7 +67,7 @@ class AdamWTest {
       Tensor b = new Tensor(parameter());
       a.mul(new Scalar(3)).sum().backward(); // 35 gradients of 3
       b.mul(new Scalar(4)).sum().backward(); // 35 gradients of 4
-      try (var adamW = new AdamW(Map.of("a", a, "b", b), _ -> true, CONFIG)) {
+      try (var adamW = Optimizers.adamW(Map.of("a", a, "b", b), _ -> true, CONFIG)) {
         double norm = adamW.gradientNorm();
         assertThat(norm).isCloseTo(Math.sqrt(35 * 25), within(1e-9));
         adamW.step(0.1, 1 / norm);
@@ -82,7 +82,7 @@ class AdamWTest {
     try (var _ = new PointerScope()) {
       Tensor x = new Tensor(parameter());
       x.mul(new Scalar(Double.NaN)).sum().backward();
-      try (var adamW = new AdamW(Map.of("x", x), _ -> true, CONFIG)) {
+      try (var adamW = Optimizers.adamW(Map.of("x", x), _ -> true, CONFIG)) {
         assertThat(adamW.gradientNorm()).isNaN();
       }
     }
@@ -95,7 +95,7 @@ class AdamWTest {
       Tensor b = new Tensor(parameter());
       a.mul(new Scalar(-3)).sum().backward();
       b.mul(new Scalar(0.5)).sum().backward();
-      try (var adamW = new AdamW(Map.of("a", a, "b", b), _ -> true, CONFIG)) {
+      try (var adamW = Optimizers.adamW(Map.of("a", a, "b", b), _ -> true, CONFIG)) {
         adamW.clipValue(2);
         assertThat(a.grad().min().item_double()).isEqualTo(-2);
         assertThat(a.grad().max().item_double()).isEqualTo(-2);
@@ -128,7 +128,7 @@ class AdamWTest {
       var before = new LinkedHashMap<String, Tensor>();
       tensors.forEach((name, tensor) -> before.put(name, tensor.detach().clone()));
       tensors.values().forEach(tensor -> tensor.sum().backward());
-      try (var adamW = new AdamW(tensors, _ -> true, config)) {
+      try (var adamW = Optimizers.adamW(tensors, _ -> true, config)) {
         adamW.step(0.1, 1);
       }
       // the first step of Adam moves each weight by the rate, whatever the gradient
@@ -153,7 +153,7 @@ class AdamWTest {
     var config =
         new OptimizerConfig(
             1, 0.1, 0.9, 0.999, 1e-8, 0, 0, 0, List.of(new ParameterGroup("nothere", 1.0, null)));
-    assertThatThrownBy(() -> ParameterSettings.of(List.of("a.weight"), _ -> true, config))
+    assertThatThrownBy(() -> Optimizers.settings(List.of("a.weight"), _ -> true, config))
         .isInstanceOf(InvalidInputException.class)
         .hasMessageContaining("nothere matches no parameter")
         .hasMessageContaining("a.weight");
@@ -169,7 +169,7 @@ class AdamWTest {
       weight.mul(new Scalar(0)).sum().backward();
       bias.mul(new Scalar(0)).sum().backward();
       try (var adamW =
-          new AdamW(Map.of("weight", weight, "bias", bias), "weight"::equals, CONFIG)) {
+          Optimizers.adamW(Map.of("weight", weight, "bias", bias), "weight"::equals, CONFIG)) {
         adamW.step(0.5, 1);
         Tensor decayed = weightBefore.mul(new Scalar(1 - 0.5 * CONFIG.weightDecay()));
         assertThat(weight.sub(decayed).abs().max().item_double()).isLessThan(1e-12);

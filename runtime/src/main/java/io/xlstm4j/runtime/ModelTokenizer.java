@@ -1,4 +1,4 @@
-package io.xlstm4j.cli;
+package io.xlstm4j.runtime;
 
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.checkpoint.SpecialTokens;
@@ -9,12 +9,18 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
-/// The tokenizer of a checkpoint.
-final class ModelTokenizer {
+/// The tokenizer of a model folder, checked against the model.
+public final class ModelTokenizer {
   private ModelTokenizer() {}
 
+  /// Opens `tokenizer.json` of the folder, or else the built-in tokenizer that the configuration
+  /// names.
+  ///
+  /// @param config of the folder's `config.json`
+  /// @param special of the folder
+  /// @throws io.xlstm4j.text.InvalidTextException if there is no tokenizer, or a broken one
   /// @throws InvalidInputException if the tokenizer knows ids that the model does not
-  static Tokenizer open(Path folder, CheckpointConfig config, SpecialTokens special) {
+  public static Tokenizer open(Path folder, CheckpointConfig config, SpecialTokens special) {
     @Nullable Integer end = special.ends().isEmpty() ? null : special.ends().getFirst();
     Tokenizer tokenizer = Tokenizers.open(folder, config.tokenizer(), end);
     int known = tokenizer.vocabSize();
@@ -27,8 +33,8 @@ final class ModelTokenizer {
     return tokenizer;
   }
 
-  /// Returns the tokenizer's end-of-text token, if it has one.
-  static OptionalInt end(Tokenizer tokenizer) {
+  /// Returns the id that the tokenizer takes for the end of text, if it has one.
+  public static OptionalInt end(Tokenizer tokenizer) {
     return tokenizer.hasEndOfText() ? OptionalInt.of(tokenizer.endOfText()) : OptionalInt.empty();
   }
 }

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.optim;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.torch.AdamW;
 import io.xlstm4j.train.config.OptimizerConfig;
 import io.xlstm4j.train.config.ParameterGroup;
 import java.util.ArrayList;
@@ -8,20 +9,38 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Predicate;
+import org.bytedeco.pytorch.Tensor;
 
-/// The optimizer's settings of one parameter.
-///
-/// @param learningRateFactor times the schedule's rate; 0 for a frozen one
-/// @param weightDecay decoupled, 0 for none
-public record ParameterSettings(double learningRateFactor, double weightDecay) {
+/// The optimizer that a configuration asks for.
+public final class Optimizers {
+  private Optimizers() {}
+
+  /// Returns an optimizer of a model's parameters; the caller closes it.
+  ///
+  /// @param parameters by name; owned by the model
+  /// @param decays which of them the model wants decayed
+  /// @throws InvalidInputException if a group of the configuration matches nothing
+  public static AdamW adamW(
+      Map<String, Tensor> parameters, Predicate<String> decays, OptimizerConfig config) {
+    Map<String, AdamW.Settings> settings = settings(parameters.keySet(), decays, config);
+    var options =
+        AdamW.Options.DEFAULT
+            .withLearningRate(config.learningRate())
+            .withBeta1(config.beta1())
+            .withBeta2(config.beta2())
+            .withEpsilon(config.epsilon());
+    return new AdamW(parameters, options, name -> Objects.requireNonNull(settings.get(name)));
+  }
+
   /// Sorts parameters into the groups of a configuration.
   ///
   /// @param decays which of them the model wants decayed
   /// @throws InvalidInputException if a group matches nothing, which is a misspelt pattern
-  public static Map<String, ParameterSettings> of(
+  static Map<String, AdamW.Settings> settings(
       Collection<String> names, Predicate<String> decays, OptimizerConfig config) {
-    var settings = new LinkedHashMap<String, ParameterSettings>();
+    var settings = new LinkedHashMap<String, AdamW.Settings>();
     List<ParameterGroup> unused = new ArrayList<>(config.groups());
     for (String name : names) {
       double factor = 1;
@@ -34,7 +53,7 @@ public record ParameterSettings(double learningRateFactor, double weightDecay) {
           break;
         }
       }
-      settings.put(name, new ParameterSettings(factor, decay));
+      settings.put(name, new AdamW.Settings(factor, decay));
     }
     if (!unused.isEmpty()) {
       throw new InvalidInputException(
