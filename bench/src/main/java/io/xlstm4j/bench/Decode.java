@@ -2,8 +2,8 @@ package io.xlstm4j.bench;
 
 import io.xlstm4j.core.Sampler;
 import io.xlstm4j.core.SamplerConfig;
-import io.xlstm4j.runtime.Row;
 import io.xlstm4j.runtime.RuntimeModel;
+import io.xlstm4j.runtime.Sequence;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -63,16 +63,16 @@ final class Decode implements Benchmark {
   /// Rows that are decoded together.
   private static final class Rows implements AutoCloseable {
     private final RuntimeModel model;
-    private final Row[] rows;
+    private final Sequence[] rows;
     private final int[] ids;
     private final Sampler sampler = new Sampler(SamplerConfig.GREEDY);
     private final Sampler.Workspace workspace = new Sampler.Workspace();
 
     Rows(RuntimeModel model, int count) {
       this.model = model;
-      this.rows = new Row[count];
+      this.rows = new Sequence[count];
       this.ids = new int[count];
-      Arrays.setAll(rows, _ -> model.newRow());
+      Arrays.setAll(rows, _ -> model.newSequence());
       var random = new Random(0);
       for (int i = 0; i < count; i++) {
         model.prefill(rows[i], random.ints(PROMPT, 0, model.vocabSize()).toArray());
@@ -96,7 +96,7 @@ final class Decode implements Benchmark {
 
     @Override
     public void close() {
-      for (Row row : rows) {
+      for (Sequence row : rows) {
         row.close();
       }
     }

@@ -1,7 +1,7 @@
 package io.xlstm4j.bench;
 
-import io.xlstm4j.runtime.Row;
 import io.xlstm4j.runtime.RuntimeModel;
+import io.xlstm4j.runtime.Sequence;
 import java.nio.file.Path;
 import java.util.Arrays;
 
@@ -14,7 +14,7 @@ final class FirstLogits {
   /// @param args the checkpoint folder
   public static void main(String[] args) {
     try (var model = RuntimeModel.open(Path.of(args[0]));
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       var ids = new int[PROMPT];
       Arrays.fill(ids, 1);
       model.prefill(row, ids);

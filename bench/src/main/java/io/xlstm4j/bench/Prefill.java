@@ -1,7 +1,7 @@
 package io.xlstm4j.bench;
 
-import io.xlstm4j.runtime.Row;
 import io.xlstm4j.runtime.RuntimeModel;
+import io.xlstm4j.runtime.Sequence;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
@@ -42,7 +42,7 @@ final class Prefill implements Benchmark {
       int[] ids = new Random(0).ints(tokens, 0, model.vocabSize()).toArray();
       Timing.Result timed =
           timing.measure(() -> {
-            try (Row row = model.newRow()) {
+            try (Sequence row = model.newSequence()) {
               model.prefill(row, ids);
             }
           });

@@ -11,8 +11,8 @@ import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.core.config.LargeModelConfig;
 import io.xlstm4j.core.config.ModelConfig;
 import io.xlstm4j.core.config.PaperModelConfig;
-import io.xlstm4j.runtime.Row;
 import io.xlstm4j.runtime.RuntimeModel;
+import io.xlstm4j.runtime.Sequence;
 import io.xlstm4j.torch.Checkpoint;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.XlstmLanguageModel;
@@ -69,7 +69,7 @@ class HostParityTest {
       assertClose(actual.state(), expected.state());
       // a state of one host goes on in the other
       var next = torch.step(new int[] {5}, List.of(expected.state())).getFirst();
-      try (Row row = runtime.newRow()) {
+      try (Sequence row = runtime.newSequence()) {
         row.load(expected.state());
         runtime.step(new int[] {5}, row);
         assertClose("step", row.logits(), next.logits());

@@ -23,7 +23,7 @@ public final class Completion {
 
   private final Request request;
   private final Listener listener;
-  private final Row row;
+  private final Sequence row;
   private final boolean ownsRow;
   private final Sampler sampler;
   private final Set<Integer> endTokens;
@@ -35,7 +35,7 @@ public final class Completion {
   private @Nullable FinishReason finishReason;
   private volatile boolean cancelled;
 
-  Completion(Request request, Listener listener, Row row, boolean ownsRow) {
+  Completion(Request request, Listener listener, Sequence row, boolean ownsRow) {
     this.request = request;
     this.listener = listener;
     this.row = row;
@@ -89,7 +89,7 @@ public final class Completion {
     return Arrays.copyOfRange(ids.array(), from, from + added);
   }
 
-  Row row() {
+  Sequence row() {
     return row;
   }
 

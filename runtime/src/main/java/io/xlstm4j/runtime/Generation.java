@@ -24,7 +24,7 @@ public final class Generation implements AutoCloseable {
   private final List<Completion> joining = new ArrayList<>();
   private final List<Completion> live = new ArrayList<>();
   private int[] ids = new int[1];
-  private Row[] rows = new Row[1];
+  private Sequence[] rows = new Sequence[1];
 
   /// @param model stays the caller's; not closed here
   public Generation(RuntimeModel model) {
@@ -39,14 +39,14 @@ public final class Generation implements AutoCloseable {
       throw new IllegalArgumentException("a prompt needs at least one token id");
     }
     checkFits(request);
-    return join(new Completion(request, listener, model.newRow(), true));
+    return join(new Completion(request, listener, model.newSequence(), true));
   }
 
   /// Adds a request that goes on where a sequence stands. The sequence is changed in place, stands
   /// after the last token but one at the end, and stays the caller's.
   ///
   /// @param request its prompt may be empty if the sequence has logits
-  public Completion add(Request request, Row row, Completion.Listener listener) {
+  public Completion add(Request request, Sequence row, Completion.Listener listener) {
     row.requireOf(model);
     if (request.prompt().length == 0 && !row.hasLogits()) {
       throw new IllegalArgumentException("an empty prompt needs a row that has logits");
@@ -126,7 +126,7 @@ public final class Generation implements AutoCloseable {
     }
     if (ids.length < kept) {
       ids = new int[2 * kept];
-      rows = new Row[2 * kept];
+      rows = new Sequence[2 * kept];
     }
     for (int i = 0; i < kept; i++) {
       ids[i] = live.get(i).lastId();

@@ -22,9 +22,9 @@ import org.jspecify.annotations.Nullable;
 /// A language model of either family, run from the weights as they lie in the checkpoint's files,
 /// without libtorch.
 ///
-/// Two ways to use it. [Row]s are changed in place and cost nothing per token: [#newRow],
-/// [#prefill(Row, int...)], [#step(int[], Row...)]. States as values, for hosts that know only
-/// [LanguageModel], are copied in and out at every call.
+/// Two ways to use it. [Sequence]s are changed in place and cost nothing per token: [#newSequence],
+/// [#prefill(Sequence, int...)], [#step(int[], Sequence...)]. States as values, for hosts that know
+/// only [LanguageModel], are copied in and out at every call.
 ///
 /// Safe for many threads: calls wait for each other, and each is spread over the threads of the
 /// kernels. A sequence's numbers depend on its own tokens alone, bit for bit: not on the sequences
@@ -154,15 +154,15 @@ public final class RuntimeModel implements LanguageModel {
   // --------------------------------------------------------------------------
 
   /// A sequence before its first token, to be closed by the caller.
-  public Row newRow() {
-    return new Row(this);
+  public Sequence newSequence() {
+    return new Sequence(this);
   }
 
-  /// A sequence as [Row#save] left it.
+  /// A sequence as [Sequence#save] left it.
   ///
   /// @throws InvalidStateException if the file is damaged or of another model
-  public Row restore(Path file) {
-    Row row = newRow();
+  public Sequence restore(Path file) {
+    Sequence row = newSequence();
     try {
       StateFile.read(row, file);
       return row;
@@ -176,7 +176,7 @@ public final class RuntimeModel implements LanguageModel {
   ///
   /// @throws IllegalArgumentException if `ids` is empty or has an id outside the vocabulary; the
   ///   sequence is then as it was
-  public void prefill(Row row, int... ids) {
+  public void prefill(Sequence row, int... ids) {
     prefill(row, ids, null);
   }
 
@@ -191,7 +191,7 @@ public final class RuntimeModel implements LanguageModel {
   /// Reads a run of tokens and tells the logits after each, which takes longer.
   ///
   /// @param listener must not call the model; null for the last logits alone
-  public void prefill(Row row, int[] ids, @Nullable LogitsListener listener) {
+  public void prefill(Sequence row, int[] ids, @Nullable LogitsListener listener) {
     requireTokens(ids, ids.length);
     if (ids.length == 0) {
       throw new IllegalArgumentException("prefill needs at least one token id");
@@ -217,7 +217,7 @@ public final class RuntimeModel implements LanguageModel {
     }
   }
 
-  private void tellAll(Row row, int from, int count, LogitsListener listener) {
+  private void tellAll(Sequence row, int from, int count, LogitsListener listener) {
     Head head = network.head();
     for (int first = 0; first < count; first += head.maxTokens()) {
       int some = Math.min(head.maxTokens(), count - first);
@@ -234,12 +234,12 @@ public final class RuntimeModel implements LanguageModel {
   /// @param ids one token id per sequence
   /// @throws IllegalArgumentException if the counts differ, a sequence comes twice or an id is
   ///   outside the vocabulary; the sequences are then as they were
-  public void step(int[] ids, Row... rows) {
+  public void step(int[] ids, Sequence... rows) {
     step(ids, rows, rows.length);
   }
 
   /// The same for the first `count` sequences, so that arrays can be kept while sequences leave.
-  public void step(int[] ids, Row[] rows, int count) {
+  public void step(int[] ids, Sequence[] rows, int count) {
     if (count < 1 || count > rows.length || count > ids.length) {
       throw new IllegalArgumentException(
           "ids (%d) and rows (%d) must be equally many, at least one"
@@ -266,7 +266,7 @@ public final class RuntimeModel implements LanguageModel {
     }
   }
 
-  private void stepSome(int[] ids, Row[] rows, int from, int count) {
+  private void stepSome(int[] ids, Sequence[] rows, int from, int count) {
     Workspace work = network.work();
     network.embed(ids, from, count);
     work.step(count);
@@ -279,14 +279,14 @@ public final class RuntimeModel implements LanguageModel {
       int some = Math.min(head.maxTokens(), count - first);
       MemoryMatrix logits = head.forward(first, some);
       for (int i = 0; i < some; i++) {
-        Row row = rows[from + first + i];
+        Sequence row = rows[from + first + i];
         row.advance(1);
         row.logits(logits.data(), logits.row(i));
       }
     }
   }
 
-  private void begin(Row row) {
+  private void begin(Sequence row) {
     requireOpen();
     row.requireOf(this);
     calls++;
@@ -315,14 +315,14 @@ public final class RuntimeModel implements LanguageModel {
 
   @Override
   public ModelState initialState() {
-    try (Row row = newRow()) {
+    try (Sequence row = newSequence()) {
       return row.snapshot();
     }
   }
 
   @Override
   public Prediction prefill(int[] ids, ModelState state) {
-    try (Row row = newRow()) {
+    try (Sequence row = newSequence()) {
       row.load(state);
       prefill(row, ids);
       return new Prediction(row.logits(), row.snapshot());
@@ -336,20 +336,20 @@ public final class RuntimeModel implements LanguageModel {
           "ids (%d) and states (%d) must be equally many, at least one"
               .formatted(ids.length, states.size()));
     }
-    var rows = new Row[ids.length];
+    var rows = new Sequence[ids.length];
     try {
       for (int i = 0; i < rows.length; i++) {
-        rows[i] = newRow();
+        rows[i] = newSequence();
         rows[i].load(states.get(i));
       }
       step(ids, rows);
       var predictions = new ArrayList<Prediction>();
-      for (Row row : rows) {
+      for (Sequence row : rows) {
         predictions.add(new Prediction(row.logits(), row.snapshot()));
       }
       return predictions;
     } finally {
-      for (Row row : rows) {
+      for (Sequence row : rows) {
         if (row != null) {
           row.close();
         }

@@ -30,7 +30,7 @@ final class StateFile {
 
   private StateFile() {}
 
-  static void write(Row row, Path file) {
+  static void write(Sequence row, Path file) {
     var tensors = new ArrayList<TensorData>();
     for (StateLayout.Part part : row.model().layout().parts()) {
       MemorySegment data = MlstmCell.slice(row.state(), part.at(), part.floats());
@@ -52,7 +52,7 @@ final class StateFile {
   }
 
   /// Fills a fresh sequence. If it throws, the sequence is of no use.
-  static void read(Row row, Path file) {
+  static void read(Sequence row, Path file) {
     String where = OneLine.of(file);
     try (var source = SafetensorsFile.open(file)) {
       Map<String, String> strings = source.metadata();
@@ -146,7 +146,7 @@ final class StateFile {
     }
   }
 
-  private static void fill(Row row, SafetensorsFile source, long position, boolean logits) {
+  private static void fill(Sequence row, SafetensorsFile source, long position, boolean logits) {
     for (StateLayout.Part part : row.model().layout().parts()) {
       MlstmCell.slice(row.state(), part.at(), part.floats()).copyFrom(source.data(part.name()));
     }

@@ -15,7 +15,7 @@ final class DecodeTiming {
     Path folder = Path.of(args[0]);
     int[] batches = args.length > 1 ? ints(args[1]) : new int[] {1, 2, 4, 8, 16};
     try (var model = RuntimeModel.open(folder)) {
-      try (Row row = model.newRow()) {
+      try (Sequence row = model.newSequence()) {
         model.prefill(row, 3);
         System.out.printf(
             Locale.ROOT,
@@ -44,7 +44,7 @@ final class DecodeTiming {
     int[] ids = new Random(1).ints(512, 3, model.vocabSize()).toArray();
     double best = Double.MAX_VALUE;
     for (int i = 0; i < 7; i++) {
-      try (Row row = model.newRow()) {
+      try (Sequence row = model.newSequence()) {
         long from = System.nanoTime();
         model.prefill(row, ids);
         best = Math.min(best, (System.nanoTime() - from) / 1e9);
@@ -54,9 +54,9 @@ final class DecodeTiming {
   }
 
   private static void decode(RuntimeModel model, int batch) {
-    var rows = new Row[batch];
+    var rows = new Sequence[batch];
     int[] ids = new Random(1).ints(batch, 3, model.vocabSize()).toArray();
-    Arrays.setAll(rows, _ -> model.newRow());
+    Arrays.setAll(rows, _ -> model.newSequence());
     double[] times = new double[5];
     int steps = 64;
     for (int round = 0; round < times.length; round++) {
@@ -74,7 +74,7 @@ final class DecodeTiming {
         batch,
         batch * steps / times[times.length / 2],
         batch * steps / times[0]);
-    for (Row row : rows) {
+    for (Sequence row : rows) {
       row.close();
     }
   }

@@ -208,7 +208,7 @@ class GenerationTest {
   @Test
   void log_probabilities_are_those_of_the_model() {
     Token token = run(Request.of(4).withMaxTokens(1).withLogProbabilities(true)).tokens.getFirst();
-    try (Row row = model.newRow()) {
+    try (Sequence row = model.newSequence()) {
       model.prefill(row, 4);
       double sum = 0;
       for (float logit : row.logits()) {
@@ -223,7 +223,7 @@ class GenerationTest {
   @Test
   void a_row_can_be_continued_and_stays_the_callers() {
     int[] whole = run(Request.of(1, 2, 3).withMaxTokens(8)).ids();
-    try (Row row = model.newRow();
+    try (Sequence row = model.newSequence();
         var generation = new Generation(model)) {
       model.prefill(row, 1, 2, 3);
       var first = new Recorder();
@@ -259,7 +259,7 @@ class GenerationTest {
 
   @Test
   void wrong_requests_are_refused() {
-    try (Row fresh = model.newRow();
+    try (Sequence fresh = model.newSequence();
         var generation = new Generation(model)) {
       Completion.Listener listener = _ -> {};
       assertThatThrownBy(() -> generation.add(Request.of(), listener))

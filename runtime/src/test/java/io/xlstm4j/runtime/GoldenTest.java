@@ -44,8 +44,8 @@ class GoldenTest {
       for (int row = 0; row < rows; row++) {
         int[] ids = Fixtures.ids(results, row);
         int start = row * ids.length * model.vocabSize();
-        try (Row whole = model.newRow();
-            Row stepped = model.newRow()) {
+        try (Sequence whole = model.newSequence();
+            Sequence stepped = model.newSequence()) {
           model.prefill(whole, ids, (i, logits) -> assertClose(i, logits, expected, start));
           for (int i = 0; i < ids.length; i++) {
             model.step(new int[] {ids[i]}, stepped);
@@ -71,7 +71,7 @@ class GoldenTest {
   void greedy_continuation_is_the_official_one() {
     try (SafetensorsFile results = Fixtures.results("hf_xlstm_tiny");
         var model = RuntimeModel.open(Fixtures.folder("hf_xlstm_tiny", DType.F32, temporary), 1);
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       int[] expected = Arrays.stream(results.longs("greedy")).mapToInt(Math::toIntExact).toArray();
       var sampler = new Sampler(SamplerConfig.GREEDY);
       model.prefill(row, Arrays.copyOf(expected, 16));
@@ -89,7 +89,7 @@ class GoldenTest {
     for (DType type : new DType[] {DType.BF16, DType.F16}) {
       try (var results = Fixtures.results(name);
           var model = RuntimeModel.open(Fixtures.folder(name, type, temporary));
-          Row row = model.newRow()) {
+          Sequence row = model.newSequence()) {
         float[] expected = results.floats("logits");
         double spread = Arrays.stream(doubles(expected)).map(Math::abs).max().orElseThrow();
         double tolerance = spread * (type == DType.BF16 ? 0.05 : 0.01); // 8 and 11 bits per weight

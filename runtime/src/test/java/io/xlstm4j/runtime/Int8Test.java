@@ -60,8 +60,8 @@ class Int8Test {
     }
     try (var model = RuntimeModel.open(int8);
         var expected = RuntimeModel.open(wide);
-        Row row = model.newRow();
-        Row expectedRow = expected.newRow()) {
+        Sequence row = model.newSequence();
+        Sequence expectedRow = expected.newSequence()) {
       int[] ids = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
       model.prefill(row, ids);
       expected.prefill(expectedRow, ids);
@@ -77,7 +77,7 @@ class Int8Test {
     for (int group : new int[] {0, 32, 64, 128}) {
       try (var results = Fixtures.results(name);
           var model = RuntimeModel.open(quantized(name, group));
-          Row row = model.newRow()) {
+          Sequence row = model.newSequence()) {
         float[] expected = results.floats("logits");
         double[] sums = new double[2]; // of squares: error, signal
         model.prefill(
@@ -114,7 +114,7 @@ class Int8Test {
     int[] ids = "A text that a model of bytes reads. ".repeat(20).chars().toArray();
     double[] bits = new double[1];
     try (var model = RuntimeModel.open(folder);
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       model.prefill(
           row,
           ids,

@@ -57,8 +57,8 @@ final class SmallGeneration {
   private static List<Float> logits(Path folder, boolean shared) {
     var all = new ArrayList<Float>();
     try (var model = shared ? RuntimeModel.open(folder) : RuntimeModel.open(folder, 2);
-        Row row = model.newRow();
-        Row other = model.newRow()) {
+        Sequence row = model.newSequence();
+        Sequence other = model.newSequence()) {
       model.prefill(row, ids(model, PROMPT));
       model.prefill(other, ids(model, 5));
       for (int id : ids(model, STEPS)) {

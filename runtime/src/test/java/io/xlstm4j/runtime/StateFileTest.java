@@ -35,7 +35,7 @@ class StateFileTest {
   void save() {
     file = temporary.resolve("row.state");
     model = RuntimeModel.open(Fixtures.folder("paper_lm_bias_tied", DType.F32, temporary), 1);
-    try (Row row = model.newRow()) {
+    try (Sequence row = model.newSequence()) {
       model.prefill(row, 1, 2, 3);
       row.save(file);
     }
@@ -71,7 +71,7 @@ class StateFileTest {
   @Test
   void what_was_saved_is_accepted() {
     rewrite((_, _) -> {});
-    try (Row row = model.restore(file)) {
+    try (Sequence row = model.restore(file)) {
       assertThat(row.position()).isEqualTo(3);
     }
   }
@@ -80,7 +80,7 @@ class StateFileTest {
   void a_state_of_another_model_is_refused() {
     for (String name : List.of("paper_lm_7to1", "hf_xlstm_tiny")) {
       try (var other = RuntimeModel.open(Fixtures.folder(name, DType.F32, temporary), 1);
-          Row row = other.newRow()) {
+          Sequence row = other.newSequence()) {
         row.save(file);
       }
       assertRefused("of another model");
@@ -88,7 +88,7 @@ class StateFileTest {
     // the same sizes, but not the same numbers
     try (var other =
             RuntimeModel.open(Fixtures.folder("paper_lm_bias_tied", DType.BF16, temporary), 1);
-        Row row = other.newRow()) {
+        Sequence row = other.newSequence()) {
       row.save(file);
     }
     assertRefused("of another model");
@@ -156,7 +156,7 @@ class StateFileTest {
         continue;
       }
       Files.write(file, bad);
-      try (Row row = model.restore(file)) {
+      try (Sequence row = model.restore(file)) {
         assertThat(row.position()).as("mutation " + i + " was accepted").isEqualTo(3);
         assertThat(sameContent(good, bad)).as("mutation " + i + " was accepted").isTrue();
       } catch (InvalidStateException e) {

@@ -44,11 +44,11 @@ class SteadyStateTest {
   @MethodSource("modelsAndTypes")
   void a_step_of_several_rows_allocates_nothing_on_any_thread(String name, WeightType type) {
     try (var model = RuntimeModel.open(folder(name, type), 2);
-        Row first = model.newRow();
-        Row second = model.newRow();
-        Row third = model.newRow()) {
+        Sequence first = model.newSequence();
+        Sequence second = model.newSequence();
+        Sequence third = model.newSequence()) {
       int[] ids = {1, 2, 3};
-      Row[] rows = {first, second, third};
+      Sequence[] rows = {first, second, third};
       assertQuiet(() -> model.step(ids, rows, 3));
     }
   }
@@ -57,9 +57,9 @@ class SteadyStateTest {
   @MethodSource("modelsAndTypes")
   void a_step_of_one_row_allocates_nothing_on_any_thread(String name, WeightType type) {
     try (var model = RuntimeModel.open(folder(name, type), 2);
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       int[] ids = {1};
-      Row[] rows = {row};
+      Sequence[] rows = {row};
       assertQuiet(() -> model.step(ids, rows, 1));
     }
   }

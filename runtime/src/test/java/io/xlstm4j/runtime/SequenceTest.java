@@ -18,7 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// What may and what may not change a row's numbers.
-class RowTest {
+class SequenceTest {
   @TempDir private Path temporary;
 
   static List<String> names() {
@@ -37,11 +37,11 @@ class RowTest {
   @MethodSource("names")
   void a_run_cut_anywhere_is_the_whole_run(String name) {
     try (var model = open(name);
-        Row whole = model.newRow()) {
+        Sequence whole = model.newSequence()) {
       int[] ids = ids(model, 300, 1); // more than goes through at once
       model.prefill(whole, ids);
       for (int cut : new int[] {1, 2, 3, 4, 63, 64, 65, 255, 256, 257, 298, 299}) {
-        try (Row parts = model.newRow()) {
+        try (Sequence parts = model.newSequence()) {
           model.prefill(parts, Arrays.copyOf(ids, cut));
           model.prefill(parts, Arrays.copyOfRange(ids, cut, ids.length));
           assertThat(parts.position()).isEqualTo(300);
@@ -59,10 +59,10 @@ class RowTest {
   void a_row_in_a_batch_is_the_row_alone_bit_for_bit(String name) {
     try (var model = open(name)) {
       for (int size : new int[] {2, 3, 5, 9}) {
-        var alone = new Row[size];
-        var together = new Row[size];
+        var alone = new Sequence[size];
+        var together = new Sequence[size];
         for (int i = 0; i < size; i++) { // at different positions
-          alone[i] = model.newRow();
+          alone[i] = model.newSequence();
           model.prefill(alone[i], ids(model, 1 + 3 * i, i));
           together[i] = alone[i].fork();
         }
@@ -90,7 +90,7 @@ class RowTest {
     float[][] logits = new float[3][];
     for (int threads = 1; threads <= 3; threads++) {
       try (var model = RuntimeModel.open(folder, threads);
-          Row row = model.newRow()) {
+          Sequence row = model.newSequence()) {
         model.prefill(row, ids(model, 70, 1));
         model.step(new int[] {1}, row);
         logits[threads - 1] = row.logits();
@@ -105,11 +105,11 @@ class RowTest {
   void a_saved_and_restored_row_goes_on_as_if_never_interrupted(String name) {
     Path file = temporary.resolve("row.state");
     try (var model = open(name);
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       model.prefill(row, ids(model, 20, 1));
       row.save(file);
       try (var other = RuntimeModel.open(folderOf(name), 1); // in another process, say
-          Row restored = other.restore(file)) {
+          Sequence restored = other.restore(file)) {
         assertThat(restored.position()).isEqualTo(20);
         assertThat(restored.logits()).containsExactly(row.logits());
         for (int step = 0; step < 5; step++) {
@@ -131,9 +131,9 @@ class RowTest {
   void a_fresh_row_can_be_saved_too() {
     Path file = temporary.resolve("row.state");
     try (var model = open("paper_lm_bias_tied");
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       row.save(file);
-      try (Row restored = model.restore(file)) {
+      try (Sequence restored = model.restore(file)) {
         assertThat(restored.position()).isZero();
         assertThat(restored.hasLogits()).isFalse();
         assertThatThrownBy(restored::logits).isInstanceOf(IllegalStateException.class);
@@ -144,11 +144,11 @@ class RowTest {
   @Test
   void forks_go_their_own_ways_and_a_reset_row_is_fresh() {
     try (var model = open("paper_lm_7to1");
-        Row row = model.newRow();
-        Row fresh = model.newRow()) {
+        Sequence row = model.newSequence();
+        Sequence fresh = model.newSequence()) {
       model.prefill(row, 1, 2, 3);
       ModelState before = row.snapshot();
-      try (Row fork = row.fork()) {
+      try (Sequence fork = row.fork()) {
         model.step(new int[] {5}, fork);
         assertThat(row.snapshot()).isEqualTo(before);
         assertThat(fork.snapshot()).isNotEqualTo(before);
@@ -165,7 +165,7 @@ class RowTest {
   @MethodSource("names")
   void states_as_values_give_what_rows_give_and_are_never_written(String name) {
     try (var model = open(name);
-        Row row = model.newRow()) {
+        Sequence row = model.newSequence()) {
       int[] ids = ids(model, 10, 1);
       model.prefill(row, ids);
       ModelState start = model.initialState();
@@ -186,16 +186,17 @@ class RowTest {
   void more_rows_than_go_through_at_once_are_advanced_all_the_same() {
     try (var model = open("paper_lm_bias_tied")) {
       int size = Workspace.TOKENS + 3;
-      Row[] rows = IntStream.range(0, size).mapToObj(_ -> model.newRow()).toArray(Row[]::new);
+      Sequence[] rows =
+          IntStream.range(0, size).mapToObj(_ -> model.newSequence()).toArray(Sequence[]::new);
       int[] ids = ids(model, size, 1);
       model.step(ids, rows);
       for (int i : new int[] {0, 64, 255, 256, 258}) {
-        try (Row alone = model.newRow()) {
+        try (Sequence alone = model.newSequence()) {
           model.step(new int[] {ids[i]}, alone);
           assertThat(rows[i].logits()).containsExactly(alone.logits());
         }
       }
-      Arrays.stream(rows).forEach(Row::close);
+      Arrays.stream(rows).forEach(Sequence::close);
     }
   }
 
@@ -205,7 +206,7 @@ class RowTest {
     for (boolean steps : new boolean[] {true, false}) {
       Kernels cold = Kernels.starting(1);
       try (var model = RuntimeModel.open(folder, cold);
-          Row row = model.newRow()) {
+          Sequence row = model.newSequence()) {
         assertThat(cold.jitWarmUpHasBegun()).isFalse();
         if (steps) {
           model.step(new int[] {1}, row);
@@ -225,8 +226,8 @@ class RowTest {
     Kernels plain = Kernels.with(1, false);
     try (var model = RuntimeModel.open(folder);
         var other = RuntimeModel.open(folder, plain);
-        Row row = model.newRow();
-        Row otherRow = other.newRow()) {
+        Sequence row = model.newSequence();
+        Sequence otherRow = other.newSequence()) {
       int[] ids = ids(model, 100, 1);
       model.prefill(row, ids);
       other.prefill(otherRow, ids);
@@ -240,8 +241,8 @@ class RowTest {
   void wrong_calls_are_refused_and_leave_the_rows_as_they_were() {
     try (var model = open("paper_lm_7to1");
         var other = open("paper_lm_slstm_only");
-        Row row = model.newRow();
-        Row foreign = other.newRow()) {
+        Sequence row = model.newSequence();
+        Sequence foreign = other.newSequence()) {
       model.prefill(row, 1, 2);
       ModelState before = row.snapshot();
       assertThatThrownBy(() -> model.prefill(row)).hasMessageContaining("at least one");
@@ -264,7 +265,7 @@ class RowTest {
   void a_closed_model_says_so_and_its_file_can_be_deleted() throws Exception {
     Path folder = Fixtures.folder("paper_lm_bias_tied", DType.F32, temporary);
     var model = RuntimeModel.open(folder, 2);
-    Row row = model.newRow();
+    Sequence row = model.newSequence();
     model.prefill(row, 1);
     model.close();
     model.close();

@@ -13,7 +13,7 @@ import java.util.LinkedHashMap;
 ///
 /// Belongs to its model and to one thread at a time. Rows share nothing: what happens to one never
 /// reaches another.
-public final class Row implements AutoCloseable {
+public final class Sequence implements AutoCloseable {
   private final RuntimeModel model;
   private final Arena arena;
   private final MemorySegment state;
@@ -25,7 +25,7 @@ public final class Row implements AutoCloseable {
   long call;
 
   @SuppressWarnings("MustBeClosedChecker") // close() ends it
-  Row(RuntimeModel model) {
+  Sequence(RuntimeModel model) {
     this.model = model;
     arena = Arena.ofShared();
     state = arena.allocate((long) model.layout().floats() * Float.BYTES, 64);
@@ -54,14 +54,14 @@ public final class Row implements AutoCloseable {
   }
 
   /// A sequence that stands where this one does and goes its own way.
-  public Row fork() {
-    Row copy = model.newRow();
+  public Sequence fork() {
+    Sequence copy = model.newSequence();
     copy.copyFrom(this);
     return copy;
   }
 
   /// Takes over where another sequence of the same model stands.
-  public void copyFrom(Row other) {
+  public void copyFrom(Sequence other) {
     requireOf(other.model);
     state.copyFrom(other.state);
     System.arraycopy(other.logits, 0, logits, 0, logits.length);
