@@ -33,7 +33,7 @@ class ArchitectureTest {
           "kernels", List.of(),
           "cuda", List.of(),
           "text", List.of(),
-          "torch", List.of("core", "kernels"),
+          "torch", List.of("core", "kernels", "cuda"),
           "runtime", List.of("core", "kernels"),
           "train", List.of("torch", "text", "core"),
           "bench", List.of("core", "kernels", "runtime", "text", "torch", "train"),

@@ -6,6 +6,7 @@ import static org.bytedeco.pytorch.global.torch.silu;
 import io.xlstm4j.core.InvalidInputException;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
 
 /// How a model runs: whether it trains, and which of the twins computes its cells. One object that
 /// all parts of a model read.
@@ -15,6 +16,9 @@ final class Execution {
 
   /// Tokens that one chunk of the libtorch form takes at once; also the official choice.
   private static final int CHUNK_LENGTH = 64;
+
+  /// The same on a GPU, where a chunk costs launches and the products within it cost little.
+  private static final int GPU_CHUNK_LENGTH = 512;
 
   private final FusedKernels fused = FusedKernels.current();
   private volatile boolean training;
@@ -93,12 +97,21 @@ final class Execution {
     return fused.head();
   }
 
-  /// The sLSTM cell over a sequence; shapes of [SlstmCell#forward].
+  /// The sLSTM cell over a sequence; shapes of [SlstmCell#forward], any types. Only the kernels for
+  /// GPUs take half types as they are.
   SlstmCell.Output slstm(
       SlstmCell cell, Tensor wx, Tensor r, Tensor b, SlstmCell.State last, SequenceLayout layout) {
-    return fuses(wx) && cell.equals(SlstmCell.PAPER)
-        ? cells(wx).slstm(wx, r, b, last, layout)
-        : cell.forward(wx, r, b, last, layout);
+    boolean ours = fuses() && cell.equals(SlstmCell.PAPER);
+    @Nullable CudaCells cuda = ours ? CudaCells.forTensor(wx) : null;
+    if (cuda != null) {
+      return cuda.slstm(wx, r, b, last, layout);
+    }
+    Tensor wide = Ops.atLeastFloat32(wx);
+    Tensor wideR = Ops.atLeastFloat32(r);
+    Tensor wideB = Ops.atLeastFloat32(b);
+    return ours && fuses(wide)
+        ? cells(wide).slstm(wide, wideR, wideB, last, layout)
+        : cell.forward(wide, wideR, wideB, last, layout);
   }
 
   /// The mLSTM cell over a sequence, positions before heads.
@@ -128,7 +141,7 @@ final class Execution {
             fPre.transpose(1, 2),
             last,
             layout,
-            CHUNK_LENGTH);
+            q.is_cuda() ? GPU_CHUNK_LENGTH : CHUNK_LENGTH);
     return new MlstmCell.Output(cell.h().transpose(1, 2), cell.state());
   }
 

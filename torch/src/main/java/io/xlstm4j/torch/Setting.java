@@ -31,6 +31,8 @@ record Setting(String name, String device, ScalarType type, Backend backend, Ker
     for (int gpu = 0; gpu < Torch.gpus(); gpu++) {
       String device = "cuda:" + gpu;
       all.add(new Setting(device, device, ScalarType.Float, Backend.FUSED, shared));
+      all.add(
+          new Setting(device + " libtorch", device, ScalarType.Float, Backend.LIBTORCH, shared));
     }
     return all;
   }

@@ -265,12 +265,7 @@ public final class Slstm implements AutoCloseable {
             .view(x.size(0), x.size(1), 4, numHeads, headDim);
     SlstmCell.Output y =
         execution.slstm(
-            SlstmCell.PAPER,
-            Ops.atLeastFloat32(wx),
-            Ops.atLeastFloat32(recurrentKernel),
-            Ops.atLeastFloat32(bias),
-            last.cell(),
-            layout);
+            SlstmCell.PAPER, wx, recurrentKernel, bias, last.cell(), layout);
     Tensor h = y.y().to(x.scalar_type()); // (B, S, NH, DH)
     Tensor normed = headNorm == null ? h.flatten(2, 3) : headNorm.forward(h);
     Tensor up = projUp.forward(normed); // (B, S, 2 U)

@@ -131,9 +131,9 @@ final class SlstmLayer {
     SlstmCell.Output y =
         execution.slstm(
             cell,
-            Ops.atLeastFloat32(wx),
-            Ops.atLeastFloat32(recurrentKernel).view(numHeads, headDim, 4, headDim),
-            Ops.atLeastFloat32(bias).view(numHeads, 4, headDim),
+            wx,
+            recurrentKernel.view(numHeads, headDim, 4, headDim),
+            bias.view(numHeads, 4, headDim),
             last.cell(),
             layout);
     Tensor out = groupNorm.forward(dropout.forward(y.y().to(x.scalar_type())));

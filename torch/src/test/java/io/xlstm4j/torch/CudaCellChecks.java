@@ -1,0 +1,155 @@
+package io.xlstm4j.torch;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Random;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Device;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.jspecify.annotations.Nullable;
+
+/// Compares the sLSTM cell on our kernels, as a model calls it, with libtorch's form in float64 on
+/// the same GPU: outputs, states and gradients on random inputs. Run by hand on a machine with a
+/// GPU; see docs/gpu.md. Arguments: how many cases, and a seed.
+final class CudaCellChecks {
+  private static final double FLOAT32 = 2e-4;
+  private static final double BFLOAT16 = 4e-2;
+  private static final List<String> RESULTS =
+      List.of("y", "last y", "c", "n", "m", "dwx", "dr", "db", "dy0", "dc0", "dn0", "dm0");
+
+  private CudaCellChecks() {}
+
+  /// @param arguments the number of cases, 40 if left out, and the seed, the clock's if left out
+  public static void main(String[] arguments) {
+    int cases = arguments.length > 0 ? Integer.parseInt(arguments[0]) : 40;
+    long seed = arguments.length > 1 ? Long.parseLong(arguments[1]) : System.nanoTime();
+    var dice = new Random(seed);
+    System.out.println("seed " + seed);
+    int wrong = 0;
+    for (int i = 0; i < cases; i++) {
+      Torch.load();
+      Torch.seed(seed + i);
+      wrong += isRight(dice) ? 0 : 1;
+    }
+    System.out.println(wrong == 0 ? "all right" : wrong + " of " + cases + " wrong");
+    if (wrong > 0) {
+      System.exit(1);
+    }
+  }
+
+  private static boolean isRight(Random dice) {
+    int batch = 1 + dice.nextInt(20);
+    int length = 1 + dice.nextInt(40);
+    int heads = 1 + dice.nextInt(4);
+    int headDim = dice.nextInt(4) == 0 ? 1 + dice.nextInt(100) : 8 * (1 + dice.nextInt(32));
+    boolean half = dice.nextInt(3) == 0;
+    boolean masks = dice.nextBoolean();
+    boolean throughState = dice.nextBoolean();
+    try (var _ = new PointerScope()) {
+      Device gpu = Torch.device("cuda");
+      ScalarType type = half ? ScalarType.BFloat16 : ScalarType.Float;
+      List<Tensor> inputs =
+          List.of(
+              Init.normal(1).create(batch, length, 4, heads, headDim).to(type),
+              Init.normal(0.5 / Math.sqrt(headDim)).create(heads, headDim, 4, headDim).to(type),
+              Init.normal(1).create(heads, 4, headDim),
+              Init.normal(0.3).create(batch, heads, headDim),
+              Init.normal(1).create(batch, heads, headDim),
+              Init.normal(1).create(batch, heads, headDim).abs().add(Ops.number(0.5)),
+              Init.normal(1).create(batch, heads, headDim));
+      SequenceLayout layout =
+          masks ? layout(dice, batch, length).on(gpu) : SequenceLayout.FULL;
+      List<Tensor> weights = new ArrayList<>();
+      weights.add(Init.normal(1).create(batch, length, heads, headDim));
+      for (int i = 0; throughState && i < 3; i++) {
+        weights.add(Init.normal(1).create(batch, heads, headDim));
+      }
+      List<Tensor> exact =
+          compute(inputs, weights, layout, gpu, ScalarType.Double, Backend.LIBTORCH);
+      List<Tensor> ours = compute(inputs, weights, layout, gpu, type, Backend.FUSED);
+      double worst = 0;
+      String where = "";
+      for (int i = 0; i < exact.size(); i++) {
+        double error = error(ours.get(i), exact.get(i));
+        if (!(error <= worst)) {
+          worst = error;
+          where = RESULTS.get(i);
+        }
+      }
+      boolean right = worst <= (half ? BFLOAT16 : FLOAT32);
+      System.out.printf(
+          Locale.ROOT,
+          "%s B %d S %d NH %d DH %d %s%s%s: %.1e at %s%n",
+          right ? "right" : "WRONG",
+          batch,
+          length,
+          heads,
+          headDim,
+          half ? "bfloat16" : "float32",
+          masks ? ", masks" : "",
+          throughState ? ", gradients into the state" : "",
+          worst,
+          where);
+      return right;
+    }
+  }
+
+  private static SequenceLayout layout(Random dice, int batch, int length) {
+    int[] lengths = new int[batch];
+    boolean[] starts = new boolean[batch * length];
+    for (int i = 0; i < batch; i++) {
+      lengths[i] = dice.nextInt(length + 1);
+    }
+    for (int i = 0; i < starts.length; i++) {
+      starts[i] = dice.nextInt(8) == 0;
+    }
+    return new SequenceLayout(
+        SequenceLayout.ofLengths(Tensors.of(lengths, batch), length).valid(),
+        Tensors.of(starts, batch, length));
+  }
+
+  private static List<Tensor> compute(
+      List<Tensor> inputs,
+      List<Tensor> weights,
+      SequenceLayout layout,
+      Device gpu,
+      ScalarType type,
+      Backend backend) {
+    ScalarType wide = type == ScalarType.Double ? type : ScalarType.Float;
+    var leaves = new ArrayList<Tensor>();
+    for (int i = 0; i < inputs.size(); i++) {
+      leaves.add(Setting.asLeaf(inputs.get(i).to(gpu, i < 2 ? type : wide)));
+    }
+    var execution = new Execution();
+    execution.backend(backend);
+    var initial =
+        new SlstmCell.State(leaves.get(3), leaves.get(4), leaves.get(5), leaves.get(6));
+    SlstmCell.Output output =
+        execution.slstm(
+            SlstmCell.PAPER, leaves.get(0), leaves.get(1), leaves.get(2), initial, layout);
+    if (backend == Backend.FUSED && output.y().scalar_type().intern() != type) {
+      throw new IllegalStateException("the kernels were not used");
+    }
+    Tensor y = layout.padded(output.y().to(wide), 1);
+    var results = new ArrayList<Tensor>(List.of(y));
+    results.addAll(output.state().tensors());
+    @Nullable Tensor loss = null;
+    for (int i = 0; i < weights.size(); i++) {
+      Tensor term = results.get(i).mul(weights.get(i).to(gpu, wide)).sum();
+      loss = loss == null ? term : loss.add(term);
+    }
+    Ops.present(loss).backward();
+    for (Tensor leaf : leaves) {
+      results.add(leaf.grad().defined() ? leaf.grad() : leaf.mul(Ops.number(0)));
+    }
+    return results;
+  }
+
+  private static double error(Tensor ours, Tensor exact) {
+    Tensor wide = exact.to(ScalarType.Double);
+    double most = wide.abs().max().item_double();
+    return ours.to(ScalarType.Double).sub(wide).abs().max().item_double() / Math.max(most, 1e-3);
+  }
+}
