@@ -1,5 +1,6 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.stack;
 import static org.bytedeco.pytorch.global.torch.zeros_like;
 
 import io.xlstm4j.core.Check;
@@ -17,6 +18,7 @@ import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.ScalarOptional;
 import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
@@ -200,14 +202,21 @@ public final class AdamW implements AutoCloseable {
     double squares = 0;
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
+      var onDevice = new ArrayList<Tensor>(); // read all at once: each read waits for the device
       for (Slot slot : slots.values()) {
         Tensor gradient = slot.parameter.grad();
-        if (gradient.defined()) {
-          squares +=
-              slot.fused
-                  ? FusedAdamW.sumOfSquares(gradient)
-                  : gradient.to(ScalarType.Double).square().sum().item_double();
+        if (!gradient.defined()) {
+          continue;
         }
+        if (slot.fused) {
+          squares += FusedAdamW.sumOfSquares(gradient);
+        } else {
+          onDevice.add(gradient.to(ScalarType.Double).square().sum());
+        }
+      }
+      if (!onDevice.isEmpty()) {
+        var all = new TensorVector(onDevice.toArray(Tensor[]::new));
+        squares += stack(all).sum().item_double();
       }
     }
     return Math.sqrt(squares);

@@ -81,7 +81,7 @@ final class CudaCellCheck {
     /// Outputs, states and gradients, in the order of `RESULTS`.
     ///
     /// @param type of sequences and the recurrent kernel in the computation
-    List<Tensor> compute(ScalarType type, Cell cell) {
+    List<Tensor> compute(ScalarType type, Cell form) {
       ScalarType wide = type == ScalarType.Double ? type : ScalarType.Float;
       Tensor wx = leaf(numbers(1, BATCH, LENGTH, 4, heads, headDim).to(rounded), type);
       Tensor kernel =
@@ -92,10 +92,12 @@ final class CudaCellCheck {
       Tensor fixed = c.detach();
       var initial =
           new SlstmCell.State(fixed.sin(), c, fixed.abs().add(Ops.number(1)), fixed.cos());
-      SlstmCell.Output output = cell.forward(wx, r, b, initial, layout);
+      SlstmCell.Output output = form.forward(wx, r, b, initial, layout);
       Tensor y = layout.padded(output.y().to(wide), 1);
       Tensor weights = numbers(5, Ops.shape(y)).to(gpu, wide);
-      y.mul(weights).sum().add(output.state().c().mul(fixed).sum()).backward();
+      // c / n does not depend on m, whose gradient jumps where its two candidates meet
+      Tensor cell = output.state().c().div(output.state().n());
+      y.mul(weights).sum().add(cell.mul(fixed).sum()).backward();
       return List.of(
           y, output.state().c(), output.state().n(), wx.grad(), r.grad(), b.grad(), c.grad());
     }

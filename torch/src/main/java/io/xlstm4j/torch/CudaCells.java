@@ -41,7 +41,7 @@ final class CudaCells {
   private final SlstmKernels kernels;
   private final CurrentStream current;
   private final SequencedMap<Key, SlstmPlan> plans = new LinkedHashMap<>();
-  private final Map<Kind, Boolean> right = new HashMap<>();
+  private final Map<Kind, Boolean> right = new ConcurrentHashMap<>();
 
   private record Key(SlstmShape shape, ElementType type) {}
 
@@ -124,7 +124,9 @@ final class CudaCells {
     }
   }
 
-  private synchronized boolean isRight(int heads, int headDim, ElementType type) {
+  /// Compares without a lock: the backward pass of the comparison runs on a thread of libtorch's,
+  /// which takes this object's lock. Two threads may both compare.
+  private boolean isRight(int heads, int headDim, ElementType type) {
     var kind = new Kind(heads, headDim, type);
     @Nullable Boolean known = right.get(kind);
     if (known == null) {
