@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels;
 
-/// What bends a gate (spec 3.3).
+/// An activation function of the gated feed-forward (docs/math.md 3.3).
 public enum Activation {
   /// Exact, by the error function.
   GELU,

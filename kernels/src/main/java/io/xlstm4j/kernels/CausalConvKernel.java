@@ -48,7 +48,7 @@ public interface CausalConvKernel {
     }
   }
 
-  /// What the convolution reads.
+  /// The inputs of the convolution.
   ///
   /// @param x `(B, S, C)`
   /// @param weight `(C, K)`, the last tap for the current token
@@ -104,7 +104,7 @@ public interface CausalConvKernel {
     }
   }
 
-  /// Where the gradients go; whatever was there is overwritten.
+  /// The memory of the gradients; whatever was there is overwritten.
   ///
   /// @param x `(B, S, C)`
   /// @param weight `(C, K)`

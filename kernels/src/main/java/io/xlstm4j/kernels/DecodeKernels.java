@@ -16,6 +16,6 @@ public interface DecodeKernels {
   /// Starts the warm-up, unless it has started before or is not needed.
   void warmUpJit();
 
-  /// Whether [#warmUpJit] was called, or was never needed.
+  /// Returns whether [#warmUpJit] was called, or was never needed.
   boolean jitWarmUpHasBegun();
 }

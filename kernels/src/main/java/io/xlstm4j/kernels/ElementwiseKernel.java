@@ -32,7 +32,7 @@ public interface ElementwiseKernel {
   /// Elements of a task.
   int PIECE = 1 << 14;
 
-  /// How many floats all of them hold.
+  /// Returns the floats that all of them hold.
   static long count(
       MemorySegment a, MemorySegment b, @Nullable MemorySegment addend, MemorySegment out) {
     long count = out.byteSize() / Float.BYTES;

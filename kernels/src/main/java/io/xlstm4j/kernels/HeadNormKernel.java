@@ -41,7 +41,7 @@ public interface HeadNormKernel {
     }
   }
 
-  /// What follows the norm in an mLSTM layer.
+  /// The gate and skip after the norm in an mLSTM layer.
   ///
   /// @param skip learnable skip `(C)`
   /// @param xc convolved input `(rows, C)`
@@ -69,7 +69,7 @@ public interface HeadNormKernel {
     }
   }
 
-  /// Where the gradients go; whatever was there is overwritten.
+  /// The memory of the gradients; whatever was there is overwritten.
   ///
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`, or null if it is not wanted

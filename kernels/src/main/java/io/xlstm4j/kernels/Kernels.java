@@ -134,7 +134,7 @@ public final class Kernels {
         starting(Integer.getInteger(THREADS, Runtime.getRuntime().availableProcessors()));
   }
 
-  /// Whether the JVM was started with the Vector API's module.
+  /// Returns whether the JVM was started with the Vector API's module.
   public static boolean hasVectors() {
     return ModuleLayer.boot().findModule(MODULE).isPresent();
   }
@@ -210,7 +210,7 @@ public final class Kernels {
     decode.warmUpJit();
   }
 
-  /// Whether [#warmUpJit] was called, or was never needed.
+  /// Returns whether [#warmUpJit] was called, or was never needed.
   public boolean jitWarmUpHasBegun() {
     return decode.jitWarmUpHasBegun();
   }
@@ -248,12 +248,12 @@ public final class Kernels {
     return scaledNorm.get();
   }
 
-  /// Whether the Vector API is used.
+  /// Returns whether the Vector API is used.
   public boolean vectorized() {
     return vectorized;
   }
 
-  /// What was chosen and why, in one line.
+  /// Describes in one line which kernels were chosen and why.
   public String description() {
     String threadCount = threads.count() + (threads.count() == 1 ? " thread" : " threads");
     return vectorized

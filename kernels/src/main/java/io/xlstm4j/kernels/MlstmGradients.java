@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels;
 
-/// Where [MlstmKernel#backward] writes; shapes as in [MlstmInputs].
+/// The memory that [MlstmKernel#backward] writes; shapes as in [MlstmInputs].
 public record MlstmGradients(
     StridedMatrix q, StridedMatrix k, StridedMatrix v, StridedMatrix igate, StridedMatrix fgate) {
   public void check(MlstmShape shape) {

@@ -5,7 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.jspecify.annotations.Nullable;
 
-/// What the cell reads at every position.
+/// The inputs of the cell at every position.
 ///
 /// @param q `(B, S, NH, DHQK)`, not yet scaled
 /// @param k `(B, S, NH, DHQK)`

@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
-/// What the cell remembers, contiguous float32.
+/// The state of the cell, contiguous float32.
 ///
 /// @param c memory `(B, NH, DHQK, DHV)`, holds k vᵀ and the factor exp(-m)
 /// @param n normalizer `(B, NH, DHQK)`, with the same factor

@@ -6,7 +6,7 @@ import org.jspecify.annotations.Nullable;
 /// What happens to each row of activations on its own, forward only, on one thread. All take the
 /// rows in `[first, end)`; what they write may be what they read.
 public interface PositionKernels {
-  /// A norm over the width of each head (spec 3.1).
+  /// A norm over the width of each head (docs/math.md 3.1).
   ///
   /// @param heads 1 for a norm over the whole row
   /// @param headDim width of a head

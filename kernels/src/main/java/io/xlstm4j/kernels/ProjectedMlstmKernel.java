@@ -5,7 +5,8 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// [MlstmKernel] with the projections before it: queries, keys and values are headwise products
-/// ([HeadwiseKernel]) of what is given in their place (spec 3.2), and so may never be in memory.
+/// ([HeadwiseKernel]) of what is given in their place (docs/math.md 3.2), and so may never be in
+/// memory.
 public interface ProjectedMlstmKernel {
   /// Weights of the projections, or where their gradients go.
   ///

@@ -6,8 +6,8 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// The norms of the Large family, over the width of each head, scaled by `w` as it is: RMSNorm, or
-/// with the mean taken off (spec 3.1). On request with what the mLSTM layer does next: `out =
-/// norm(x) w sigmoid(o)`.
+/// with the mean taken off (docs/math.md 3.1). On request with what the mLSTM layer does next: `out
+/// = norm(x) w sigmoid(o)`.
 ///
 /// All memory is float32, contiguous but for `o`; C is NH x DH. Results never depend on the number
 /// of threads.
@@ -56,7 +56,7 @@ public interface ScaledNormKernel {
     }
   }
 
-  /// Where the gradients go; whatever was there is overwritten.
+  /// The memory of the gradients; whatever was there is overwritten.
   ///
   /// @param x `(rows, NH, DH)`
   /// @param weight `(C)`

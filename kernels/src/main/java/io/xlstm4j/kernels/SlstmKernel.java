@@ -57,7 +57,7 @@ public interface SlstmKernel {
     }
   }
 
-  /// What the cell reads.
+  /// The inputs of the cell.
   ///
   /// @param wx the part of the gates that comes from the input `(B, S, 4, NH, DH)`
   /// @param r recurrent kernel `(NH, DHin, 4, DHout)`
@@ -83,12 +83,12 @@ public interface SlstmKernel {
       SegmentFloats.checkMask("starts", starts, positions, "(B, S)");
     }
 
-    /// Whether position `step` of a row holds a token.
+    /// Returns whether position `step` of a row holds a token.
     public boolean isToken(Size size, int row, int step) {
       return SegmentFloats.isSet(valid, (long) row * size.length + step, true);
     }
 
-    /// Whether a document starts at position `step` of a row; padding starts none.
+    /// Returns whether a document starts at position `step` of a row; padding starts none.
     public boolean isStart(Size size, int row, int step) {
       return SegmentFloats.isSet(starts, (long) row * size.length + step, false)
           && isToken(size, row, step);
@@ -118,7 +118,7 @@ public interface SlstmKernel {
   /// A predecessor: the zero state at a document's start.
   int FRESH = -2;
 
-  /// What the cell remembers; all parts `(B, NH, DH)`.
+  /// The state of the cell; all parts `(B, NH, DH)`.
   ///
   /// @param y the last output, fed back through R
   /// @param c cell, with the factor exp(-m)
@@ -150,7 +150,7 @@ public interface SlstmKernel {
     }
   }
 
-  /// Where the gradients go; whatever was there is overwritten.
+  /// The memory of the gradients; whatever was there is overwritten.
   ///
   /// @param wx `(B, S, 4, NH, DH)`
   /// @param r `(NH, DHin, 4, DHout)`

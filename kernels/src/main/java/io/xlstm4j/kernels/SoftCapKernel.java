@@ -4,7 +4,8 @@ import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
-/// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (spec 3.4).
+/// The soft cap of the Large family, `y = cap tanh(x / cap)`, element by element (docs/math.md
+/// 3.9).
 ///
 /// All memory is float32, contiguous.
 public interface SoftCapKernel {
@@ -23,7 +24,7 @@ public interface SoftCapKernel {
   void backward(
       float cap, MemorySegment y, MemorySegment dy, MemorySegment dx, KernelThreads threads);
 
-  /// How many floats both hold.
+  /// Returns the floats that both hold.
   static long count(MemorySegment a, MemorySegment b) {
     long count = a.byteSize() / Float.BYTES;
     SegmentFloats.check("the other memory", b, count, "as long as the first");

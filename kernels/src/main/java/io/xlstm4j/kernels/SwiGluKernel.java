@@ -4,7 +4,7 @@ import io.xlstm4j.kernels.memory.KernelThreads;
 import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 
-/// The activation of the Large family's feed-forward, `silu(gate) * up` (spec 3.4).
+/// The activation of the Large family's feed-forward, `silu(gate) * up` (docs/math.md 3.9).
 ///
 /// All memory is float32, contiguous; `both` is `(rows, 2 U)`, in each row the gates and then the
 /// ups.

@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 /// changed in place. All memory is float32; a `long` after a memory is the number of the float
 /// where something starts.
 public interface TokenKernels {
-  /// A depthwise causal convolution (spec 1.3).
+  /// A depthwise causal convolution (docs/math.md 1.3).
   ///
   /// @param weight `(K, C)`, the last tap for the current token
   /// @param bias `(C)`
@@ -27,7 +27,7 @@ public interface TokenKernels {
       MemorySegment y,
       long yOffset);
 
-  /// An mLSTM cell (spec 2.1).
+  /// An mLSTM cell (docs/math.md 2.1).
   ///
   /// @param heads NH
   /// @param qkDim DHQK
@@ -40,7 +40,7 @@ public interface TokenKernels {
     }
   }
 
-  /// What the cell reads of one token, and where its output goes.
+  /// The inputs of the cell for one token, and the memory of its output.
   ///
   /// @param q `(NH, DHQK)`, not yet scaled
   /// @param k `(NH, DHQK)`
@@ -63,7 +63,7 @@ public interface TokenKernels {
   void mlstm(
       Mlstm cell, MlstmOperands rows, int row, int head, MemorySegment state, long stateOffset);
 
-  /// An sLSTM cell (spec 1.1).
+  /// An sLSTM cell (docs/math.md 1.1).
   ///
   /// @param units NH DH
   /// @param plain whether it is a plain LSTM instead: sigmoid gates, no normalizer

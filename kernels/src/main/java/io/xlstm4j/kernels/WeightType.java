@@ -1,6 +1,6 @@
 package io.xlstm4j.kernels;
 
-/// How an element of a [WeightMatrix] is stored.
+/// The type in which an element of a [WeightMatrix] is stored.
 public enum WeightType {
   F32(4),
   BF16(2),

@@ -227,7 +227,7 @@ class CausalConvKernelTest {
       return result;
     }
 
-    /// By document numbers, as the twin on tensors has it.
+    /// By document numbers, as the form on tensors has it.
     private NamedArrays reference() {
       int width = size.channels();
       int history = size.history();

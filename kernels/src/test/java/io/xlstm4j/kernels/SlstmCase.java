@@ -181,7 +181,7 @@ final class SlstmCase {
     return loss;
   }
 
-  /// Spec 1.1, in float64.
+  /// docs/math.md 1.1, in float64.
   private NamedArrays reference() {
     int width = size.headDim();
     double[] wx = at("wx");

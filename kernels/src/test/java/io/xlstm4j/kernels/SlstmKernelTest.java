@@ -119,7 +119,7 @@ class SlstmKernelTest {
     for (int part = 0; part < 4; part++) {
       String name = parts[part];
       assertClose(name + "T", actual.at(name + "T"), stateT[part], AGAINST_DOUBLE);
-      if (part < 3) { // the official gradient of m is zero by definition (spec 1.6)
+      if (part < 3) { // the official gradient of m is zero by definition (docs/math.md 1.6)
         assertClose("d" + name + "0", actual.at("d" + name + "0"), dState0[part], AGAINST_DOUBLE);
       }
     }

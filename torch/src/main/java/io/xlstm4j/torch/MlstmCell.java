@@ -77,7 +77,8 @@ public final class MlstmCell {
     }
   }
 
-  /// Advances by one token: q, k `(B, NH, DHQK)`, v `(B, NH, DHV)`, gates `(B, NH)`. Spec 2.1.
+  /// Advances by one token: q, k `(B, NH, DHQK)`, v `(B, NH, DHV)`, gates `(B, NH)`. docs/math.md
+  /// 2.1.
   public static Output step(Tensor q, Tensor k, Tensor v, Tensor iPre, Tensor fPre, State last) {
     @Nullable ScalarType half = halfType(q, k, v);
     if (half == null) {
@@ -145,7 +146,7 @@ public final class MlstmCell {
     return new Output(half == null ? h : h.to(half), state);
   }
 
-  /// The whole sequence at once, quadratic in its length. Spec 2.2.
+  /// The whole sequence at once, quadratic in its length. docs/math.md 2.2.
   public static Output parallel(
       Tensor q,
       Tensor k,
@@ -159,7 +160,7 @@ public final class MlstmCell {
   }
 
   /// Chunks of up to `chunkLength` tokens at once, one chunk after the other: linear in the length.
-  /// Spec 2.3. Any length works; the last chunk may be shorter.
+  /// The chunkwise form (docs/math.md 2.3). Any length works; the last chunk may be shorter.
   public static Output chunkwise(
       Tensor q,
       Tensor k,

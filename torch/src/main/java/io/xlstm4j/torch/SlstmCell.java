@@ -152,7 +152,7 @@ public record SlstmCell(
     };
   }
 
-  /// Spec 1.1.
+  /// The update of docs/math.md 1.1.
   private State slstm(Tensor raw, State last) {
     Tensor iPre = raw.select(2, 0); // (NH, B, DH), as all below
     Tensor logF = last.m.add(log_sigmoid(raw.select(2, 1)));

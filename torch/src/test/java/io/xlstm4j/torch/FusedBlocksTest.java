@@ -59,8 +59,8 @@ class FusedBlocksTest {
         var b = Parameters.onCpu()) {
       Torch.seed(batch * 100L + length);
       var fused = new BlockStack(a.at("stack"), stack(dim, 2, slstmAt, 0));
-      var twin = new BlockStack(b.at("stack"), stack(dim, 2, slstmAt, 0));
-      twin.backend(Backend.LIBTORCH);
+      var libtorch = new BlockStack(b.at("stack"), stack(dim, 2, slstmAt, 0));
+      libtorch.backend(Backend.LIBTORCH);
       shake(a, b);
       boolean[] starts = new boolean[batch * length];
       starts[Math.min(2, starts.length - 1)] = true;
@@ -75,11 +75,12 @@ class FusedBlocksTest {
       BlockStack.State before;
       try (var _ = new NoGradGuard()) {
         before =
-            twin.forward(randn(batch, 5, dim), twin.initialState(batch), SequenceLayout.FULL)
+            libtorch
+                .forward(randn(batch, 5, dim), libtorch.initialState(batch), SequenceLayout.FULL)
                 .state();
       }
       Run actual = run(fused, x, before, layout);
-      Run expected = run(twin, x, before, layout);
+      Run expected = run(libtorch, x, before, layout);
       for (int i = 0; i < expected.outputs.size(); i++) {
         close("output " + i, actual.outputs.get(i), expected.outputs.get(i));
       }

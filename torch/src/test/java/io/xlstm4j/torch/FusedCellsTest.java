@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/// The fused cells against their libtorch twins: outputs, final states, and every gradient, with
+/// The fused cells against their libtorch forms: outputs, final states, and every gradient, with
 /// gradients into the final states too.
 class FusedCellsTest {
   /// Sums of up to some hundred float32 terms in another order, and other approximations of exp.
@@ -120,7 +120,7 @@ class FusedCellsTest {
                       x[0], x[1], x[2], x[3], x[4], new MlstmCell.State(x[5], x[6], x[7]), layout),
                   layout),
           (x, _) -> {
-            var twin =
+            var libtorch =
                 MlstmCell.chunkwise(
                     heads(x[0], heads),
                     heads(x[1], heads),
@@ -131,7 +131,7 @@ class FusedCellsTest {
                     layout,
                     16);
             return mlstmOutputs(
-                new MlstmCell.Output(twin.h().transpose(1, 2), twin.state()), layout);
+                new MlstmCell.Output(libtorch.h().transpose(1, 2), libtorch.state()), layout);
           });
     }
   }
@@ -150,11 +150,11 @@ class FusedCellsTest {
       Tensor[] inputs,
       int withGradient,
       BiFunction<Tensor[], Integer, List<Tensor>> fused,
-      BiFunction<Tensor[], Integer, List<Tensor>> twin) {
+      BiFunction<Tensor[], Integer, List<Tensor>> libtorch) {
     Tensor[] a = leaves(inputs, withGradient);
     Tensor[] b = leaves(inputs, withGradient);
     List<Tensor> actual = fused.apply(a, 0);
-    List<Tensor> expected = twin.apply(b, 0);
+    List<Tensor> expected = libtorch.apply(b, 0);
     @Nullable Tensor lossA = null;
     @Nullable Tensor lossB = null;
     for (int i = 0; i < actual.size(); i++) {

@@ -38,10 +38,10 @@ class FusedHeadTest {
       Tensor inputs = ids(1, 0);
       Tensor targets = ids(2, -1); // some ignored
       var fused = a.loss(inputs, targets, a.initialState(3), SequenceLayout.FULL);
-      Tensor twin = Losses.crossEntropy(b.forward(inputs), targets);
-      assertThat(fused.value().item_double()).isCloseTo(twin.item_double(), within(1e-5));
+      Tensor libtorch = Losses.crossEntropy(b.forward(inputs), targets);
+      assertThat(fused.value().item_double()).isCloseTo(libtorch.item_double(), within(1e-5));
       Ops.times(fused.value(), 3).backward(); // an upstream gradient that is not one
-      Ops.times(twin, 3).backward();
+      Ops.times(libtorch, 3).backward();
       for (Map.Entry<String, Tensor> parameter : b.parameters().byName().entrySet()) {
         Golden.assertCloseRelative(
             parameter.getKey(),
@@ -85,12 +85,12 @@ class FusedHeadTest {
               .value()
               .item_double();
       model.backend(Backend.LIBTORCH);
-      double twin =
+      double libtorch =
           model
               .loss(ids(1, 0), ids(2, 0), model.initialState(3), SequenceLayout.FULL)
               .value()
               .item_double();
-      assertThat(fused).isCloseTo(twin, within(1e-5));
+      assertThat(fused).isCloseTo(libtorch, within(1e-5));
     }
   }
 

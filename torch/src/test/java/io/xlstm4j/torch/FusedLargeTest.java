@@ -49,8 +49,8 @@ class FusedLargeTest {
         var b = new Parameters(a.device(), ScalarType.Double)) {
       Torch.seed(batch * 100L + length);
       var fused = new BlockStack(a.at("stack"), config(dim, heads, mode), new ExecutionMode());
-      var twin = new BlockStack(b.at("stack"), config(dim, heads, mode), new ExecutionMode());
-      twin.backend(Backend.LIBTORCH);
+      var libtorch = new BlockStack(b.at("stack"), config(dim, heads, mode), new ExecutionMode());
+      libtorch.backend(Backend.LIBTORCH);
       shake(a, b);
       boolean[] starts = new boolean[batch * length];
       starts[Math.min(2, starts.length - 1)] = true;
@@ -64,14 +64,15 @@ class FusedLargeTest {
       BlockStack.State before;
       try (var _ = new NoGradGuard()) {
         before =
-            twin.forward(
+            libtorch
+                .forward(
                     randn(batch, 5, dim).to(ScalarType.Double),
-                    twin.initialState(batch),
+                    libtorch.initialState(batch),
                     SequenceLayout.FULL)
                 .state();
       }
       Run actual = run(fused, x, before, layout, ScalarType.Float);
-      Run expected = run(twin, x, before, layout, ScalarType.Double);
+      Run expected = run(libtorch, x, before, layout, ScalarType.Double);
       for (int i = 0; i < expected.outputs.size(); i++) {
         near("output " + i, actual.outputs.get(i), expected.outputs.get(i));
       }
@@ -170,10 +171,10 @@ class FusedLargeTest {
       Tensor inputs = Tensors.of(random.ints(33, 0, 37).toArray(), 3, 11);
       Tensor targets = Tensors.of(random.ints(33, -1, 37).toArray(), 3, 11); // some ignored
       Tensor fused = a.loss(inputs, targets, a.initialState(3), SequenceLayout.FULL).value();
-      Tensor twin = b.loss(inputs, targets, b.initialState(3), SequenceLayout.FULL).value();
-      assertThat(fused.item_double()).isCloseTo(twin.item_double(), within(1e-4));
+      Tensor libtorch = b.loss(inputs, targets, b.initialState(3), SequenceLayout.FULL).value();
+      assertThat(fused.item_double()).isCloseTo(libtorch.item_double(), within(1e-4));
       fused.backward();
-      twin.backward();
+      libtorch.backward();
       assertSameGradients(a.parameters(), b.parameters());
     }
   }

@@ -45,11 +45,11 @@ class FusedLayersTest {
                   ? SequenceLayout.ofLengths(Tensors.of(new int[] {9, 1, 4}, batch), length).valid()
                   : null,
               kind.contains("starts") ? Tensors.of(starts, batch, length) : null);
-      var twin =
+      var libtorch =
           new CausalConv1d(parameters.at("conv"), CausalConv1dConfig.of(channels, kernelSize));
       var again =
           new CausalConv1d(parameters.at("again"), CausalConv1dConfig.of(channels, kernelSize));
-      copy(again, twin);
+      copy(again, libtorch);
       Tensor x = randn(batch, length, channels);
       Tensor tail = randn(batch, kernelSize - 1L, channels);
       compare(
@@ -59,9 +59,9 @@ class FusedLayersTest {
             var out = fused.convSilu(in.get(0), again.weight(), again.bias(), in.get(1), layout);
             return List.of(layout.padded(out.y(), 1), out.tail());
           },
-          List.of(twin.weight(), Ops.present(twin.bias())),
+          List.of(libtorch.weight(), Ops.present(libtorch.bias())),
           in -> {
-            var out = twin.forward(in.get(0), in.get(1), layout);
+            var out = libtorch.forward(in.get(0), in.get(1), layout);
             return List.of(layout.padded(silu(out.y()), 1), out.tail());
           });
     }
@@ -158,11 +158,11 @@ class FusedLayersTest {
       List<Tensor> fusedParameters,
       Function<List<Tensor>, List<Tensor>> fused,
       List<Tensor> twinParameters,
-      Function<List<Tensor>, List<Tensor>> twin) {
+      Function<List<Tensor>, List<Tensor>> libtorch) {
     List<Tensor> a = leaves(inputs);
     List<Tensor> b = leaves(inputs);
     List<Tensor> actual = fused.apply(a);
-    List<Tensor> expected = twin.apply(b);
+    List<Tensor> expected = libtorch.apply(b);
     var lossA = zeros(1);
     var lossB = zeros(1);
     for (int i = 0; i < actual.size(); i++) {

@@ -159,12 +159,12 @@ class FusedRecurrentLayersTest {
         : new OfMlstm(new Mlstm(dim, headDim, heads));
   }
 
-  /// A layer on its kernel and its twin with the same parameters, none of them at its start.
-  private record Pair(Layer fused, Layer twin) implements AutoCloseable {
+  /// a layer on its kernel and on libtorch with the same parameters, none of them at its start.
+  private record Pair(Layer fused, Layer libtorch) implements AutoCloseable {
     static Pair of(String kind, int dim, int headDim, int heads) {
       Layer fused = layer(kind, dim, headDim, heads);
-      Layer twin = layer(kind, dim, headDim, heads);
-      twin.backend(Backend.LIBTORCH);
+      Layer libtorch = layer(kind, dim, headDim, heads);
+      libtorch.backend(Backend.LIBTORCH);
       try (var _ = new PointerScope();
           var _ = new NoGradGuard()) {
         fused
@@ -172,14 +172,14 @@ class FusedRecurrentLayersTest {
             .byName()
             .forEach((name, parameter) -> {
               parameter.add_(Ops.times(randn(Ops.shape(parameter)), 0.2));
-              Ops.present(twin.parameters().byName().get(name)).copy_(parameter);
+              Ops.present(libtorch.parameters().byName().get(name)).copy_(parameter);
             });
       }
-      return new Pair(fused, twin);
+      return new Pair(fused, libtorch);
     }
 
     void assertSameGradients(double tolerance) {
-      for (Map.Entry<String, Tensor> entry : twin.parameters().byName().entrySet()) {
+      for (Map.Entry<String, Tensor> entry : libtorch.parameters().byName().entrySet()) {
         Tensor actual = Ops.present(fused.parameters().byName().get(entry.getKey()));
         assertNear(
             "gradient of " + entry.getKey(), actual.grad(), entry.getValue().grad(), tolerance);
@@ -189,7 +189,7 @@ class FusedRecurrentLayersTest {
     @Override
     public void close() {
       fused.close();
-      twin.close();
+      libtorch.close();
     }
   }
 
@@ -274,7 +274,7 @@ class FusedRecurrentLayersTest {
 
   private static void compare(Pair pair, Program program, double tolerance) {
     Run actual = program.run(pair.fused);
-    Run expected = program.run(pair.twin);
+    Run expected = program.run(pair.libtorch);
     actual.backward();
     expected.backward();
     Run.assertSame(actual, expected, tolerance);
@@ -312,7 +312,7 @@ class FusedRecurrentLayersTest {
             default -> SequenceLayout.FULL;
           };
       Tensor x = randn(batch, length, dim);
-      List<Tensor> before = warm(pair.twin, batch, dim);
+      List<Tensor> before = warm(pair.libtorch, batch, dim);
       compare(
           pair,
           layer -> {
@@ -344,7 +344,7 @@ class FusedRecurrentLayersTest {
     try (var _ = new PointerScope();
         var pair = Pair.of(kind, dim, headDim, heads)) {
       Tensor x = randn(batch, length, dim);
-      List<Tensor> before = warm(pair.twin, batch, dim);
+      List<Tensor> before = warm(pair.libtorch, batch, dim);
       compare(
           pair,
           layer -> {
@@ -469,7 +469,7 @@ class FusedRecurrentLayersTest {
     Torch.seed(8);
     try (var _ = new PointerScope();
         var pair = Pair.of(kind, 6, 5, 2)) {
-      for (Layer layer : List.of(pair.fused, pair.twin)) {
+      for (Layer layer : List.of(pair.fused, pair.libtorch)) {
         extreme(layer, gate);
       }
       Tensor x = randn(2, 9, 6);
@@ -489,7 +489,7 @@ class FusedRecurrentLayersTest {
       if (kind.equals("mlstm") && gate > 0) {
         // h is v x / |x|, whose slope is the difference of equal numbers: noise on either side
         Run actual = program.run(pair.fused);
-        Run expected = program.run(pair.twin);
+        Run expected = program.run(pair.libtorch);
         actual.backward();
         for (int i = 0; i < expected.outputs.size(); i++) {
           assertNear("output " + i, actual.outputs.get(i), expected.outputs.get(i), TOLERANCE);
@@ -607,7 +607,7 @@ class FusedRecurrentLayersTest {
       Tensor x = randn(3, 2, 6);
       var step = new FusedAdamW.Step(1, 1, 0.1, 0.9, 0.999, 1, 1e-8);
       for (int round = 0; round < 2; round++) {
-        assertNear("round " + round, chain(pair.fused, x), chain(pair.twin, x), TOLERANCE);
+        assertNear("round " + round, chain(pair.fused, x), chain(pair.libtorch, x), TOLERANCE);
         Torch.seed(12);
         pair.fused
             .parameters()
@@ -616,7 +616,7 @@ class FusedRecurrentLayersTest {
               Tensor gradient = randn(Ops.shape(parameter));
               Tensor none = zeros(Ops.shape(parameter));
               FusedAdamW.update(step, parameter, gradient, none, none.clone());
-              Ops.present(pair.twin.parameters().byName().get(name)).copy_(parameter);
+              Ops.present(pair.libtorch.parameters().byName().get(name)).copy_(parameter);
             });
       }
     }

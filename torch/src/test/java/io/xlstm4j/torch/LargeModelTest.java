@@ -322,7 +322,7 @@ class LargeModelTest {
     }
   }
 
-  /// Spec 3.5.
+  /// docs/math.md 4.
   @ParameterizedTest
   @EnumSource
   void parameters_start_by_the_recipe_of_the_released_model(WeightMode mode) {

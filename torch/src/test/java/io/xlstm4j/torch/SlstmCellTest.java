@@ -142,7 +142,8 @@ class SlstmCellTest {
           Golden.assertClose("state", output.state().tensors().get(i), expected, ROUNDING);
         }
 
-        // Spec 1.6 holds m constant, which is exact for what does not depend on m: c and n without
+        // docs/math.md 1.6 holds m constant, which is exact for what does not depend on m: c and n
+        // without
         // the factor exp(-m) that they carry.
         Tensor real =
             plain.lstm ? Ops.onePlus(Ops.times(output.state().m(), 0)) : output.state().m().exp();

@@ -113,11 +113,11 @@ public final class ModelFolder implements AutoCloseable {
       case LargeModelConfig _ -> {
         var names = new LinkedHashMap<String, List<Rows>>();
         for (String name : stored.tensors().keySet()) {
-          @Nullable List<Rows> twin = names.put(common(name), List.of(Rows.all(name)));
-          if (twin != null) {
+          @Nullable List<Rows> second = names.put(common(name), List.of(Rows.all(name)));
+          if (second != null) {
             throw new InvalidInputException(
                 "%s: tensors %s and %s are two names of one"
-                    .formatted(where, OneLine.of(twin.getFirst().tensor()), OneLine.of(name)));
+                    .formatted(where, OneLine.of(second.getFirst().tensor()), OneLine.of(name)));
           }
         }
         yield new ComposedTensors(where, stored, names);

@@ -5,7 +5,7 @@ import io.xlstm4j.cuda.cell.Spans;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import org.jspecify.annotations.Nullable;
 
-/// Where the gradients go; whatever was there is overwritten.
+/// The memory of the gradients; whatever was there is overwritten.
 ///
 /// @param wx T `(B, S, 4, NH, DH)`, zero at padding
 /// @param r float32 `(NH, DHin, 4, DHout)`

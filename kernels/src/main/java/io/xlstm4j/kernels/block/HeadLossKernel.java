@@ -69,7 +69,7 @@ public final class HeadLossKernel {
     return run(size, hidden, w, targets, scratch, null);
   }
 
-  /// Where the gradients of `scale Σ loss` go.
+  /// The memory of the gradients of `scale Σ loss`.
   ///
   /// @param hidden `(rows, D)`
   /// @param w `(V, D)`

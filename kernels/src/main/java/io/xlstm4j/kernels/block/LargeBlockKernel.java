@@ -16,9 +16,9 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// A whole block of the Large family, `y = x + mlstm(norm(x))` and then `y + ffn(norm(y))`, forward
-/// and backward (spec 3.4): the other kernels in a row, with nothing between them but memory. Each
-/// row of the batch goes through all of them at once ([SequenceGroups]); what is cheap to compute
-/// again is not saved.
+/// and backward (docs/math.md 3.9): the other kernels in a row, with nothing between them but
+/// memory. Each row of the batch goes through all of them at once ([SequenceGroups]); what is cheap
+/// to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, QK that of all queries, V that of
 /// all values, U that of the feed-forward. All memory is float32, contiguous.
@@ -127,7 +127,7 @@ public final class LargeBlockKernel {
       MemorySegment up,
       MemorySegment down) {}
 
-  /// What a call reads besides the parameters.
+  /// The inputs of a call besides the parameters.
   ///
   /// @param x `(B, S, D)`
   /// @param valid, starts as in [MlstmInputs]
@@ -150,7 +150,7 @@ public final class LargeBlockKernel {
     return new MlstmStateGradient(group.of(state.c()), group.of(state.n()));
   }
 
-  /// What the backward pass needs again, of all rows or of a group.
+  /// The saved activations of all sequences or of a group.
   private record Saved(
       MemorySegment normStatistics,
       MemorySegment projected, // (R, 2 QK + 2 V)
@@ -378,7 +378,7 @@ public final class LargeBlockKernel {
             kernels.threads());
   }
 
-  /// What the rows hand to the products that run over all of them at once.
+  /// The operands of the products that run over all sequences at once.
   private record Shared(
       MemorySegment normed, // (R, D)
       MemorySegment dProjected, // (R, 2 QK + 2 V)

@@ -17,7 +17,7 @@ public sealed interface LayerKernel permits SlstmLayerKernel, MlstmLayerKernel {
   /// Floats of the state of so many rows.
   long stateFloats(int batch);
 
-  /// What a call reads besides the parameters.
+  /// The inputs of a call besides the parameters.
   ///
   /// @param batch B
   /// @param length S

@@ -20,9 +20,10 @@ import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// A whole mLSTM block of the paper family, `x + mlstm(norm(x))`, forward and backward (spec 3.2):
-/// the other kernels in a row, with nothing between them but memory. Each row of the batch goes
-/// through all of them at once ([SequenceGroups]); what is cheap to compute again is not saved.
+/// A whole mLSTM block of the paper family, `x + mlstm(norm(x))`, forward and backward
+/// (docs/math.md 3.2): the other kernels in a row, with nothing between them but memory. Each row
+/// of the batch goes through all of them at once ([SequenceGroups]); what is cheap to compute again
+/// is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, I the inner width. All memory is
 /// float32, contiguous.
@@ -166,7 +167,7 @@ public final class MlstmBlockKernel {
     }
   }
 
-  /// What a call reads besides the parameters.
+  /// The inputs of a call besides the parameters.
   ///
   /// @param x `(B, S, D)`
   /// @param dropout what the branch is multiplied by `(B, S, D)`; null for one

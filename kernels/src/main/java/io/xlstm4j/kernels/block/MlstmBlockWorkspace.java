@@ -10,12 +10,12 @@ import io.xlstm4j.kernels.block.MlstmBlockKernel.Weights;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
-/// How [MlstmBlockKernel] divides the memory it is given: what is kept from one pass to the other,
-/// and the scratch of each. B, S, D and I as there; R are the B x S positions.
+/// The layout of the memory of [MlstmBlockKernel]: what is kept from one pass to the other, and the
+/// scratch of each. B, S, D and I as there; R are the B x S positions.
 final class MlstmBlockWorkspace {
   private MlstmBlockWorkspace() {}
 
-  /// What the backward pass needs again, of all rows or of a group.
+  /// The saved activations of all sequences or of a group.
   record Saved(
       MemorySegment normStatistics,
       MemorySegment memory, // (R, I), what convolution and v read
@@ -91,7 +91,7 @@ final class MlstmBlockWorkspace {
     }
   }
 
-  /// What the gradients of the large weights are products of: of a group, or of all rows.
+  /// The factors of the gradients of the large weights: of a group, or of all sequences.
   record Factors(
       MemorySegment branch, // (R, D), gradient of the branch where there is dropout
       MemorySegment y, // (R, I)

@@ -12,12 +12,12 @@ import io.xlstm4j.kernels.block.MlstmLayerKernel.Weights;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
-/// How [MlstmLayerKernel] divides the memory it is given: what is kept from one pass to the other,
-/// and the scratch of each. B, S, D, M and H as there; R are the B x S positions.
+/// The layout of the memory of [MlstmLayerKernel]: what is kept from one pass to the other, and the
+/// scratch of each. B, S, D, M and H as there; R are the B x S positions.
 final class MlstmLayerWorkspace {
   private MlstmLayerWorkspace() {}
 
-  /// What the backward pass needs again, of all rows or of a group.
+  /// The saved activations of all sequences or of a group.
   record Saved(
       MemorySegment normStatistics,
       MemorySegment memory, // (R, M), what convolution and values read
@@ -108,7 +108,7 @@ final class MlstmLayerWorkspace {
     }
   }
 
-  /// What the groups hand to the products that run over all of them at once.
+  /// The operands of the products that run over all groups at once.
   record Shared(
       MemorySegment normed, // (R, D)
       MemorySegment y, // (R, H)

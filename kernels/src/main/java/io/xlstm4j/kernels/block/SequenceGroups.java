@@ -58,7 +58,7 @@ final class SequenceGroups {
     }
   }
 
-  /// What is done with a group.
+  /// A task for one group.
   interface Task {
     /// @param kernels to use for it
     /// @param scratch memory that no other group touches meanwhile

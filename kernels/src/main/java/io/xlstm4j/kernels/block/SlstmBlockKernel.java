@@ -19,8 +19,8 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// A whole sLSTM block of the paper family, `y = x + slstm(norm(x))` and then, where there is one,
-/// `y + ffn(norm(y))`, forward and backward (spec 1.3, 3.3): the other kernels in a row, with
-/// nothing between them but memory. A few rows of the batch go through all of them at once
+/// `y + ffn(norm(y))`, forward and backward (docs/math.md 1.3, 3.3): the other kernels in a row,
+/// with nothing between them but memory. A few rows of the batch go through all of them at once
 /// ([SequenceGroups]); what is cheap to compute again is not saved.
 ///
 /// R are the B x S positions, D the width of the residual stream, U that of the feed-forward. All
@@ -141,7 +141,7 @@ public final class SlstmBlockKernel {
     }
   }
 
-  /// What a call reads besides the parameters.
+  /// The inputs of a call besides the parameters.
   ///
   /// @param x `(B, S, D)`
   /// @param cellDropout what the cell's output is multiplied by `(B, S, D)`; null for one

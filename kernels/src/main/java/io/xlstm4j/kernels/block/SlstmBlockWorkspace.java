@@ -6,12 +6,12 @@ import io.xlstm4j.kernels.block.SlstmBlockKernel.Weights;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
-/// How [SlstmBlockKernel] divides the memory it is given: what is kept from one pass to the other,
-/// and the scratch of each. B, S, D and U as there; R are the B x S positions.
+/// The layout of the memory of [SlstmBlockKernel]: what is kept from one pass to the other, and the
+/// scratch of each. B, S, D and U as there; R are the B x S positions.
 final class SlstmBlockWorkspace {
   private SlstmBlockWorkspace() {}
 
-  /// What the backward pass needs again, of all rows or of a group.
+  /// The saved activations of all sequences or of a group.
   record Saved(
       MemorySegment normStatistics,
       MemorySegment convolved, // (R, D)
@@ -73,7 +73,7 @@ final class SlstmBlockWorkspace {
     }
   }
 
-  /// What the groups hand to the products that run over all of them at once.
+  /// The operands of the products that run over all groups at once.
   record Shared(
       MemorySegment branch, // (R, D), gradient of the branch where there is dropout
       MemorySegment active, // (R, U)

@@ -6,12 +6,12 @@ import io.xlstm4j.kernels.block.SlstmLayerKernel.Weights;
 import io.xlstm4j.kernels.memory.Workspace;
 import java.lang.foreign.MemorySegment;
 
-/// How [SlstmLayerKernel] divides the memory it is given: what is kept from one pass to the other,
-/// and the scratch of each. B, S and D as there; R are the B x S positions.
+/// The layout of the memory of [SlstmLayerKernel]: what is kept from one pass to the other, and the
+/// scratch of each. B, S and D as there; R are the B x S positions.
 final class SlstmLayerWorkspace {
   private SlstmLayerWorkspace() {}
 
-  /// What the backward pass needs again, of all rows or of a group.
+  /// The saved activations of all sequences or of a group.
   record Saved(
       MemorySegment normStatistics,
       MemorySegment convolved, // (R, D)
@@ -66,7 +66,7 @@ final class SlstmLayerWorkspace {
     }
   }
 
-  /// What the groups hand to the products that run over all of them at once.
+  /// The operands of the products that run over all groups at once.
   record Shared(
       MemorySegment normed, // (R, D)
       MemorySegment headNormed, // (R, H)

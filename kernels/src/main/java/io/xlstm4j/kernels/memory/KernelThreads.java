@@ -18,7 +18,7 @@ public final class KernelThreads {
   private final Thread[] threads; // without the caller, which works too
   private volatile boolean closed;
 
-  /// How many of them take part.
+  /// The number of threads that take part.
   private volatile int active;
 
   /// The tasks of the call under way: how many in the upper half, which is next in the lower. One

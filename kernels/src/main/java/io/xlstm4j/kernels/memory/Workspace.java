@@ -42,7 +42,7 @@ public final class Workspace {
     return memory.asSlice(from, count);
   }
 
-  /// How much was asked for.
+  /// Returns the bytes asked for.
   public long size() {
     return bytes;
   }

@@ -9,8 +9,8 @@ import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// The convolution in plain loops: what `VectorCausalConvKernel` is held to. One task is one
-/// channel.
+/// The convolution in plain loops: the reference implementation that `VectorCausalConvKernel` is
+/// checked against. One task is one channel.
 public final class ScalarCausalConvKernel implements CausalConvKernel {
   @Override
   public void forward(

@@ -9,7 +9,8 @@ import io.xlstm4j.kernels.memory.SegmentFloats;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// The norm in plain loops: what `VectorHeadNormKernel` is held to. One task is one head.
+/// The norm in plain loops: the reference implementation that `VectorHeadNormKernel` is checked
+/// against. One task is one head.
 public final class ScalarHeadNormKernel implements HeadNormKernel {
   @Override
   public void forward(

@@ -9,7 +9,7 @@ import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
 /// [ScaledNormKernel] in plain loops, in float64 within a head: what `VectorScaledNormKernel` is
-/// held to.
+/// checked against.
 public final class ScalarScaledNormKernel implements ScaledNormKernel {
   @Override
   public void forward(

@@ -10,7 +10,8 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/// The sLSTM cell in plain loops: what `VectorSlstmKernel` is held to.
+/// The sLSTM cell in plain loops: the reference implementation that `VectorSlstmKernel` is checked
+/// against.
 ///
 /// One task is one row and head, then one head for the sums over rows. Saved activations are `(B,
 /// NH, S, 7, DH)`: i, f (negative where the forget gate set m; its value is 1 there), z, o, c, n
@@ -126,8 +127,8 @@ public final class ScalarSlstmKernel implements SlstmKernel {
     threads.run(size.heads(), head -> sumOverRows(size, inputs, y, gradients, head));
   }
 
-  /// Spec 1.6, with the stabilizer in the graph. `d.m` carries the gradient that reaches the
-  /// maximum m_t: dm_t - c_t dc_t - n_t dn_t, since i and f, hence c and n, have the factor
+  /// docs/math.md 1.6, with the stabilizer in the graph. `d.m` carries the gradient that reaches
+  /// the maximum m_t: dm_t - c_t dc_t - n_t dn_t, since i and f, hence c and n, have the factor
   /// exp(-m). The gate that set m takes it; if that is the forget gate, m_(t-1) does too, and it
   /// flows on unchanged.
   private static void backward(

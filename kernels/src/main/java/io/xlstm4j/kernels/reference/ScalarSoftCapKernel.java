@@ -7,7 +7,8 @@ import io.xlstm4j.kernels.SoftCapKernel;
 import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
-/// [SoftCapKernel] as a plain loop: what `VectorSoftCapKernel` is held to.
+/// [SoftCapKernel] as a plain loop: the reference implementation that `VectorSoftCapKernel` is
+/// checked against.
 public final class ScalarSoftCapKernel implements SoftCapKernel {
   @Override
   public void forward(float cap, MemorySegment x, MemorySegment y, KernelThreads threads) {

@@ -7,7 +7,8 @@ import io.xlstm4j.kernels.SwiGluKernel;
 import io.xlstm4j.kernels.memory.KernelThreads;
 import java.lang.foreign.MemorySegment;
 
-/// [SwiGluKernel] in plain loops, in float64 within: what `VectorSwiGluKernel` is held to.
+/// [SwiGluKernel] in plain loops, in float64 within: the reference implementation that
+/// `VectorSwiGluKernel` is checked against.
 public final class ScalarSwiGluKernel implements SwiGluKernel {
   @Override
   public void forward(Size size, MemorySegment both, MemorySegment out, KernelThreads threads) {

@@ -15,7 +15,7 @@ import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
 /// [ProjectedMlstmKernel] as the kernels it is made of, one after the other: for blocks of any
-/// width, and what `VectorProjectedMlstmKernel` is held to.
+/// width, and the reference implementation that `VectorProjectedMlstmKernel` is checked against.
 public final class SeparateProjectedMlstmKernel implements ProjectedMlstmKernel {
   private final HeadwiseKernel headwise;
   private final MlstmKernel mlstm;

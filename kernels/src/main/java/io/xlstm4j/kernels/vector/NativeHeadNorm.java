@@ -81,7 +81,7 @@ final class NativeHeadNorm {
     moments = new float[2 * heads];
   }
 
-  /// Whether the forward loops can be used.
+  /// Returns whether the forward loops can be used.
   static boolean takes(Size size, Inputs inputs, @Nullable MemorySegment out) {
     return NativeFloats.areDirect()
         && size.headDim() % L == 0
@@ -89,7 +89,7 @@ final class NativeHeadNorm {
         && isNative(inputs.gate());
   }
 
-  /// Whether those going back can be, too.
+  /// Returns whether those going back can be, too.
   static boolean takes(
       Size size,
       Inputs inputs,

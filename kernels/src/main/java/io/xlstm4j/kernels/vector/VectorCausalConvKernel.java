@@ -128,7 +128,8 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
     scratches.add(scratch);
   }
 
-  /// What one thread works in: whole vectors of channels for a window of steps, `(steps, width)`.
+  /// The workspace of one thread: whole vectors of channels for a window of steps, `(steps,
+  /// width)`.
   private static final class Scratch {
     private float[] known = {}; // inputs, from before the window
     private float[] sums = {}; // then what the outputs' gradients make of them

@@ -120,7 +120,7 @@ public final class VectorHeadNormKernel implements HeadNormKernel {
     scratches.add(scratch);
   }
 
-  /// What one thread works in: numbers of a piece.
+  /// The workspace of one thread: numbers of a piece.
   private static final class Scratch {
     private float[] x = {};
     private float[] z = {};

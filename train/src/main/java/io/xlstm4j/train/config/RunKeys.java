@@ -114,8 +114,8 @@ final class RunKeys {
     add(
         words,
         "training.activation_checkpointing",
-        "gradient_checkpointing grad_checkpointing checkpointing recompute activation_checkpointing");
-    add(words, "training.truncated_bptt", "stateful tbptt truncated_bptt");
+        "gradient_checkpointing grad_checkpointing checkpointing recompute recompute_blocks");
+    add(words, "training.truncated_bptt", "stateful tbptt carry_state");
     add(
         words,
         "schedule.warmup_steps",
@@ -127,7 +127,7 @@ final class RunKeys {
     add(
         words,
         "schedule.min_lr_ratio",
-        "min_lr min_learning_rate eta_min final_lr lr_min min_lr_ratio");
+        "min_lr min_learning_rate eta_min final_lr lr_min final_fraction");
     add(words, "schedule.cooldown_steps", "lr_decay_iters decay_steps cooldown");
     add(
         words,
@@ -143,7 +143,7 @@ final class RunKeys {
             + " every_n_train_steps save_strategy");
     add(words, "checkpoints.keep_last", "save_total_limit keep_checkpoints");
     add(words, "checkpoints.keep_best", "save_top_k load_best_model_at_end");
-    add(words, "training.max_nonfinite_steps", "max_nonfinite_steps skip_nan_steps");
+    add(words, "training.max_nonfinite_steps", "max_skipped skip_nan_steps");
     add(words, "data.num_examples", "num_samples n_samples dataset_size");
     add(words, "logging.every", "log_interval logging_steps log_every_n_steps log_every log_steps");
     add(words, "logging.tensorboard", "tensorboard_log report_to logger tb");

@@ -115,11 +115,11 @@ class RunKeysTest {
           n_embd                 | model.embedding_dim
           training.max_steps     | training.steps
           max_iters              | training.steps
-          training.gradient_accumulation_steps     | training.gradient_accumulation_steps
-          training.truncated_bptt    | training.truncated_bptt
-          activation_checkpointing       | training.activation_checkpointing
-          schedule.min_lr_ratio | schedule.min_lr_ratio
-          max_nonfinite_steps            | training.max_nonfinite_steps
+          training.accumulate    | training.gradient_accumulation_steps
+          training.carry_state   | training.truncated_bptt
+          recompute_blocks       | training.activation_checkpointing
+          schedule.final_fraction | schedule.min_lr_ratio
+          max_skipped            | training.max_nonfinite_steps
           batch_size             | training.batch_size
           dropout                | model.dropout
           weight_decay           | optimizer.weight_decay

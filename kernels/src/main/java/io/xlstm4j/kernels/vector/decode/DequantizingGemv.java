@@ -16,7 +16,7 @@ import jdk.incubator.vector.VectorSpecies;
 ///
 /// The four outputs of a tile are written out, since a vector that a method gives may end up on the
 /// heap. The sums have the order and so the bits of [VectorGemvKernel] on widened rows, which is
-/// the slow twin.
+/// the reference implementation.
 final class DequantizingGemv {
   /// Outputs at a time.
   static final int TILE = VectorGemvKernel.TILE;
@@ -32,7 +32,7 @@ final class DequantizingGemv {
   static final VectorSpecies<Byte> BYTES =
       VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, WIDTH * Byte.SIZE)));
 
-  /// Whether [#multiply] can do it: rows of whole vectors, groups of whole vectors.
+  /// Returns whether [#multiply] can do it: rows of whole vectors, groups of whole vectors.
   static boolean takes(WeightMatrix w) {
     if (w.columns() % WIDTH != 0) {
       return false;

@@ -18,8 +18,8 @@ import java.util.Arrays;
 import java.util.List;
 import jdk.incubator.vector.FloatVector;
 
-/// One token of one head of one row through the mLSTM cell (spec 2.1): C is changed where it lies,
-/// the rest on arrays filled up to whole vectors, in loops that are compiled one by one
+/// One token of one head of one row through the mLSTM cell (docs/math.md 2.1): C is changed where
+/// it lies, the rest on arrays filled up to whole vectors, in loops that are compiled one by one
 /// ([ArrayLoops]). Kept from token to token, by one thread.
 final class MlstmToken {
   private static final int WIDTH = LANES.length();

@@ -13,9 +13,9 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 import org.jspecify.annotations.Nullable;
 
-/// [DequantizingGemv], its slow twin, on native memory at its address, with the same bits: the
-/// processor fetches one line while it widens and multiplies another. As in [NativeGemv], nothing
-/// is checked here, and the outputs of a tile are a quarter of the outputs apart.
+/// [DequantizingGemv], its reference implementation, on native memory at its address, with the same
+/// bits: the processor fetches one line while it widens and multiplies another. As in [NativeGemv],
+/// nothing is checked here, and the outputs of a tile are a quarter of the outputs apart.
 final class NativeDequantizingGemv {
   private static final VectorSpecies<Float> LANES = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -29,7 +29,7 @@ final class NativeDequantizingGemv {
 
   private NativeDequantizingGemv() {}
 
-  /// Whether [#multiply] can do it.
+  /// Returns whether [#multiply] can do it.
   static boolean takes(WeightMatrix w) {
     @Nullable MemorySegment scales = w.scales();
     return NativeGemv.isAvailable()

@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
-/// [VectorGemvKernel], its slow twin, on native memory at its address, with the same bits. Nothing
-/// is checked here: the caller knows that the memory is there and stays.
+/// [VectorGemvKernel], its reference implementation, on native memory at its address, with the same
+/// bits. Nothing is checked here: the caller knows that the memory is there and stays.
 ///
 /// One row reads W where it lies, so that the processor fetches one line while it multiplies
 /// another. The four outputs of a tile are a quarter of the outputs apart: the processor reads
@@ -31,12 +31,12 @@ final class NativeGemv {
 
   private NativeGemv() {}
 
-  /// Whether memory can be read here, and as files have it.
+  /// Returns whether memory can be read here, and as files have it.
   static boolean isAvailable() {
     return NativeFloats.areDirect() && ORDER == ByteOrder.LITTLE_ENDIAN;
   }
 
-  /// Whether [#multiplyFew] can do it: its tiles need 32 registers of 16 floats.
+  /// Returns whether [#multiplyFew] can do it: its tiles need 32 registers of 16 floats.
   static boolean takesFew() {
     return isAvailable() && WIDTH == 16;
   }

@@ -16,8 +16,8 @@ import java.util.List;
 import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
-/// The norm of one head of a row (spec 3.1) on an array filled up to whole vectors, in loops that
-/// are compiled one by one ([ArrayLoops]). Kept from call to call, by one thread.
+/// The norm of one head of a row (docs/math.md 3.1) on an array filled up to whole vectors, in
+/// loops that are compiled one by one ([ArrayLoops]). Kept from call to call, by one thread.
 final class NormStep {
   private static final int WIDTH = LANES.length();
   private static final ByteOrder ORDER = ByteOrder.nativeOrder();

@@ -13,8 +13,9 @@ import java.util.List;
 import jdk.incubator.vector.VectorOperators;
 import org.jspecify.annotations.Nullable;
 
-/// One token of one row through the sLSTM cell (spec 1.1), on arrays filled up to whole vectors,
-/// whose loops are compiled one by one ([ArrayLoops]). Kept from token to token, by one thread.
+/// One token of one row through the sLSTM cell (docs/math.md 1.1), on arrays filled up to whole
+/// vectors, whose loops are compiled one by one ([ArrayLoops]). Kept from token to token, by one
+/// thread.
 final class SlstmToken {
   private static final int WIDTH = LANES.length();
 

@@ -179,7 +179,7 @@ final class StoredLinearTask {
     }
   }
 
-  /// Whether W can be read where it lies: float32 in native memory, rows of whole vectors.
+  /// Returns whether W can be read where it lies: float32 in native memory, rows of whole vectors.
   private static boolean isInPlace(Forms forms, WeightMatrix w) {
     return forms.isNative()
         && w.type() == WeightType.F32
@@ -187,7 +187,7 @@ final class StoredLinearTask {
         && forms.product().stride(w.columns()) == w.columns();
   }
 
-  /// Whether W can be read where it lies though it is not float32.
+  /// Returns whether W can be read where it lies though it is not float32.
   private static boolean isStoredInPlace(Forms forms, WeightMatrix w) {
     return forms.isNative() && NativeDequantizingGemv.takes(w);
   }

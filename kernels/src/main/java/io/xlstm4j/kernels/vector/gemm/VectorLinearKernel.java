@@ -173,7 +173,7 @@ public final class VectorLinearKernel implements LinearKernel {
     }
   }
 
-  /// What one thread works in.
+  /// The workspace of one thread.
   private static final class Scratch {
     private final Transposition transposition = new Transposition();
     private float[] plain = new float[0];

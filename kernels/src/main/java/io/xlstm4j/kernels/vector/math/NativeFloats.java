@@ -30,7 +30,7 @@ public final class NativeFloats {
 
   private NativeFloats() {}
 
-  /// Whether native memory is read without checks here.
+  /// Returns whether native memory is read without checks here.
   public static boolean areDirect() {
     return DIRECT;
   }

@@ -28,7 +28,7 @@ public final class VectorProjectedMlstmKernel implements ProjectedMlstmKernel {
     separate = new SeparateProjectedMlstmKernel(new VectorHeadwiseKernel(threads), mlstm);
   }
 
-  /// Whether no block lies in two heads or two vectors.
+  /// Returns whether no block lies in two heads or two vectors.
   private static boolean isFour(MlstmShape shape, int blockSize) {
     return blockSize == 4 && shape.qkDim() % 4 == 0 && MlstmMath.LANES.length() % 4 == 0;
   }
