@@ -1,4 +1,4 @@
-// Trains an mLSTM layer between two linear ones to tell slow waves from fast ones, whatever their
+// Trains an sLSTM layer between two linear ones to tell slow waves from fast ones, whatever their
 // phase and noise. Run it with:
 // java --enable-native-access=ALL-UNNAMED --add-modules jdk.incubator.vector \
 //   -cp 'cli/target/app/*' examples/ClassifySequences.java
@@ -6,7 +6,7 @@
 import io.xlstm4j.torch.AdamW;
 import io.xlstm4j.torch.Linear;
 import io.xlstm4j.torch.Losses;
-import io.xlstm4j.torch.Mlstm;
+import io.xlstm4j.torch.Slstm;
 import io.xlstm4j.torch.Tensors;
 import java.util.Random;
 import org.bytedeco.javacpp.PointerScope;
@@ -19,7 +19,7 @@ static final int CLASSES = 2;
 void main() {
   var random = new Random(1);
   try (var _ = new PointerScope();
-      var lstm = new Mlstm(16, 8, 2)) { // input width, head width, heads
+      var lstm = new Slstm(16, 8, 2)) { // input width, head width, heads
     var input = new Linear(lstm.parameters().at("input"), 1, 16);
     var head = new Linear(lstm.parameters().at("head"), 16, CLASSES);
     try (var optimizer = new AdamW(lstm.parameters(), 0.01)) {

@@ -147,7 +147,9 @@ class InterruptTest {
       assertThat(refused.complaints())
           .singleElement()
           .asString()
-          .containsPattern("process %d trains here|not empty".formatted(trained.process().pid()));
+          .containsPattern( // the number is not there yet in the first moment
+              "process %d trains here|another process trains here|not empty"
+                  .formatted(trained.process().pid()));
     }
     CheckpointFolder.verify(folder.resolve("runs/mine"));
   }

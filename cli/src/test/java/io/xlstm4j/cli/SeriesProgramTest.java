@@ -111,7 +111,7 @@ class SeriesProgramTest {
     assertIsSound(run);
     assertThat(run.out())
         .contains("waves.csv: 126 windows to train on, 34 to validate")
-        .contains("8 windows in 8 rows")
+        .contains("8 windows in 8 sequences")
         .doesNotContain("token");
   }
 

@@ -5,9 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.PaperModelConfig;
 import io.xlstm4j.text.FormalLanguage;
-import io.xlstm4j.text.PreparedTokens;
-import java.nio.file.InvalidPathException;
-import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -58,25 +55,12 @@ final class IgnoredKeys {
       String why = "data.corpus is no formal language, but " + data.corpus();
       refuse("data.num_examples", why);
       refuse("data.num_validation_examples", why);
-      if (run.from() == null && isPrepared(data.corpus())) {
-        String prepared = "data.corpus is the prepared folder " + data.corpus();
-        refuse("data.tokenizer", prepared + ", which has its own");
-        refuse("data.vocab_size", prepared + ", which has its own tokenizer");
-      }
     }
     if (!data.tokenizer().equals(DataConfig.TRAINED)) {
       refuse("data.vocab_size", "data.tokenizer is " + data.tokenizer() + " and not bpe");
     }
     if (data.mix().isEmpty()) {
       refuse("data.corpus_weight", "data.mix is empty");
-    }
-  }
-
-  private static boolean isPrepared(String corpus) {
-    try {
-      return PreparedTokens.isPrepared(Path.of(corpus));
-    } catch (InvalidPathException e) {
-      return false; // a glob that is no path on this system
     }
   }
 

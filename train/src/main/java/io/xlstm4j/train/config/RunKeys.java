@@ -145,6 +145,7 @@ final class RunKeys {
     add(words, "checkpoints.keep_best", "save_top_k load_best_model_at_end");
     add(words, "training.max_nonfinite_steps", "max_skipped skip_nan_steps");
     add(words, "data.num_examples", "num_samples n_samples dataset_size");
+    add(words, "logging", "watch log logs");
     add(words, "logging.every", "log_interval logging_steps log_every_n_steps log_every log_steps");
     add(words, "logging.tensorboard", "tensorboard_log report_to logger tb");
     add(
