@@ -6,9 +6,9 @@ import io.xlstm4j.kernels.Kernels;
 import java.util.List;
 import java.util.Locale;
 
-/// Whether time and memory grow with the number of tokens alone: the large model's training step on
-/// short and on long sequences, as many tokens in each step, each in a process of its own, so that
-/// the peak of the memory is that of the case.
+/// A check that time and memory grow with the number of tokens alone: the large model's training
+/// step on short and on long sequences, as many tokens in each step, each in a process of its own,
+/// so that the peak of the memory is that of the case.
 final class Linearity implements Benchmark {
   /// The long sequences are so many times as long as the short ones, and so many times fewer.
   private static final int STRETCH = 8;

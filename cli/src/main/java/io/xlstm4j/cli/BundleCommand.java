@@ -22,8 +22,9 @@ import picocli.CommandLine.Spec;
     sortOptions = false,
     footer = {
       "",
-      "The archive has a Java runtime, the program's jars, the native libraries of this platform and the",
-      "launchers. It runs on the same operating system and processor as this machine."
+      "The archive has a Java runtime, the program's jars, the native libraries of",
+      "this platform and the launchers. It runs on the same operating system and",
+      "processor as this machine."
     })
 final class BundleCommand implements Callable<Integer> {
   /// The processor for matrix products and cells.

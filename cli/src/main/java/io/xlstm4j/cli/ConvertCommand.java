@@ -57,7 +57,8 @@ final class ConvertCommand implements Callable<Integer> {
   @Option(
       names = "--layout",
       paramLabel = "NAME",
-      description = "huggingface: config.json, ours too; official: config.yaml, Large family only")
+      description =
+          "huggingface: config.json, ours too; official, with config.yaml, for the Large family only")
   private @Nullable String layout;
 
   @Option(
@@ -106,7 +107,8 @@ final class ConvertCommand implements Callable<Integer> {
     if (SequenceConfigKeys.describe(from)) {
       throw new InvalidInputException(
           from
-              + ": a model of series, which has one layout and type; copy the folder as it is, and use it with xlstm forecast");
+              + ": a model of series, which has one layout and type; copy the folder as it is, and use it with "
+              + Program.command("forecast"));
     }
     if (quantize != null) {
       quantize(quantize);

@@ -7,6 +7,7 @@ import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 
 /// Prints the results of [Diagnostics] as a table that grows while it is computed: a row for each
 /// calculation, a column for each way to compute it.
@@ -20,13 +21,23 @@ final class DiagnosticsTable {
     this.out = out;
   }
 
+  /// The checks to print.
+  ///
+  /// @param columns the places of computation, in the order in which findings come
+  /// @param run computes the rows and passes each on as soon as it is known
+  record Checks(List<String> columns, Consumer<Consumer<Row>> run) {
+    static Checks of(Diagnostics diagnostics) {
+      return new Checks(diagnostics.columns(), diagnostics::run);
+    }
+  }
+
   static String counted(int count, String what) {
     return count + " " + what + (count == 1 ? "" : "s");
   }
 
   /// @return whether every number is right
-  boolean print(Diagnostics diagnostics) {
-    List<String> columns = diagnostics.columns();
+  boolean print(Checks checks) {
+    List<String> columns = checks.columns();
     out.println("Largest difference of outputs, states and gradients from float64, relative; the");
     out.println("column float64 has its own gradients against finite differences:");
     var head = new StringBuilder(pad("", NAME));
@@ -34,13 +45,15 @@ final class DiagnosticsTable {
     out.println(head.append(padLeft("bound", COLUMN)));
     out.flush();
     var wrong = new ArrayList<String>();
-    diagnostics.run(row -> {
-      out.println(line(row, columns));
-      out.flush();
-      row.findings().stream()
-          .filter(finding -> !finding.passed())
-          .forEach(finding -> wrong.add(sentence(row, finding)));
-    });
+    checks
+        .run()
+        .accept(row -> {
+          out.println(line(row, columns));
+          out.flush();
+          row.findings().stream()
+              .filter(finding -> !finding.passed())
+              .forEach(finding -> wrong.add(sentence(row, finding)));
+        });
     wrong.forEach(out::println);
     out.flush();
     return wrong.isEmpty();

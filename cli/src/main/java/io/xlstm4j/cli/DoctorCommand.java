@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.Callable;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -33,6 +34,17 @@ final class DoctorCommand implements Callable<Integer> {
   private static final long MIB = 1 << 20;
 
   @Spec private CommandSpec spec;
+
+  private final Supplier<DiagnosticsTable.Checks> checks;
+
+  DoctorCommand() {
+    this(() -> DiagnosticsTable.Checks.of(Diagnostics.here()));
+  }
+
+  /// @param checks of the numbers; made once libtorch is loaded
+  DoctorCommand(Supplier<DiagnosticsTable.Checks> checks) {
+    this.checks = checks;
+  }
 
   @Override
   public Integer call() {
@@ -63,7 +75,7 @@ final class DoctorCommand implements Callable<Integer> {
     cuda(out, Torch.gpus());
     line(out, "kernels", "%s", Kernels.shared().description());
     out.println();
-    sound &= new DiagnosticsTable(out).print(Diagnostics.here());
+    sound &= new DiagnosticsTable(out).print(checks.get());
     out.println(sound ? "all is well" : "something is wrong: do not train here");
     out.flush();
     return sound ? ExitCode.OK : ExitCode.SOFTWARE;

@@ -75,11 +75,11 @@ final class DryRun {
     line(
         out,
         "length",
-        "%s, %.2f epochs",
+        "%s",
         steps == Integer.MAX_VALUE
             ? config.training().minutes() + " minutes"
-            : String.format(Locale.ROOT, "%,d steps", steps),
-        steps == Integer.MAX_VALUE ? Double.NaN : steps / run.task().stepsPerEpoch());
+            : String.format(
+                Locale.ROOT, "%,d steps, %.2f epochs", steps, steps / run.task().stepsPerEpoch()));
     out.flush();
   }
 

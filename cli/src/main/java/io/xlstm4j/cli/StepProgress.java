@@ -14,7 +14,6 @@ final class StepProgress {
   private static final double SMOOTHING = 0.9;
 
   private final LongSupplier nanoTime;
-  private final int steps;
   private final Task.Unit unit;
   private final long began;
   private double weight;
@@ -24,15 +23,13 @@ final class StepProgress {
   private int firstStep = -1;
   private long afterFirst;
 
-  /// @param steps of the whole run
   /// @param unit what the speed counts
-  StepProgress(int steps, Task.Unit unit) {
-    this(steps, unit, System::nanoTime);
+  StepProgress(Task.Unit unit) {
+    this(unit, System::nanoTime);
   }
 
-  StepProgress(int steps, Task.Unit unit, LongSupplier nanoTime) {
+  StepProgress(Task.Unit unit, LongSupplier nanoTime) {
     this.unit = unit;
-    this.steps = steps;
     this.nanoTime = nanoTime;
     this.began = nanoTime.getAsLong();
   }
@@ -40,10 +37,11 @@ final class StepProgress {
   /// Takes a step, and gives what to say now, what matters most first.
   ///
   /// @param step its number, from 1 on
+  /// @param steps of the whole run, as far as known
   /// @param stepLoss in nats per token
   /// @param stepTokens tokens of this step
   /// @param stepSeconds that it took, without validation and saving
-  List<String> after(int step, double stepLoss, long stepTokens, double stepSeconds) {
+  List<String> after(int step, int steps, double stepLoss, long stepTokens, double stepSeconds) {
     long now = nanoTime.getAsLong();
     if (firstStep < 0) {
       firstStep = step;

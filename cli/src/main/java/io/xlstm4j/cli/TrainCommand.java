@@ -284,7 +284,7 @@ final class TrainCommand implements Callable<Integer> {
 
   private int run(Trainer trainer, ProcessGroup world, PrintWriter console, Interrupt interrupt) {
     Profile recording = profile && world.isFirst() ? Profile.begin() : null;
-    interrupt.begin(() -> {}, () -> {});
+    interrupt.begin(() -> trainer.view().stop("interrupted"), () -> {});
     trainer.run(interrupt::requested);
     if (recording != null) {
       recording.end(trainer.view().folder().path(), trainer.times().summary(), console);

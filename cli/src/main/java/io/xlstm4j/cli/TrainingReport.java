@@ -45,13 +45,14 @@ final class TrainingReport implements Callback {
     TaskInfo task = run.facts();
     Task.Unit unit = task.unit();
     print(format("%,d parameters: %s", task.parameters(), task.describe()));
+    boolean timed = run.totalSteps() == Integer.MAX_VALUE;
     String length =
-        run.totalSteps() == Integer.MAX_VALUE
+        timed
             ? format("%s minutes of steps", run.config().training().minutes())
             : format("%d steps", run.totalSteps());
     print(
         format(
-            "%s: %,d %s to train on, %,d to validate; %s of %,d %s, %.2f epochs",
+            "%s: %,d %s to train on, %,d to validate; %s of %,d %s%s",
             task.name(),
             unit.count(task.trainTokens()),
             unit.name(),
@@ -59,7 +60,7 @@ final class TrainingReport implements Callback {
             length,
             unit.count(task.tokensPerStep()),
             unit.name(),
-            run.totalSteps() / task.stepsPerEpoch()));
+            timed ? "" : format(", %.2f epochs", run.totalSteps() / task.stepsPerEpoch())));
     task.notes().forEach(this::print);
     RunNotes.of(run).forEach(note -> print("note: " + note));
     if (run.state().step() > 0) {
@@ -70,12 +71,18 @@ final class TrainingReport implements Callback {
   @Override
   public void onStep(Run run, Step step) {
     if (progress == null) {
-      progress = new StepProgress(run.totalSteps(), run.facts().unit());
+      progress = new StepProgress(run.facts().unit());
+    }
+    int all = run.totalSteps();
+    if (all == Integer.MAX_VALUE) { // as many as fit into the time at the pace so far
+      double over = run.state().seconds() / (60 * run.config().training().minutes());
+      all = (int) Math.max(step.number(), step.number() / Math.min(1, over));
     }
     line.show(
         step.number(),
-        run.totalSteps(),
-        progress.after(step.number(), step.loss(), run.facts().tokensPerStep(), step.seconds()));
+        all,
+        progress.after(
+            step.number(), all, step.loss(), run.facts().tokensPerStep(), step.seconds()));
   }
 
   @Override
@@ -113,16 +120,19 @@ final class TrainingReport implements Callback {
 
   @Override
   public void onEnd(Run run, End end) {
+    String best =
+        run.state().bestLoss() == null
+            ? "no validation counted"
+            : format(
+                "best model%s: validation loss %.4f%s; it is of step %d",
+                end.finished() ? ", on all validation data" : "",
+                end.validation().loss(),
+                measures(end.validation()),
+                run.state().bestStep());
     print(
         format(
-            "%s after step %d (%s); best model%s: validation loss %.4f%s; it is of step %d",
-            end.finished() ? "done" : "stopped",
-            run.state().step(),
-            end.why(),
-            end.finished() ? ", on all validation data" : "",
-            end.validation().loss(),
-            measures(end.validation()),
-            run.state().bestStep()));
+            "%s after step %d (%s); %s",
+            end.finished() ? "done" : "stopped", run.state().step(), end.why(), best));
     print(
         end.finished()
             ? next(run)

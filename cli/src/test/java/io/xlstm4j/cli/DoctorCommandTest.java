@@ -4,8 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.xlstm4j.torch.Diagnostics.Finding;
 import io.xlstm4j.torch.Diagnostics.Row;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
 
 class DoctorCommandTest {
   @Test
@@ -33,5 +38,25 @@ class DoctorCommandTest {
     assertThat(DiagnosticsTable.sentence(row, wrong))
         .startsWith("WRONG     mLSTM cell on plain loops: gradient of q differs by ")
         .endsWith(", allowed 1e-03");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1e-6, 0, all is well", "0.3, 1, something is wrong", "NaN, 1, something is wrong"})
+  void the_command_ends_with_1_if_one_row_is_wrong(double difference, int code, String last) {
+    var right = new Row("right", 1e-3, List.of(new Finding("libtorch", "h", 1e-6, 1e-3)));
+    var row = new Row("asked", 1e-3, List.of(new Finding("libtorch", "h", difference, 1e-3)));
+    var checks =
+        new DiagnosticsTable.Checks(
+            List.of("libtorch"), onRow -> List.of(right, row, right).forEach(onRow));
+    var out = new StringWriter();
+    int ended =
+        new CommandLine(new DoctorCommand(() -> checks))
+            .setOut(new PrintWriter(out, true))
+            .execute();
+    assertThat(ended).isEqualTo(code);
+    assertThat(out.toString().lines().toList().getLast()).startsWith(last);
+    if (code != 0) {
+      assertThat(out.toString()).contains("WRONG     asked on libtorch: h differs by ");
+    }
   }
 }

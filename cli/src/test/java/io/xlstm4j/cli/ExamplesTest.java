@@ -35,7 +35,7 @@ class ExamplesTest {
     Files.writeString(corpus.resolve("TinyStoriesV2-GPT4-valid.txt"), stories.repeat(8));
   }
 
-  /// What makes an example small: keys to add, after which it must say what it would train.
+  /// The keys that make an example small, keys to add, after which it must say what it would train.
   private static List<String> small(String example) {
     return switch (example) {
       case "wordnet.yaml" -> List.of("--data", corpus.toString(), "data.vocab_size=270");

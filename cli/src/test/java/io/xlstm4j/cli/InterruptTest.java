@@ -17,8 +17,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/// What a training program does when it is asked to end, by SIGTERM: Ctrl-C goes the same way, but
-/// is ignored in tests that a script starts in the background.
+/// The behaviour of a training program when it is asked to end, by SIGTERM: Ctrl-C goes the same
+/// way, but is ignored in tests that a script starts in the background.
 @DisabledOnOs(OS.WINDOWS) // signals
 class InterruptTest {
   private static final String ANSWER = "stopping after this step; again to stop now";

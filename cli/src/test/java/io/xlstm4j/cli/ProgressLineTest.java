@@ -84,11 +84,11 @@ class ProgressLineTest {
 
   @Test
   void the_time_left_counts_what_comes_between_the_steps() {
-    var progress = new StepProgress(100, Task.Unit.TOKENS, clock::get);
+    var progress = new StepProgress(Task.Unit.TOKENS, clock::get);
     List<String> notes = List.of();
     for (int step = 11; step <= 20; step++) { // a resumed run
       clock.addAndGet(2_000_000_000L); // a step takes one second, validation another
-      notes = progress.after(step, 3, 512, 1);
+      notes = progress.after(step, 100, 3, 512, 1);
     }
     assertThat(notes)
         .containsExactly("loss 3.000", "2:40 left", "512 tokens/s", "1.0 s/step", "0:20 spent");
@@ -96,13 +96,13 @@ class ProgressLineTest {
 
   @Test
   void the_first_step_is_slow_and_does_not_count() {
-    var progress = new StepProgress(11, Task.Unit.TOKENS, clock::get);
+    var progress = new StepProgress(Task.Unit.TOKENS, clock::get);
     clock.addAndGet(60_000_000_000L);
-    progress.after(1, 3, 512, 60);
+    progress.after(1, 11, 3, 512, 60);
     List<String> notes = List.of();
     for (int step = 2; step <= 10; step++) {
       clock.addAndGet(500_000_000L);
-      notes = progress.after(step, 3, 512, 0.5);
+      notes = progress.after(step, 11, 3, 512, 0.5);
     }
     assertThat(notes).contains("0:01 left"); // half a second, rounded up
   }

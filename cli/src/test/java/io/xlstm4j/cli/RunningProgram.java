@@ -28,7 +28,7 @@ record RunningProgram(Process process, Path out, Path err) implements AutoClosea
         builder.redirectOutput(out.toFile()).redirectError(err.toFile()).start(), out, err);
   }
 
-  /// What it complains of, without Java's own line on the vector module.
+  /// Returns its error output, without Java's own line on the vector module.
   List<String> complaints() throws IOException {
     return Files.readAllLines(err).stream()
         .filter(line -> !line.startsWith("WARNING: Using incubator modules"))

@@ -18,7 +18,7 @@ public final class Kernels {
   private static final String VECTOR = "io.xlstm4j.kernels.vector.VectorKernels";
   private static final String REFERENCE = "io.xlstm4j.kernels.reference.ReferenceKernels";
 
-  /// Whether the lack of the Vector API has been logged.
+  /// True once the lack of the Vector API has been logged.
   private static final AtomicBoolean WARNED = new AtomicBoolean();
 
   private final KernelThreads threads;

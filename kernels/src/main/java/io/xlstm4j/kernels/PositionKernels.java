@@ -3,7 +3,7 @@ package io.xlstm4j.kernels;
 import java.lang.foreign.MemorySegment;
 import org.jspecify.annotations.Nullable;
 
-/// What happens to each row of activations on its own, forward only, on one thread. All take the
+/// The operations on each row of activations on its own, forward only, on one thread. All take the
 /// rows in `[first, end)`; what they write may be what they read.
 public interface PositionKernels {
   /// A norm over the width of each head (docs/math.md 3.1).

@@ -6,8 +6,8 @@ import org.jspecify.annotations.Nullable;
 
 /// A matrix W as a file stores it, row-major and little-endian, read where it lies.
 ///
-/// What it stands for is float32, exactly: 16-bit elements widened, or 8-bit elements times their
-/// scale, rounded once. Every product is one with those numbers.
+/// The numbers it stands for are float32, exactly: 16-bit elements widened, or 8-bit elements times
+/// their scale, rounded once. Every product is one with those numbers.
 ///
 /// @param type of the elements
 /// @param rows outputs of a projection, ids of an embedding

@@ -124,7 +124,7 @@ class LinearKernelTest {
     }
   }
 
-  /// What lies between the rows is compared too: nobody writes there.
+  /// Memory between the rows is compared too: nobody writes there.
   private static StridedMatrix rows(Arena arena, Random random, int rows, int width) {
     return new StridedMatrix(segment(arena, gaussian(random, rows * (width + GAP))), width + GAP);
   }

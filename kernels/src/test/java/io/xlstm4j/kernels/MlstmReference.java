@@ -13,7 +13,7 @@ final class MlstmReference {
     this.data = data;
   }
 
-  /// What one row and head come to.
+  /// The results of one row and head.
   private record Result(double[] h, double[] c, double[] n, double[] m) {}
 
   /// The sum of outputs times their gradients is what is differentiated.

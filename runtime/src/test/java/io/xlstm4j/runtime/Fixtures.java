@@ -91,7 +91,7 @@ final class Fixtures {
     return new PaperModelConfig(vocab, stack, biasAndTied, false, false);
   }
 
-  /// What the official implementation was given and gave: `ids`, `logits`, maybe `greedy`.
+  /// The inputs and outputs of the official implementation: `ids`, `logits`, maybe `greedy`.
   static SafetensorsFile results(String name) {
     return SafetensorsFile.open(
         resource(name.startsWith("hf_") ? name + "_io.safetensors" : name + ".safetensors"));

@@ -59,7 +59,7 @@ class OwnEndTest {
     assertThat(complete(folder, request.withEndTokens(Set.of(free[0]))).tokens()).isEmpty();
   }
 
-  /// What `generate` of transformers 5.17 gives for this folder; the last id is its end, 2.
+  /// The output of `generate` of transformers 5.17 for this folder; the last id is its end, 2.
   @Test
   void the_tokens_are_those_of_hugging_faces_library_up_to_its_end() {
     Completion completion = complete(folder(), Request.of(3).withMaxTokens(40));

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/// What may and what may not change a row's numbers.
+/// The influences that may and may not change a row's numbers.
 class SequenceTest {
   @TempDir private Path temporary;
 

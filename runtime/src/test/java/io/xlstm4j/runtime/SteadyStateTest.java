@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/// What a token costs once everything is warm.
+/// The cost of a token once everything is warm.
 class SteadyStateTest {
   /// Bytes per token: far less than the smallest of the arrays that must not be made anew.
   private static final long NOISE = 512;

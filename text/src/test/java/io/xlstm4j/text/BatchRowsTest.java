@@ -14,7 +14,7 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/// What batches hold beside ids and targets: starts of documents, epochs, fingerprints.
+/// The contents of batches beside ids and targets: starts of documents, epochs, fingerprints.
 class BatchSequencesTest {
   private static final int LENGTH = 6;
 

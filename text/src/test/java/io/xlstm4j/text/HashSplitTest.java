@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/// Which document validates where the hashes alone choose none, or all.
+/// The document that validates where the hashes alone choose none, or all.
 class HashSplitTest {
   /// Hashes below a twentieth of all unsigned numbers validate; their lowest 11 bits do not count.
   private static final long BELOW = Long.divideUnsigned(-1, 20) - (1 << 12);

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Arrays;
 
-/// What holds for every source of batches.
+/// Checks for every source of batches.
 final class SourceChecks {
   private SourceChecks() {}
 

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/// Which token of a `tokenizer.json` ends a text.
+/// The token of a `tokenizer.json` that ends a text.
 class TokenizerEndsTest {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int FIRST_FREE = 408;

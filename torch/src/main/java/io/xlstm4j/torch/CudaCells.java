@@ -45,7 +45,7 @@ final class CudaCells {
 
   private record Key(SlstmShape shape, ElementType type) {}
 
-  /// What decides the kernel's code.
+  /// The key of the kernel's code.
   private record Kind(int heads, int headDim, ElementType type) {}
 
   private CudaCells(int ordinal, CudaContext context) {

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
@@ -36,36 +37,41 @@ final class DiagnosticCases {
     LargeModelConfig large = LargeModelConfig.of(VOCABULARY, DIM, 2, HEADS);
     Predicate<DiagnosticSetting> any = _ -> true;
     Predicate<DiagnosticSetting> notFused = setting -> !setting.isFused();
-    return List.of(
-        of("mLSTM cell", any, DiagnosticCases::mlstmCell),
-        of("sLSTM cell", any, DiagnosticCases::slstmCell),
-        bfloat16Chunks(),
-        of("Mlstm layer", any, setting -> mlstmLayer(setting, false)),
-        of("Mlstm layer, step by step", any, setting -> mlstmLayer(setting, true)),
-        of("Slstm layer", any, setting -> slstmLayer(setting, false)),
-        of("Slstm layer, step by step", any, setting -> slstmLayer(setting, true)),
-        of("mLSTM block", any, setting -> paperBlock(setting, List.of(), false)),
-        of("sLSTM block", any, setting -> paperBlock(setting, List.of(0), false)),
-        of("block of the Large family", any, DiagnosticCases::largeBlock),
-        of("both blocks, recomputed", notFused, setting -> paperBlock(setting, List.of(1), true)),
-        of(
-            "language model, paper",
-            any,
-            setting -> ModelDiagnosticCases.languageModel(setting, paper)),
-        of(
-            "language model, Large",
-            any,
-            setting -> ModelDiagnosticCases.languageModel(setting, large)),
-        of("sequence model", any, ModelDiagnosticCases::sequenceModel),
-        of(
-            "training, three steps",
-            any,
-            setting -> ModelDiagnosticCases.training(setting, paper, false)),
-        of(
-            "training, recomputed",
-            notFused,
-            setting -> ModelDiagnosticCases.training(setting, large, true)),
-        of("AdamW", any, ModelDiagnosticCases::adamW));
+    var cases =
+        List.of(
+            of("mLSTM cell", any, DiagnosticCases::mlstmCell),
+            of("sLSTM cell", any, DiagnosticCases::slstmCell),
+            bfloat16Chunks(),
+            of("Mlstm layer", any, setting -> mlstmLayer(setting, false)),
+            of("Mlstm layer, step by step", any, setting -> mlstmLayer(setting, true)),
+            of("Slstm layer", any, setting -> slstmLayer(setting, false)),
+            of("Slstm layer, step by step", any, setting -> slstmLayer(setting, true)),
+            of("mLSTM block", any, setting -> paperBlock(setting, List.of(), false)),
+            of("sLSTM block", any, setting -> paperBlock(setting, List.of(0), false)),
+            of("block of the Large family", any, DiagnosticCases::largeBlock),
+            of(
+                "both blocks, recomputed",
+                notFused,
+                setting -> paperBlock(setting, List.of(1), true)),
+            of(
+                "language model, paper",
+                any,
+                setting -> ModelDiagnosticCases.languageModel(setting, paper)),
+            of(
+                "language model, Large",
+                any,
+                setting -> ModelDiagnosticCases.languageModel(setting, large)),
+            of("sequence model", any, ModelDiagnosticCases::sequenceModel),
+            of(
+                "training, three steps",
+                any,
+                setting -> ModelDiagnosticCases.training(setting, paper, false)),
+            of(
+                "training, recomputed",
+                notFused,
+                setting -> ModelDiagnosticCases.training(setting, large, true)),
+            of("AdamW", any, ModelDiagnosticCases::adamW));
+    return Stream.concat(cases.stream(), DecodeDiagnosticCases.all().stream()).toList();
   }
 
   private record Simple(
@@ -84,7 +90,7 @@ final class DiagnosticCases {
     }
   }
 
-  private static DiagnosticCase of(
+  static DiagnosticCase of(
       String name,
       Predicate<DiagnosticSetting> where,
       Function<DiagnosticSetting, DiagnosticCase.Graph> builder) {

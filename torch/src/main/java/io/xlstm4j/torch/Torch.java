@@ -10,7 +10,7 @@ import org.bytedeco.pytorch.global.torch;
 
 /// The native library itself: loading, devices, threads, seeds.
 ///
-/// What loading it changes for the whole process is listed in `docs/embedding.md`.
+/// The changes that loading it makes to the whole process are listed in `docs/embedding.md`.
 public final class Torch {
   private static volatile boolean loaded;
 

@@ -9,7 +9,7 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.api.Test;
 
-/// What needs no GPU; [CudaCellChecks] runs the kernels.
+/// Tests that need no GPU; [CudaCellChecks] runs the kernels.
 class CudaCellsTest {
   @Test
   void the_kernels_are_not_used_on_the_cpu() {

@@ -64,12 +64,25 @@ class DiagnosticsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"mLSTM cell", "Slstm layer", "language model, Large"})
+  @ValueSource(
+      strings = {
+        "mLSTM cell",
+        "Slstm layer",
+        "language model, Large",
+        "decode, product int8",
+        "decode, mLSTM step"
+      })
   void a_wrong_number_of_the_kernels_is_found(String name) {
     Torch.load();
     DiagnosticCase right =
         DiagnosticCases.all().stream().filter(c -> c.name().equals(name)).findFirst().orElseThrow();
-    String output = Map.of("mLSTM cell", "h", "Slstm layer", "y").getOrDefault(name, "loss");
+    String output =
+        Map.of(
+                "mLSTM cell", "h",
+                "Slstm layer", "y",
+                "decode, product int8", "y",
+                "decode, mLSTM step", "h")
+            .getOrDefault(name, "loss");
     Row row = run(List.of(new Wrong(right, output, 0.02))).getFirst();
     assertThat(row.passed()).isFalse();
     for (Finding finding : row.findings()) {

@@ -25,8 +25,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /// states, loss and every gradient. Stacks are compared with float64, since libtorch's float32 sums
 /// in an order that depends on the processor.
 class FusedLargeTest {
-  /// What float32 leaves after two blocks and up to 260 positions: of the largest differences from
-  /// float64, ours is 1.02e-4 and that of libtorch in float32 7.5e-5.
+  /// The error that float32 leaves after two blocks and up to 260 positions: of the largest
+  /// differences from float64, ours is 1.02e-4 and that of libtorch in float32 7.5e-5.
   private static final double TOLERANCE = 2e-4;
 
   private static LargeModelConfig config(int dim, int heads, WeightMode mode) {

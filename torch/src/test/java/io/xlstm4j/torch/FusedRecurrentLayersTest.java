@@ -233,7 +233,7 @@ class FusedRecurrentLayersTest {
     }
   }
 
-  /// What a program made of a layer gives: all that is to be compared, and leaves.
+  /// The results of a program made of a layer: all that is to be compared, and leaves.
   private record Run(List<Tensor> outputs, List<Tensor> leaves) {
     /// One random loss over all outputs, the same for every run.
     void backward() {

@@ -28,7 +28,7 @@ final class Gradients {
     return leaves.stream().map(Gradients::of).toList();
   }
 
-  /// What a leaf has collected; zeros if nothing.
+  /// Returns the gradient of a leaf; zeros if nothing.
   static Tensor of(Tensor leaf) {
     return leaf.grad().defined() ? leaf.grad() : Ops.zerosLike(leaf, Ops.shape(leaf));
   }

@@ -85,7 +85,8 @@ final class NativeMemory {
     }
   }
 
-  /// What the virtual machine itself holds of malloc's memory, by its native memory tracking.
+  /// Returns the part of malloc's memory that the virtual machine itself holds, by its native
+  /// memory tracking.
   private static long virtualMachine() {
     try {
       String summary =

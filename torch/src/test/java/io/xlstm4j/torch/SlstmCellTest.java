@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/// What the sLSTM cell promises, in float64.
+/// The properties of the sLSTM cell, in float64.
 class SlstmCellTest {
   private static final double ROUNDING = 1e-12;
   private static final SlstmCell LSTM = new SlstmCell(Function.LSTM, false, null, null);

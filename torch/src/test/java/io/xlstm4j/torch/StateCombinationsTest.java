@@ -126,7 +126,7 @@ class StateCombinationsTest {
     }
   }
 
-  /// What a model is given, and the weights of its logits and last states in the loss.
+  /// The inputs of a model, and the weights of its logits and last states in the loss.
   private static final class Given {
     private final Layouts layouts;
     private final Tensor ids;

@@ -25,6 +25,8 @@ import io.xlstm4j.train.task.TaskInfo;
 import io.xlstm4j.train.task.Validation;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -40,7 +42,8 @@ import org.jspecify.annotations.Nullable;
 /// to callbacks.
 ///
 /// A step is a function of the weights, the moments, the seed and the step's number alone, so a
-/// resumed run goes on as if it had never stopped.
+/// resumed run goes on as if it had never stopped. If time alone limits the run, the learning rate
+/// follows the clock.
 public final class Trainer implements AutoCloseable {
   private final ProcessGroup world;
   private final RunFolder folder;
@@ -62,7 +65,10 @@ public final class Trainer implements AutoCloseable {
   private final boolean fresh; // nothing was validated or written yet
   private TrainingState state;
   private @Nullable String ending;
+  private @Nullable Validation best; // that of the stored best model, if measured in this part
+  private boolean cut; // the last validation was interrupted
   private boolean finished;
+  private double timeOver; // part of training.minutes that is over, alike in all processes
   private long stepEnded;
 
   /// @param release gives the folder back to other processes, at the very end
@@ -239,6 +245,9 @@ public final class Trainer implements AutoCloseable {
     broadcast((callback, now) -> callback.onStart(now));
     if (fresh) {
       validate();
+      if (cut) {
+        checkStopCriteria(false);
+      }
       boundary();
     } else {
       checkStopCriteria(false);
@@ -266,23 +275,25 @@ public final class Trainer implements AutoCloseable {
   private void checkStopCriteria(boolean stopRequested) {
     TrainingConfig limits = config.training();
     @Nullable String asked = stopRequest.get();
-    boolean timeOver = limits.minutes() > 0 && state.seconds() >= limits.minutes() * 60;
-    double[] votes = world.sums(timeOver ? 1 : 0, stopRequested ? 1 : 0, asked == null ? 0 : 1);
+    double over = limits.minutes() > 0 ? state.seconds() / (limits.minutes() * 60) : 0;
+    double[] votes =
+        world.sums(over >= 1 ? 1 : 0, stopRequested ? 1 : 0, asked == null ? 0 : 1, over);
+    timeOver = votes[3] / world.size();
     if (finished) {
       return;
     }
     int patience = config.validation().patience();
-    String over = null;
+    String why = null;
     if (state.step() >= totalSteps) {
-      over = "all steps are done";
+      why = "all steps are done";
     } else if (votes[0] > 0) {
-      over = "the time is over";
+      why = "the time is over";
     } else if (patience > 0 && state.validationsWithoutGain() > patience) {
-      over = "no better validation for " + state.validationsWithoutGain() + " in a row";
+      why = "no better validation for " + state.validationsWithoutGain() + " in a row";
     }
-    finished = over != null;
-    if (over != null) {
-      ending = over;
+    finished = why != null;
+    if (why != null) {
+      ending = why;
     } else if (ending == null && votes[1] + votes[2] > 0) {
       ending = asked == null ? "interrupted" : asked;
     }
@@ -294,16 +305,27 @@ public final class Trainer implements AutoCloseable {
     }
     world.barrier();
     checkWorth();
-    long maxTokens = finished ? 0 : config.validation().tokens();
-    Task.Tally tally =
-        state.bestLoss() == null // no validation was finite, so no model was stored
-            ? task.validate(maxTokens, share())
-            : task.validateStored(folder.path(), maxTokens, share());
-    var end = new Callback.End(why, finished, measure(tally));
+    var end = new Callback.End(why, finished, last());
     observers.await(); // so that no queue is full
     broadcast((callback, now) -> callback.onEnd(now, end));
     observers.await();
     return new Result(folder.path(), state.step(), end);
+  }
+
+  /// Returns the validation of the best model, on all data if the run is over. After a validation
+  /// was interrupted nothing is computed for it.
+  private Validation last() {
+    if (cut) {
+      @Nullable Double loss = state.bestLoss();
+      return best != null
+          ? best
+          : new Validation(loss == null ? Double.NaN : loss, new LinkedHashMap<>());
+    }
+    long maxTokens = finished ? 0 : config.validation().tokens();
+    return measure(
+        state.bestLoss() == null // no validation was finite, so no model was stored
+            ? task.validate(maxTokens, share())
+            : task.validateStored(folder.path(), maxTokens, share()));
   }
 
   /// A run that is over and has learnt nothing is a failure.
@@ -409,7 +431,7 @@ public final class Trainer implements AutoCloseable {
     }
     double norm = optimizer.gradientNorm();
     boolean finite = Double.isFinite(loss) && Double.isFinite(norm);
-    double rate = learningRate.at(number);
+    double rate = isTimed() ? learningRate.at(number, timeOver) : learningRate.at(number);
     if (finite) {
       boolean clips = how.clipNorm() > 0 && norm > how.clipNorm();
       optimizer.step(rate, clips ? how.clipNorm() / norm : 1);
@@ -448,6 +470,10 @@ public final class Trainer implements AutoCloseable {
     times.around(System.nanoTime() - now);
   }
 
+  private boolean isTimed() {
+    return totalSteps == Integer.MAX_VALUE;
+  }
+
   private long seed(int step, int firstRow) {
     long mixed = config.training().seed() * 0x9E3779B97F4A7C15L + step;
     return new SplittableRandom(mixed + 0x632BE59BD9B4E019L * firstRow).nextLong();
@@ -458,13 +484,25 @@ public final class Trainer implements AutoCloseable {
   private void validate() {
     long began = System.nanoTime();
     try (var _ = averages == null ? null : averages.swap()) {
-      Validation validation = measure(task.validate(config.validation().tokens(), share()));
-      boolean best = state.isBest(validation.loss());
-      state = state.afterValidation(validation.loss(), 0);
-      broadcast((callback, now) -> callback.onValidation(now, validation, best));
-      hooks.forEach(hook -> hook.onValidation(run, validation, best));
+      BooleanSupplier stop = () -> ending == null && stopRequest.get() != null;
+      double[] own = task.validate(config.validation().tokens(), share(), stop).sums();
+      double[] sums = Arrays.copyOf(own, own.length + 1);
+      sums[own.length] = stop.getAsBoolean() ? 1 : 0; // in one process is in all
+      sums = world.sums(sums);
+      cut = sums[own.length] > 0;
+      if (!cut) {
+        report(task.measure(new Task.Tally(Arrays.copyOf(sums, own.length))));
+      }
     }
     times.validation(System.nanoTime() - began);
+  }
+
+  private void report(Validation validation) {
+    boolean isBest = state.isBest(validation.loss());
+    best = isBest ? validation : best;
+    state = state.afterValidation(validation.loss(), 0);
+    broadcast((callback, now) -> callback.onValidation(now, validation, isBest));
+    hooks.forEach(hook -> hook.onValidation(run, validation, isBest));
   }
 
   private void broadcastSamples(List<Task.Sample> samples) {

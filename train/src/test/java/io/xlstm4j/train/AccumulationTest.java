@@ -99,7 +99,7 @@ class AccumulationTest {
     return RunConfig.DEFAULT.with(said, "test");
   }
 
-  /// What a run did: the gradients of its first step, and its last weights.
+  /// The record of a run: the gradients of its first step, and its last weights.
   private record Outcome(Map<String, float[]> gradients, Map<String, float[]> weights) {}
 
   private Outcome train(RunConfig config, String out) {

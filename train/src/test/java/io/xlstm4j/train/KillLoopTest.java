@@ -90,7 +90,7 @@ class KillLoopTest {
     }
   }
 
-  /// Whether the process ended by itself within that time.
+  /// Returns whether the process ended by itself within that time.
   private static boolean sleepsThrough(Process process, int milliseconds)
       throws InterruptedException {
     return process.waitFor(milliseconds, TimeUnit.MILLISECONDS);

@@ -19,7 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/// What a run keeps beside its weights: EMA weights, the count of updates, carried states.
+/// The parts that a run keeps beside its weights: EMA weights, the count of updates, carried
+/// states.
 class RunStateTest {
   private static final int STEPS = 5;
 

@@ -57,6 +57,9 @@ final class TinyRun {
   static void withoutTextKeys(ObjectNode keys) {
     if (FormalLanguage.names(keys.at("/data/corpus").asText())) {
       ((ObjectNode) keys.get("data")).remove("tokenizer");
+      if (keys.get("model") instanceof ObjectNode model) {
+        model.remove("context_length");
+      }
       keys.remove("samples");
     }
   }

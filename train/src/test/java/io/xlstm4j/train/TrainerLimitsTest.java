@@ -75,6 +75,63 @@ class TrainerLimitsTest {
   }
 
   @Test
+  void the_learning_rate_of_a_run_limited_by_time_alone_falls_to_its_end() throws IOException {
+    var rates = new ArrayList<Double>();
+    var collects =
+        new SynchronousCallback() {
+          @Override
+          public void onStep(LiveRun run, Callback.Step step) {
+            rates.add(step.learningRate());
+          }
+        };
+    train(
+        "run", collects, "training.steps=0", "training.minutes=0.03", "optimizer.learning_rate=1");
+    assertThat(rates.getLast()).isLessThan(0.5);
+  }
+
+  @Test
+  void a_stop_during_a_validation_ends_it_and_it_counts_for_nothing() throws IOException {
+    var config =
+        TinyRun.config(
+            TinyRun.corpus(folder),
+            "validation.tokens=0",
+            "training.batch_size=1",
+            "model.context_length=4"); // some hundred batches
+    Path run = folder.resolve("run");
+    var validated = new ArrayList<Integer>();
+    var counts =
+        new SynchronousCallback() {
+          @Override
+          public void onValidation(LiveRun live, Validation validation, boolean best) {
+            validated.add(live.state().step());
+          }
+        };
+    Thread trains = Thread.currentThread();
+    try (var trainer = Trainer.start(config, run, new SingleProcess(), List.of(counts))) {
+      Thread.ofPlatform()
+          .daemon()
+          .start(() -> {
+            while (Stream.of(trains.getStackTrace())
+                .noneMatch(frame -> frame.getMethodName().equals("advance"))) {
+              Thread.onSpinWait();
+            }
+            trainer.view().stop("interrupted");
+          });
+      var result = trainer.run(() -> false);
+      assertThat(result.steps()).isZero();
+      assertThat(result.end().finished()).isFalse();
+      assertThat(result.end().why()).isEqualTo("interrupted");
+    }
+    assertThat(validated).isEmpty();
+    CheckpointFolder.verify(run.resolve("training"));
+    try (var trainer =
+        Trainer.resume(run, RunConfigFile.parse("", ""), new SingleProcess(), List.of(counts))) {
+      assertThat(trainer.run(() -> false).end().finished()).isTrue();
+    }
+    assertThat(validated).containsExactly(3, 6);
+  }
+
+  @Test
   void a_run_ends_early_when_validations_bring_nothing() throws IOException {
     // a rate that moves nothing: no validation is better than the first
     var result =

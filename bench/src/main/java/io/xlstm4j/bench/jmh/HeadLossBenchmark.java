@@ -43,7 +43,7 @@ public class HeadLossBenchmark {
   @Param({"256", "4096"})
   public int classes;
 
-  /// Whether logits are capped.
+  /// True if logits are capped.
   @Param({"false", "true"})
   public boolean capped;
 

@@ -13,6 +13,10 @@ record LargeTensors(LargeModelConfig config) {
   /// The name of a tensor that only stacked weights have.
   static final String FUSED_PROJECTION = "backbone.blocks.0.mlstm_layer.qkv_opreact.weight";
 
+  /// The last norm; Hugging Face's library never has its bias, the official code does by
+  /// `use_bias`.
+  static final String OUT_NORM = "backbone.out_norm";
+
   static final String HEAD = "lm_head.weight";
 
   /// @param to shape by name
@@ -23,7 +27,7 @@ record LargeTensors(LargeModelConfig config) {
       addBlock("backbone.blocks." + i + ".", to);
     }
     if (config.addOutNorm()) {
-      addNorm("backbone.out_norm", dim, to);
+      addNorm(OUT_NORM, dim, to);
     }
     to.put(HEAD, new long[] {config.vocabSize(), dim});
   }

@@ -66,7 +66,7 @@ public final class ModelFolder implements AutoCloseable {
     TensorSource stored = TensorSource.openFolder(path);
     try {
       String where = OneLine.of(path);
-      TensorSource tensors = renamed(config.model(), stored, where);
+      TensorSource tensors = renamed(config.model(), stored, layout(path), where);
       config = asStored(config, tensors, layout(path));
       if (QuantizedTensors.isQuantized(tensors)) {
         tensors = new QuantizedTensors(where, tensors);
@@ -107,10 +107,11 @@ public final class ModelFolder implements AutoCloseable {
         : Layout.OFFICIAL;
   }
 
-  private static TensorSource renamed(ModelConfig model, TensorSource stored, String where) {
+  private static TensorSource renamed(
+      ModelConfig model, TensorSource stored, Layout layout, String where) {
     return switch (model) {
       case PaperModelConfig _ -> stored;
-      case LargeModelConfig _ -> {
+      case LargeModelConfig large -> {
         var names = new LinkedHashMap<String, List<Rows>>();
         for (String name : stored.tensors().keySet()) {
           @Nullable List<Rows> second = names.put(common(name), List.of(Rows.all(name)));
@@ -119,6 +120,15 @@ public final class ModelFolder implements AutoCloseable {
                 "%s: tensors %s and %s are two names of one"
                     .formatted(where, OneLine.of(second.getFirst().tensor()), OneLine.of(name)));
           }
+        }
+        @Nullable List<Rows> outNorm = names.get(LargeTensors.OUT_NORM + ".weight");
+        if (layout == Layout.CONFIG_JSON
+            && large.useBias()
+            && large.addOutNorm()
+            && outNorm
+                != null) { // Hugging Face's library has no bias there, whatever use_bias says
+          names.putIfAbsent(
+              LargeTensors.OUT_NORM + ".bias", List.of(Rows.zeros(outNorm.getFirst().tensor())));
         }
         yield new ComposedTensors(where, stored, names);
       }

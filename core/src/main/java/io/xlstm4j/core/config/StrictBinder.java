@@ -11,6 +11,8 @@ import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.exc.InvalidFormatException;
 import com.fasterxml.jackson.databind.exc.MismatchedInputException;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.IntNode;
+import com.fasterxml.jackson.databind.node.LongNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLGenerator;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
@@ -27,6 +29,8 @@ import java.util.Map;
 ///
 /// Keys are the record components in snake_case.
 public final class StrictBinder {
+  private static final double EXACT = 1L << 53; // from there on a double may have been rounded
+
   private static final JsonMapper MAPPER =
       JsonMapper.builder()
           .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
@@ -207,7 +211,23 @@ public final class StrictBinder {
     }
   }
 
-  private static JsonNode checkedType(JsonNode known, JsonNode value, String path, String source) {
+  /// Returns the value for a key: a number such as `1e3` or `1000.0` as the whole number that it
+  /// is, where the key takes one. Everything else is returned as it is.
+  ///
+  /// @param known a value of the key that has the right type
+  public static JsonNode asWhole(JsonNode known, JsonNode value) {
+    double number = value.doubleValue();
+    if (!known.isIntegralNumber()
+        || !value.isFloatingPointNumber()
+        || number != Math.rint(number)
+        || Math.abs(number) > EXACT) {
+      return value;
+    }
+    return number == (int) number ? IntNode.valueOf((int) number) : LongNode.valueOf((long) number);
+  }
+
+  private static JsonNode checkedType(JsonNode known, JsonNode given, String path, String source) {
+    JsonNode value = asWhole(known, given);
     String wanted = null;
     if (value.isNull() && !known.isNull() && !known.isObject()) {
       throw new InvalidInputException(prefix(source) + path + " must have a value");
@@ -237,6 +257,9 @@ public final class StrictBinder {
   /// A value as a message shows it.
   static String shown(JsonNode value) {
     String text = value.toString();
+    if (value.isFloatingPointNumber()) {
+      text = text.replaceFirst("(\\.0)?E", "e"); // as people write it: 1e30
+    }
     return text.length() <= 60 ? text : text.substring(0, 57) + "...";
   }
 

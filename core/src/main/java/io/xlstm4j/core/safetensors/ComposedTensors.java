@@ -26,15 +26,22 @@ public final class ComposedTensors implements TensorSource {
   ///
   /// @param tensor its name
   /// @param from the first row
-  /// @param count how many, or -1 for all from the first on
+  /// @param count how many, -1 for all from the first on, or -2 for zeros in place of all
   public record Rows(String tensor, long from, long count) {
     public Rows {
       Check.notNegative("from", from);
     }
 
+    private static final long ZEROS = -2;
+
     /// The whole tensor.
     public static Rows all(String tensor) {
       return new Rows(tensor, 0, -1);
+    }
+
+    /// Zeros of the shape and type of a tensor.
+    public static Rows zeros(String tensor) {
+      return new Rows(tensor, 0, ZEROS);
     }
   }
 
@@ -123,7 +130,11 @@ public final class ComposedTensors implements TensorSource {
     return rows.count < 0 ? source.info(rows.tensor).byteSize() : rows.count * rowBytes(rows);
   }
 
+  @SuppressWarnings("MustBeClosedChecker") // freed with the last reference to the segment
   private MemorySegment data(Rows rows) {
+    if (rows.count == Rows.ZEROS) {
+      return Arena.ofAuto().allocate(byteSize(rows), 8).asReadOnly();
+    }
     MemorySegment all = source.data(rows.tensor);
     return rows.count < 0 ? all : all.asSlice(rows.from * rowBytes(rows), byteSize(rows));
   }

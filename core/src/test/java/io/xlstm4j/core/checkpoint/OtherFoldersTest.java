@@ -47,6 +47,37 @@ class OtherFoldersTest {
   }
 
   @Test
+  void the_last_norm_of_a_folder_of_hugging_face_has_no_bias_whatever_use_bias_says()
+      throws IOException {
+    LargeModelConfig biased = CONFIG.withUseBias(true);
+    List<TensorData> tensors = new ArrayList<>(Folders.tensors(biased, 1, DType.F32));
+    tensors.removeIf(tensor -> tensor.name().equals("backbone.out_norm.bias"));
+    Folders.write(folder, biased, tensors);
+    try (var opened = ModelFolder.open(folder)) {
+      assertThat(opened.tensors().floats("backbone.out_norm.bias")).containsExactly(new float[16]);
+      assertThat(opened.tensors().floats("backbone.blocks.0.norm_ffn.bias"))
+          .isNotEqualTo(new float[16]);
+    }
+  }
+
+  @Test
+  void the_official_code_has_a_bias_in_its_last_norm_if_use_bias_is_true() throws IOException {
+    LargeModelConfig biased = CONFIG.withUseBias(true);
+    Folders.write(folder, biased, Folders.tensors(biased, 1, DType.F32));
+    Path official = folder.resolveSibling(folder.getFileName() + "-official");
+    try (var opened = ModelFolder.open(folder)) {
+      CheckpointConverter.write(
+          opened,
+          official,
+          new CheckpointConverter.Target(ModelFolder.Layout.OFFICIAL, null, null, null, 1L << 30));
+      try (var again = ModelFolder.open(official)) {
+        assertThat(again.tensors().floats("backbone.out_norm.bias"))
+            .containsExactly(opened.tensors().floats("backbone.out_norm.bias"));
+      }
+    }
+  }
+
+  @Test
   void a_base_model_without_a_head_is_refused_by_name() throws IOException {
     Path path = base(false, false);
     assertThatThrownBy(() -> ModelFolder.open(path))

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/// Which file of a folder says where a text begins and ends.
+/// The file of a folder that says where a text begins and ends.
 class SpecialTokensTest {
   private static final String CONFIG =
       "{\"model_type\": \"xlstm\", \"vocab_size\": 30, \"hidden_size\": 16, \"num_blocks\": 1,"

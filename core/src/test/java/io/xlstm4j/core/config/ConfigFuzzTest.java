@@ -118,7 +118,7 @@ class ConfigFuzzTest {
     assertThat(refused).isBetween(COUNT / 4, COUNT - 1); // both outcomes were met
   }
 
-  /// What was read can be counted without overflow, written, and read again.
+  /// Checks that a configuration can be counted without overflow, written, and read again.
   private static void requireSound(CheckpointConfig config, String text) {
     if (!CheckpointConfig.parse(config.toJson(), "config.json").equals(config)) {
       throw new AssertionError("not written as it was read: " + text);

@@ -24,7 +24,7 @@ class HostileHeaderTest {
         .formatted(name, dtype, shape, offsets);
   }
 
-  /// What is wrong, the header, the size of the data, what the message must say.
+  /// The fault, the header, the size of the data, what the message must say.
   static Stream<Arguments> headers() {
     String good = tensor("w", "F32", "[2]", "[0,8]");
     return Stream.of(
@@ -226,7 +226,7 @@ class HostileHeaderTest {
     requireRefused(file, message);
   }
 
-  /// What is wrong, the bytes of the file, what the message must say.
+  /// The fault, the bytes of the file, what the message must say.
   static Stream<Arguments> files() {
     byte[] latin1 = "{\"é\":1}".getBytes(StandardCharsets.ISO_8859_1);
     byte[] overlong = {'{', '"', (byte) 0xc0, (byte) 0xaf, '"', ':', '1', '}'};

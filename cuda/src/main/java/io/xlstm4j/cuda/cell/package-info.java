@@ -1,4 +1,4 @@
-/// What the kernels of all cells share: types of elements, arguments, checks of memory.
+/// The common parts of the kernels of all cells: types of elements, arguments, checks of memory.
 @NullMarked
 package io.xlstm4j.cuda.cell;
 

@@ -5,7 +5,7 @@ import io.xlstm4j.cuda.cell.Spans;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import org.jspecify.annotations.Nullable;
 
-/// What the cell reads. T is the plan's element type.
+/// The inputs of the cell. T is the plan's element type.
 ///
 /// @param q T `(B, S, NH, DQK)`, not yet scaled
 /// @param k T `(B, S, NH, DQK)`

@@ -93,7 +93,7 @@ public final class MlstmKernels implements AutoCloseable {
     return new MlstmPlan(this, shape, type, variant, chunks);
   }
 
-  /// What the device has for a type.
+  /// Returns the fastest kernels of the device for a type.
   MlstmVariant fastest(ElementType type) {
     return type == ElementType.BFLOAT16 && modules.containsKey(HOPPER_PRODUCTS)
         ? MlstmVariant.HOPPER

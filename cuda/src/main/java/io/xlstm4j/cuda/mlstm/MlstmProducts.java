@@ -74,7 +74,7 @@ final class MlstmProducts {
     }
   }
 
-  /// What the tokens of a chunk have to do with each other.
+  /// Computes the products between the tokens of a chunk.
   void scores(String name) {
     launch(name, launch(chunks.length() / TILE, chunks.number(), shape.pairs()));
   }

@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
 /// @param state whether there is an initial state, and gradients into the final one
 /// @param masks padding and document starts
 record GpuCase(MlstmShape shape, ElementType type, boolean state, Masks masks) {
-  /// Which masks there are: of padding, of document starts.
+  /// The masks: of padding, of document starts.
   enum Masks {
     NONE,
     STARTS,

@@ -286,7 +286,7 @@ final class NativeHeadNorm {
     }
   }
 
-  /// What the gate opens: the scaled row and the skip.
+  /// Computes the input of the gate: the scaled row and the skip.
   private void throughSkip() {
     for (int head = 0; head < heads; head++) {
       float mean = statistics[2 * head];

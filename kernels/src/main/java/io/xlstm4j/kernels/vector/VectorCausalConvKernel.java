@@ -274,7 +274,7 @@ public final class VectorCausalConvKernel implements CausalConvKernel {
       }
     }
 
-    /// What SiLU is taken of, of steps `[from, end)`; zero at padding and behind.
+    /// The arguments of SiLU, of steps `[from, end)`; zero at padding and behind.
     private void sum() {
       float[] known = scratch.known;
       float[] sums = scratch.sums;

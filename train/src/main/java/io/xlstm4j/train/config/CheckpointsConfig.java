@@ -10,7 +10,7 @@ import io.xlstm4j.core.RecordComponents;
 /// @param keepBest how many of the best by validation loss stay there
 /// @param keepEvery states at multiples of so many steps stay there; 0 for none
 public record CheckpointsConfig(int every, int keepLast, int keepBest, int keepEvery) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final CheckpointsConfig DEFAULT = new CheckpointsConfig(150, 0, 0, 0);
 
   public CheckpointsConfig {

@@ -32,7 +32,7 @@ public record DataConfig(
     double corpusWeight,
     int numExamples,
     int numValidationExamples) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final DataConfig DEFAULT =
       new DataConfig(
           "wordnet",

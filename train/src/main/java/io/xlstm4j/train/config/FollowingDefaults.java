@@ -49,7 +49,9 @@ public final class FollowingDefaults {
   /// @param said keys of a new run, as somebody wrote them; of any type
   public static List<Follower> of(ObjectNode said) {
     ObjectNode keys = RunKeys.withoutEmptySections(said);
-    return of(keys, RunConfig.DEFAULT.treeFor(keys));
+    ObjectNode defaults = RunConfig.DEFAULT.treeFor(keys);
+    RunKeys.wholeNumbers(keys, defaults);
+    return of(keys, defaults);
   }
 
   static List<Follower> of(ObjectNode said, ObjectNode defaults) {
@@ -200,7 +202,7 @@ public final class FollowingDefaults {
   }
 
   private void training() {
-    for (String limit : List.of("training.tokens", "training.epochs")) {
+    for (String limit : List.of("training.tokens", "training.epochs", "training.minutes")) {
       if (isSaid(limit) && value(limit).asDouble() > 0) {
         follow("training.steps", IntNode.valueOf(0), limit);
         break;

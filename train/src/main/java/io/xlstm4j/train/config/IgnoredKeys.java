@@ -50,6 +50,9 @@ final class IgnoredKeys {
       for (String key : List.of("vocab_size", "reset_at_documents", "packing")) {
         refuse("data." + key, why);
       }
+      if (run.from() == null) {
+        length(data);
+      }
       refuse("samples", why + ", of which no samples are written");
     } else {
       String why = "data.corpus is no formal language, but " + data.corpus();
@@ -61,6 +64,24 @@ final class IgnoredKeys {
     }
     if (data.mix().isEmpty()) {
       refuse("data.corpus_weight", "data.mix is empty");
+    }
+  }
+
+  /// The length of the sequences of a formal language follows from the language.
+  private void length(DataConfig data) {
+    String key = "model.context_length";
+    int given = run.model().contextLength();
+    int most = FormalLanguage.parse(data.corpus()).maxLength();
+    String other = data.validation();
+    int longer =
+        other == null || !FormalLanguage.names(other)
+            ? most
+            : FormalLanguage.parse(other).maxLength();
+    if (differing(key, RunKeys.at(said, key), RunKeys.at(before, key)) != null
+        && !List.of(most, most - 1, longer, longer - 1).contains(given)) {
+      throw new InvalidInputException(
+          "%s%s is %d, but the sequences of data.corpus (%s) have at most %d tokens; leave it out"
+              .formatted(prefix, key, given, data.corpus(), most - 1));
     }
   }
 

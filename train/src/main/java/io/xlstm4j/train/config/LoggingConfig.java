@@ -9,7 +9,7 @@ import io.xlstm4j.core.RecordComponents;
 /// @param tensorboard whether there are event files for TensorBoard
 /// @param histogramsEvery steps between histograms of weights and gradients in them; 0 for none
 public record LoggingConfig(int every, boolean tensorboard, int histogramsEvery) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final LoggingConfig DEFAULT = new LoggingConfig(1, false, 0);
 
   public LoggingConfig {

@@ -26,7 +26,7 @@ public record OptimizerConfig(
     double clipValue,
     double emaDecay,
     List<ParameterGroup> groups) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final OptimizerConfig DEFAULT =
       new OptimizerConfig(3e-3, 0.1, 0.9, 0.95, 1e-8, 1.0, 0, 0, List.of());
 

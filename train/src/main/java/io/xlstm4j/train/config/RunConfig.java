@@ -146,6 +146,7 @@ public record RunConfig(
   private RunConfig with(ObjectNode said, String source, boolean follow) {
     ObjectNode keys = RunKeys.withoutEmptySections(said);
     ObjectNode before = treeFor(keys);
+    RunKeys.wholeNumbers(keys, before);
     ObjectNode all = keys.deepCopy();
     if (follow) {
       FollowingDefaults.of(keys, before)
@@ -195,7 +196,7 @@ public record RunConfig(
     try {
       return bindKnown(said, source);
     } catch (UnknownKeyException e) {
-      throw RunKeys.unknown(e, treeFor(said), source);
+      throw RunKeys.unknown(e, said, treeFor(said), source);
     }
   }
 

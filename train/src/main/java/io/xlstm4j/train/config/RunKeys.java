@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.OneLine;
+import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.core.config.Suggestions;
 import io.xlstm4j.core.config.UnknownKeyException;
 import java.util.ArrayList;
@@ -321,8 +322,10 @@ final class RunKeys {
 
   /// Returns the message for an unknown key.
   ///
+  /// @param said what somebody wrote
   /// @param tree every key of such a run; changed
-  static InvalidInputException unknown(UnknownKeyException e, ObjectNode tree, String source) {
+  static InvalidInputException unknown(
+      UnknownKeyException e, ObjectNode said, ObjectNode tree, String source) {
     String key = e.path();
     boolean language = RunConfig.LANGUAGE_SECTIONS.contains(key) && !tree.has(key);
     if (language || (key.equals(SERIES) && !tree.has(SERIES))) {
@@ -338,10 +341,63 @@ final class RunKeys {
     if (!tree.has(SERIES)) {
       tree.putObject(SERIES); // such a section makes it a run on series
     }
+    String inside = firstLeaf(at(said, key));
+    String whole = sectionMeant(key, tree) + inside;
+    if (!inside.isEmpty() && keys(tree).contains(whole)) {
+      return new InvalidInputException(
+          "%sunknown key %s; did you mean %s?"
+              .formatted(RunConfig.prefix(source), OneLine.of(key + inside), whole),
+          e);
+    }
     return new InvalidInputException(
         "%sunknown key %s; %s"
             .formatted(RunConfig.prefix(source), OneLine.of(key), suggestion(key, tree)),
         e);
+  }
+
+  /// Returns the path from a section to its first key, with a dot before each part; empty for what
+  /// is no section or has no keys.
+  private static String firstLeaf(JsonNode node) {
+    if (!node.isObject() || node.isEmpty()) {
+      return "";
+    }
+    Map.Entry<String, JsonNode> first = node.properties().iterator().next();
+    return "." + first.getKey() + firstLeaf(first.getValue());
+  }
+
+  /// Returns the key that an unknown section stands for; the same if none is near.
+  private static String sectionMeant(String key, ObjectNode tree) {
+    List<String> keys = keys(tree);
+    String leaf = key.substring(key.lastIndexOf('.') + 1);
+    List<String> meant = synonyms(leaf, keys);
+    if (meant.size() == 1) {
+      return meant.getFirst();
+    }
+    String section = key.substring(0, key.length() - leaf.length());
+    List<String> siblings =
+        keys.stream()
+            .filter(each -> each.startsWith(section) && each.indexOf('.', section.length()) < 0)
+            .map(each -> each.substring(section.length()))
+            .toList();
+    String near = nearest(leaf, siblings, Math.max(2, leaf.length() / 3));
+    return near == null ? key : section + near;
+  }
+
+  /// Turns numbers such as `1e3` into whole numbers where the key takes one.
+  ///
+  /// @param keys what somebody wrote; changed
+  /// @param known a value of every key
+  static void wholeNumbers(ObjectNode keys, ObjectNode known) {
+    for (Map.Entry<String, JsonNode> entry : keys.properties()) {
+      JsonNode type = known.path(entry.getKey());
+      if (entry.getValue() instanceof ObjectNode section) {
+        if (type instanceof ObjectNode inside) {
+          wholeNumbers(section, inside);
+        }
+      } else {
+        entry.setValue(StrictBinder.asWhole(type, entry.getValue()));
+      }
+    }
   }
 
   /// The keys without sections that say nothing.

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 /// @param topP mass of the likeliest tokens that may be chosen, in (0, 1]
 public record SamplesConfig(
     @Nullable List<String> prompts, int maxTokens, double temperature, double topP) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final SamplesConfig DEFAULT = new SamplesConfig(null, 40, 0.7, 0.9);
 
   public SamplesConfig {

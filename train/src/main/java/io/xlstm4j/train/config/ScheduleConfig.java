@@ -14,7 +14,7 @@ import java.util.Locale;
 /// @param cooldownFraction where the cool-down ends, as a fraction of the peak
 public record ScheduleConfig(
     Kind kind, int warmupSteps, double minLrRatio, int cooldownSteps, double cooldownFraction) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final ScheduleConfig DEFAULT = new ScheduleConfig(Kind.COSINE, 60, 0.05, 0, 0);
 
   /// The learning rate between warm-up and cool-down.

@@ -149,7 +149,7 @@ public record StartingModel(Path folder, CheckpointConfig stored) {
     try {
       bound = bind(given, source);
     } catch (UnknownKeyException e) {
-      throw RunKeys.unknown(e, RunConfig.DEFAULT.treeFor(said), source);
+      throw RunKeys.unknown(e, said, RunConfig.DEFAULT.treeFor(said), source);
     }
     ObjectNode laid = architecture(bound);
     refuseOther("", architecture(stored.model()), laid, source);

@@ -33,7 +33,7 @@ public record TrainingConfig(
     boolean activationCheckpointing,
     int maxNonfiniteSteps,
     long seed) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final TrainingConfig DEFAULT =
       new TrainingConfig(900, 0, 0, 0, 16, 1, false, Precision.FLOAT32, false, 3, 1);
 

@@ -10,7 +10,7 @@ import io.xlstm4j.core.RecordComponents;
 /// @param patience validations in a row that may bring no better loss; one more ends the run. 0 for
 ///   no such end
 public record ValidationConfig(int every, int tokens, int patience) {
-  /// What `./xlstm train` takes without arguments.
+  /// The settings of `./xlstm train` without arguments.
   public static final ValidationConfig DEFAULT = new ValidationConfig(150, 16_384, 0);
 
   public ValidationConfig {

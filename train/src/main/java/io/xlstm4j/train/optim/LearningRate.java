@@ -44,6 +44,17 @@ public final class LearningRate {
     return peak * (end + (begin - end) * left);
   }
 
+  /// The rate in a run that time alone limits: that of a run with as many steps as fit into the
+  /// time, if all take as long as those so far.
+  ///
+  /// @param step from 0
+  /// @param elapsed part of the time that is over before the step, from 0 on
+  public double at(int step, double elapsed) {
+    double steps = elapsed > 0 ? step / elapsed : Integer.MAX_VALUE;
+    int all = (int) Math.clamp(steps, step + 1.0, (double) Integer.MAX_VALUE);
+    return new LearningRate(peak, schedule, all).at(step);
+  }
+
   /// The main part as a fraction of the peak, `progress` in [0, 1].
   private double shape(double progress) {
     double end = schedule.minLrRatio();

@@ -143,7 +143,7 @@ public final class Forecaster implements AutoCloseable {
         WindowErrors.of(
             model.config().loss(),
             windows,
-            WindowErrors.sums(model, windows, count, 0, count, BATCH));
+            WindowErrors.sums(model, windows, count, 0, count, BATCH, () -> false));
     var measures = new LinkedHashMap<String, Double>();
     errors
         .measures()

@@ -43,6 +43,7 @@ public record SeriesData(
     }
     var notes = new ArrayList<>(table.notes());
     notes.addAll(shortSeries(config, table.series()));
+    notes.addAll(Outliers.warnings(config, table.series()));
     return new SeriesData(scales, training, validation, sha256(file), notes);
   }
 

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SequencedMap;
+import java.util.function.BooleanSupplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 import org.bytedeco.pytorch.Tensor;
@@ -37,12 +38,19 @@ public record WindowErrors(double loss, long targets, SequencedMap<String, Doubl
   /// @param from the first of them that is this process's
   /// @param to one past its last
   /// @param batch windows at once
+  /// @param stop asked before every batch; ends the measurement
   /// @return the loss, its targets, and the sums of [ForecastErrors]
   public static double[] sums(
-      SequenceModel model, SeriesWindows windows, int count, int from, int to, int batch) {
+      SequenceModel model,
+      SeriesWindows windows,
+      int count,
+      int from,
+      int to,
+      int batch,
+      BooleanSupplier stop) {
     var errors = new ForecastErrors(model.config().loss(), windows.unit());
     double[] sums = new double[2 + ForecastErrors.SUMS];
-    for (int first = from; first < to; first += batch) {
+    for (int first = from; first < to && !stop.getAsBoolean(); first += batch) {
       var places = new ArrayList<SeriesWindows.Place>();
       var items = new ArrayList<SequenceDataset.Item>();
       for (int i = first; i < Math.min(to, first + batch); i++) {

@@ -4,6 +4,7 @@ import io.xlstm4j.text.Batch;
 import io.xlstm4j.text.BatchSource;
 import io.xlstm4j.torch.Tensors;
 import io.xlstm4j.torch.XlstmLanguageModel;
+import java.util.function.BooleanSupplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 
@@ -12,16 +13,21 @@ final class AnswerAccuracy {
   private AnswerAccuracy() {}
 
   /// @param maxTokens stop after about so many positions; 0 for all questions
+  /// @param stop asked before every batch; ends the measurement
   /// @return summed cross entropy in nats, answers, right ones
   static Task.Tally tally(
-      XlstmLanguageModel model, BatchSource questions, long maxTokens, Task.Shard share) {
+      XlstmLanguageModel model,
+      BatchSource questions,
+      long maxTokens,
+      Task.Shard share,
+      BooleanSupplier stop) {
     int from = share.from(questions.sequences());
     int to = share.to(questions.sequences());
     double[] sums = new double[3];
     long left = questions.targetsPerEpoch();
     long positions = 0;
     for (long number = 0;
-        left > 0 && (maxTokens == 0 || positions < maxTokens);
+        left > 0 && (maxTokens == 0 || positions < maxTokens) && !stop.getAsBoolean();
         number++, left -= questions.sequences()) {
       int end = (int) Math.min(to, left); // the last batch may come round again
       if (from < end) {

@@ -6,6 +6,7 @@ import io.xlstm4j.text.Tokens;
 import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Scopes;
 import io.xlstm4j.torch.XlstmLanguageModel;
+import java.util.function.BooleanSupplier;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
 
@@ -42,12 +43,13 @@ public final class Evaluation {
       long maxTokens,
       boolean resetAtDocuments) {
     Task.Tally tally =
-        tally(model, file, rows, length, maxTokens, resetAtDocuments, Task.Shard.ALL);
+        tally(model, file, rows, length, maxTokens, resetAtDocuments, Task.Shard.ALL, () -> false);
     return Result.of(file, tally.sums()[0], tally.sums()[1]);
   }
 
   /// The same over a share of the lanes.
   ///
+  /// @param stop asked before every batch; ends the measurement
   /// @return summed cross entropy in nats, and predictions
   static Task.Tally tally(
       XlstmLanguageModel model,
@@ -56,7 +58,8 @@ public final class Evaluation {
       int length,
       long maxTokens,
       boolean resetAtDocuments,
-      Task.Shard share) {
+      Task.Shard share,
+      BooleanSupplier stop) {
     int from = share.from(rows);
     int to = share.to(rows);
     if (from == to) {
@@ -71,7 +74,7 @@ public final class Evaluation {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard();
         var carried = new Scopes.Holder<>(model.initialState(to - from))) {
-      while (batches.hasNext() && (maxTokens == 0 || read < maxTokens)) {
+      while (batches.hasNext() && (maxTokens == 0 || read < maxTokens) && !stop.getAsBoolean()) {
         Batch whole = batches.next();
         Batch batch = whole.slice(from, to);
         nats += advance(model, batch, carried, resetAtDocuments);

@@ -320,6 +320,7 @@ final class LanguageData implements AutoCloseable {
       Path ready = prepared(config.corpus());
       if (ready != null) {
         PreparedTokens tokens = keep(PreparedTokens.open(ready));
+        requireAgreement(tokens);
         tokenizer = tokens.tokenizer();
         builtIn = tokens.builtInTokenizer();
         tokenizerFile = builtIn == null ? ready.resolve(Tokenizers.FILE_NAME) : null;
@@ -336,6 +337,37 @@ final class LanguageData implements AutoCloseable {
       }
       tokenizerFile = file;
       tokenizer = keep(Tokenizers.fromFile(file, configuredEnd()));
+    }
+
+    /// A prepared folder brings its tokenizer: keys may repeat what it is, and say nothing else.
+    private void requireAgreement(PreparedTokens tokens) {
+      if (run.from() != null) {
+        return; // the tokenizer is that of the model, with which the folder is compared
+      }
+      String given = config.tokenizer();
+      if (!given.equals(DataConfig.TRAINED) && !isTokenizerOf(given, tokens)) {
+        throw new InvalidInputException(
+            "data.tokenizer is %s, but data.corpus (%s) was prepared with %s; leave it out"
+                .formatted(given, config.corpus(), tokens.tokenizer().name()));
+      }
+      int size = config.vocabSize();
+      if (size != DataConfig.DEFAULT.vocabSize() && size != tokens.tokenizer().vocabSize()) {
+        throw new InvalidInputException(
+            "data.vocab_size is %d, but the tokenizer of data.corpus (%s) has %d tokens; leave it out"
+                .formatted(size, config.corpus(), tokens.tokenizer().vocabSize()));
+      }
+    }
+
+    private static boolean isTokenizerOf(String given, PreparedTokens tokens) {
+      if (given.equals(tokens.builtInTokenizer())) {
+        return true;
+      }
+      if (!Files.isRegularFile(Path.of(given))) {
+        return false;
+      }
+      try (Tokenizer other = Tokenizers.fromFile(Path.of(given))) {
+        return other.fingerprint().equals(tokens.tokenizer().fingerprint());
+      }
     }
 
     /// The end of text that the model whose tokenizer this is names, or a run that is resumed.

@@ -219,8 +219,8 @@ public final class LanguageTask implements Task {
   }
 
   @Override
-  public Tally validate(long maxTokens, Shard share) {
-    return validate(model, maxTokens, share);
+  public Tally validate(long maxTokens, Shard share, BooleanSupplier stop) {
+    return validate(model, maxTokens, share, stop);
   }
 
   @Override
@@ -228,14 +228,14 @@ public final class LanguageTask implements Task {
     try (var stored = Checkpoint.open(folder, model.parameters().device())) {
       stored.backend(config.backend());
       stored.precision(config.training().precision());
-      return validate(stored, maxTokens, share);
+      return validate(stored, maxTokens, share, () -> false);
     }
   }
 
-  private Tally validate(XlstmLanguageModel of, long maxTokens, Shard share) {
+  private Tally validate(XlstmLanguageModel of, long maxTokens, Shard share, BooleanSupplier stop) {
     return switch (data.validation()) {
       case LanguageData.Questions questions ->
-          AnswerAccuracy.tally(of, questions.batches(), maxTokens, share);
+          AnswerAccuracy.tally(of, questions.batches(), maxTokens, share, stop);
       case LanguageData.Text text ->
           Evaluation.tally(
               of,
@@ -244,7 +244,8 @@ public final class LanguageTask implements Task {
               length(),
               maxTokens,
               config.data().resetAtDocuments(),
-              share);
+              share,
+              stop);
     };
   }
 

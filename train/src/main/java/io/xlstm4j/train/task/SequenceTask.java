@@ -169,26 +169,26 @@ public final class SequenceTask implements Task {
   // ---- validation
 
   @Override
-  public Tally validate(long maxTokens, Shard share) {
-    return validate(model, maxTokens, share);
+  public Tally validate(long maxTokens, Shard share, BooleanSupplier stop) {
+    return validate(model, maxTokens, share, stop);
   }
 
   @Override
   public Tally validateStored(Path folder, long maxTokens, Shard share) {
     try (var stored = SequenceCheckpoint.open(folder, model.parameters().device())) {
       stored.backend(config.backend());
-      return validate(stored, maxTokens, share);
+      return validate(stored, maxTokens, share, () -> false);
     }
   }
 
   /// Windows evenly spread over the validation part.
-  private Tally validate(SequenceModel of, long maxTokens, Shard share) {
+  private Tally validate(SequenceModel of, long maxTokens, Shard share, BooleanSupplier stop) {
     SeriesWindows windows = data.validation();
     long wanted = maxTokens == 0 ? windows.size() : Math.ceilDiv(maxTokens, series.context());
     int count = (int) Math.min(Math.min(wanted, windows.size()), Integer.MAX_VALUE);
     int batch = config.training().batchSize();
     return new Tally(
-        WindowErrors.sums(of, windows, count, share.from(count), share.to(count), batch));
+        WindowErrors.sums(of, windows, count, share.from(count), share.to(count), batch, stop));
   }
 
   @Override

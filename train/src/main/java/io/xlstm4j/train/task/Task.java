@@ -36,7 +36,7 @@ public interface Task extends AutoCloseable {
   /// Returns whether weight decay applies to a parameter.
   boolean decays(String parameter);
 
-  /// Whether dropout is on. Off at first.
+  /// Turns dropout on or off; it is off at first.
   void training(boolean on);
 
   /// Returns the unit in which the data is counted for display.
@@ -88,7 +88,14 @@ public interface Task extends AutoCloseable {
   /// processes: each passes its part and sums up.
   ///
   /// @param maxTokens read about so many; 0 for all
-  Tally validate(long maxTokens, Shard share);
+  /// @param stop asked before every batch; once it says yes, the sums are those of the batches
+  ///   before
+  Tally validate(long maxTokens, Shard share, BooleanSupplier stop);
+
+  /// The same to its end.
+  default Tally validate(long maxTokens, Shard share) {
+    return validate(maxTokens, share, () -> false);
+  }
 
   /// The same of the model stored in a folder, which also proves that it can be read.
   Tally validateStored(Path folder, long maxTokens, Shard share);

@@ -85,7 +85,7 @@ class RunConfigTest {
       textBlock =
           """
           training: {step: 7}          | run.yaml: unknown key training.step; did you mean training.steps?
-          trainig: {steps: 7}          | run.yaml: unknown key trainig; did you mean training?
+          trainig: {steps: 7}          | run.yaml: unknown key trainig.steps; did you mean training.steps?
           model: {numblocks: 3}        | run.yaml: unknown key model.numblocks; did you mean model.num_blocks?
           model: {vocab_size: 3}       | run.yaml: model.vocab_size follows from the tokenizer; leave it out, or set data.vocab_size
           model: {model_type: llama}   | run.yaml: model.model_type must be xlstm_paper, xlstm or xlstm_sequence, but is "llama"

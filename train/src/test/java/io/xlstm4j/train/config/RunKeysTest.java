@@ -132,6 +132,9 @@ class RunKeysTest {
           bf16                   | training.precision
           training.weight_dekay  | optimizer.weight_decay
           every                  | validation.every, checkpoints.every or logging.every
+          watch.every            | logging.every
+          loging.every           | logging.every
+          model.slstm_blok.slstm.num_heads | model.slstm_block.slstm.num_heads
           """)
   void a_key_at_the_wrong_place_or_of_another_program_is_found(String word, String key) {
     var said = JsonNodeFactory.instance.objectNode();
@@ -182,6 +185,26 @@ class RunKeysTest {
   }
 
   @ParameterizedTest
+  @ValueSource(
+      strings = {"training.steps=1e3", "training.steps=1000.0", "{training: {steps: 1E3}}"})
+  void a_whole_number_may_be_written_with_an_exponent(String written) {
+    var said = RunConfigFile.parse(written.startsWith("{") ? written : "", "");
+    if (!written.startsWith("{")) {
+      RunConfigFile.override(said, List.of(written));
+    }
+    assertThat(RunConfig.DEFAULT.with(said, "").training().steps()).isEqualTo(1000);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"1e30", "2.5", "1.5e-7"})
+  void a_number_that_is_not_whole_or_too_large_is_shown_as_it_was_written(String written) {
+    var said = RunConfigFile.parse("", "");
+    RunConfigFile.override(said, List.of("training.steps=" + written));
+    assertThatThrownBy(() -> RunConfig.DEFAULT.with(said, ""))
+        .hasMessage("training.steps must be a whole number, but is " + written);
+  }
+
+  @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       textBlock =
@@ -190,6 +213,8 @@ class RunKeysTest {
           model.embedding_dim=90      | model.slstm_block.slstm.num_heads is 3, because model.embedding_dim is 90
           training.steps=60           | schedule.warmup_steps is 6, because training.steps is 60
           training.epochs=2           | training.steps is 0, because training.epochs is 2
+          training.minutes=1.5        | training.steps is 0, because training.minutes is 1.5
+          training.steps=6e1          | schedule.warmup_steps is 6, because training.steps is 60
           training.gradient_accumulation_steps=3       | training.batch_size is 18, because training.gradient_accumulation_steps is 3
           schedule.kind=wsd           | schedule.cooldown_steps is 180, because schedule.kind is wsd
           training.precision=bfloat16 | backend is libtorch, because training.precision is bfloat16

@@ -44,7 +44,7 @@ class MetricsCsvTest {
     return step + "," + (step + 0.5) + ",".repeat(10);
   }
 
-  /// What a file says, step by step.
+  /// The contents of a file, step by step.
   private Map<Long, Map<String, Double>> read() {
     var rows = new LinkedHashMap<Long, Map<String, Double>>();
     MetricsCsv.replay(

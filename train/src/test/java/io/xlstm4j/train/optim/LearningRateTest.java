@@ -41,6 +41,15 @@ class LearningRateTest {
   }
 
   @Test
+  void in_a_run_limited_by_time_it_falls_with_the_time_at_the_pace_so_far() {
+    var rate = rate(Kind.LINEAR, 10, 0.1, 0, 0, Integer.MAX_VALUE);
+    assertThat(rate.at(0, 0)).isCloseTo(0.1, within(1e-15)); // the warm-up is of steps
+    assertThat(rate.at(100, 0.5)).isEqualTo(rate(Kind.LINEAR, 10, 0.1, 0, 0, 200).at(100));
+    assertThat(rate.at(199, 0.9999)).isCloseTo(0.1, within(1e-2));
+    assertThat(rate.at(400, 1.7)).isCloseTo(0.1, within(1e-15));
+  }
+
+  @Test
   void a_constant_one_stays_at_the_peak() {
     var rate = rate(Kind.CONSTANT, 2, 0.5, 0, 0, 10);
     assertThat(rate.at(1)).isEqualTo(1);

@@ -39,7 +39,7 @@ class ProcessGroupTest {
     return new LocalRanks.Plan(ranks, 1, 0, null, TIMEOUT);
   }
 
-  /// What a run said, in lines.
+  /// The output of a run, in lines.
   private record Outcome(int code, List<String> out, List<String> err) {}
 
   private Outcome run(LocalRanks.Plan plan, String... words) throws IOException {

@@ -22,7 +22,8 @@ import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
-/// What the processes of the tests run: small training loops whose phases a test can break into.
+/// The program of the processes of the tests: small training loops whose phases a test can break
+/// into.
 public final class RankProgram {
   /// Adam's epsilon is 1e-4: a bias on the exponential input gate of the sLSTM cancels in c/n, so
   /// its true gradient is zero, and with 1e-8 Adam would take steps by its rounding error alone.

@@ -9,7 +9,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/// Which kept states stay; steps 1 to 6, of which 2, 4, 5 and 6 were validated.
+/// The kept states that stay; steps 1 to 6, of which 2, 4, 5 and 6 were validated.
 class RetentionTest {
   private static final List<Kept> ALL =
       List.of(

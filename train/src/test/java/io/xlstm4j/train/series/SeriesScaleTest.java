@@ -8,7 +8,9 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.config.SequenceLossConfig;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import java.util.Random;
 import org.junit.jupiter.api.BeforeEach;
@@ -195,5 +197,29 @@ class SeriesScaleTest {
     var none = new ForecastErrors(SequenceLossConfig.mse(), 1);
     none.add(Double.NaN, 1);
     assertThat(none.measures()).isEmpty(); // no NaN
+  }
+
+  /// @param outliers values instead of the fourth and sixth of small ones
+  private List<String> notes(String... outliers) throws IOException {
+    var rows = new ArrayList<String>();
+    for (int i = 0; i < 40; i++) {
+      rows.add("" + (1 + i % 5));
+    }
+    for (int i = 0; i < outliers.length; i++) {
+      rows.set(3 + 2 * i, outliers[i]);
+    }
+    return files.open("y\n" + String.join("\n", rows) + "\n").notes();
+  }
+
+  @Test
+  void a_value_beside_which_float32_cannot_tell_the_others_apart_is_warned_of() throws IOException {
+    assertThat(notes("1e30"))
+        .singleElement()
+        .asString()
+        .startsWith("warning: ")
+        .contains("x.csv: line 5: column y is 1.0E30, beside which float32 cannot tell ");
+    assertThat(notes("1e30", "-3e30")).singleElement().asString().contains("line 7", "-3.0E30");
+    assertThat(notes("1000")).isEmpty();
+    assertThat(notes()).isEmpty();
   }
 }

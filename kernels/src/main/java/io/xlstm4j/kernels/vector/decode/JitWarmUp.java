@@ -34,8 +34,8 @@ final class JitWarmUp {
 
   private static final long SAMPLE_NANOS = 100_000;
 
-  /// What counts as won: compiled, vectors are quicker or, for what moves memory only, as quick;
-  /// interpreted, they take many times as long.
+  /// The factor up to which vectors count as quicker: compiled, they are quicker or, for what moves
+  /// memory only, as quick; interpreted, they take many times as long.
   private static final double HANDICAP = 1.25;
 
   /// Where vectors have not won by then, they never will.

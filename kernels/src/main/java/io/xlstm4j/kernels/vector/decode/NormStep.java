@@ -80,7 +80,7 @@ final class NormStep {
     factor = (float) (1 / Math.sqrt(MlstmMath.sum(sum) / count + epsilon));
   }
 
-  /// What is past the end adds nothing.
+  /// Elements past the end add nothing.
   private void fillUp(float value) {
     for (int i = count; i < PreJitMath.padded(count); i++) {
       values[i] = value;

@@ -73,7 +73,7 @@ public final class VectorStoredLinearKernel implements StoredLinearKernel {
     }
   }
 
-  /// What computes.
+  /// The part that computes.
   ///
   /// @param stored for one row, where it takes the weights; null lane by lane
   /// @param isNative whether memory may be read at its address

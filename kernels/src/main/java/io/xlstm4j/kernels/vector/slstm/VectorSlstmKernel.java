@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 public final class VectorSlstmKernel implements SlstmKernel {
   static final int L = VectorMath.LANES.length();
 
-  /// What is saved of L units and one step, a vector each; the first is the gate i or f, see
+  /// The saved values of L units and one step, a vector each; the first is the gate i or f, see
   /// [SlstmForwardTask].
   static final int SAVED = 6;
 

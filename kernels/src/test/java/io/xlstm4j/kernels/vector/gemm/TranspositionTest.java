@@ -53,7 +53,7 @@ class TranspositionTest {
     }
   }
 
-  /// What lies beside the columns stays as it was.
+  /// Memory beside the columns stays as it was.
   private static float[] transposed(
       int rows, int columns, float[] from, int fromStride, int toStride) {
     float[] to = nothing(1 + columns * toStride);
