@@ -5,6 +5,9 @@ import io.xlstm4j.cuda.driver.Cuda;
 import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaException;
 import io.xlstm4j.cuda.driver.CudaStream;
+import io.xlstm4j.cuda.mlstm.MlstmKernels;
+import io.xlstm4j.cuda.mlstm.MlstmPlan;
+import io.xlstm4j.cuda.mlstm.MlstmShape;
 import io.xlstm4j.cuda.slstm.SlstmKernels;
 import io.xlstm4j.cuda.slstm.SlstmPlan;
 import io.xlstm4j.cuda.slstm.SlstmShape;
@@ -16,14 +19,16 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BiFunction;
+import java.util.function.Supplier;
 import org.bytedeco.pytorch.Device;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.jspecify.annotations.Nullable;
 
-/// The sLSTM cell on our own kernels for one GPU. [SlstmCell] is the reference implementation: the
-/// kernels are compared with it once for each kind of cell, and kernels that are wrong on a chip
-/// are not used there.
+/// The cells on our own kernels for one GPU. [SlstmCell] and [MlstmCell] are the reference
+/// implementations: the kernels are compared with them once for each kind of cell, and kernels that
+/// are wrong on a chip are not used there.
 ///
 /// The kernels run in the device's primary context and on the calling thread's current stream, both
 /// libtorch's too. So they see what was computed before, and memory that libtorch's allocator gets
@@ -31,33 +36,39 @@ import org.jspecify.annotations.Nullable;
 /// comparison. Safe for many threads.
 final class CudaCells {
   private static final System.Logger LOG = System.getLogger(CudaCells.class.getPackageName());
-  private static final int MOST_PLANS = 64;
   private static final int LARGEST_GRID = 65_535;
+  private static final String SLSTM = "the sLSTM cell runs step by step on libtorch's operations";
+  private static final String MLSTM = "the mLSTM cell runs on libtorch's operations";
   private static final Map<Integer, Optional<CudaCells>> BY_DEVICE = new HashMap<>();
   private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
 
   private final int ordinal;
   private final CudaContext context;
-  private final SlstmKernels kernels;
-  private final CurrentStream current;
-  private final SequencedMap<Key, SlstmPlan> plans = new LinkedHashMap<>();
-  private final Map<Kind, Boolean> right = new ConcurrentHashMap<>();
+  private final CurrentStream current = new CurrentStream();
+  private final SlstmKernels slstm;
+  private final MlstmKernels mlstm;
+  private final Plans<SlstmShape, SlstmPlan> slstmPlans = new Plans<>();
+  private final Plans<MlstmShape, MlstmPlan> mlstmPlans = new Plans<>();
+  private final Map<Record, Boolean> right = new ConcurrentHashMap<>();
 
-  private record Key(SlstmShape shape, ElementType type) {}
+  /// The key of the sLSTM kernel's code.
+  private record SlstmKind(int heads, int headDim, ElementType type) {}
 
-  /// The key of the kernel's code.
-  private record Kind(int heads, int headDim, ElementType type) {}
+  /// The key of the mLSTM kernels' code.
+  ///
+  /// @param padded whether there is a mask of padding
+  private record MlstmKind(int qkDim, int vDim, ElementType type, boolean padded) {}
 
   private CudaCells(int ordinal, CudaContext context) {
     this.ordinal = ordinal;
     this.context = context;
-    current = new CurrentStream();
-    kernels = SlstmKernels.load(context);
+    slstm = SlstmKernels.load(context);
+    mlstm = MlstmKernels.load(context);
   }
 
   /// Returns the kernels for the gates `wx` `(B, S, 4, NH, DH)`; null if it is on no GPU, or if the
   /// GPU or the kernels cannot compute it, which is logged once.
-  static @Nullable CudaCells forTensor(Tensor wx) {
+  static @Nullable CudaCells forSlstm(Tensor wx) {
     @Nullable ElementType type = wx.is_cuda() ? type(wx) : null;
     if (type == null || wx.dim() != 5 || wx.numel() == 0) {
       return null;
@@ -65,14 +76,39 @@ final class CudaCells {
     int device = wx.device().index();
     Optional<String> reason = whyNot(wx.size(0), wx.size(1), wx.size(3), wx.size(4));
     if (reason.isPresent()) {
-      warn(device, reason.get());
+      warn(device, SLSTM, reason.get());
       return null;
     }
     @Nullable CudaCells cells = of(device);
-    return cells != null && cells.isRight((int) wx.size(3), (int) wx.size(4), type) ? cells : null;
+    return cells != null && cells.computesSlstm((int) wx.size(3), (int) wx.size(4), type)
+        ? cells
+        : null;
   }
 
-  /// Returns why the kernels cannot compute a cell of these sizes; empty if they can.
+  /// Returns the kernels for an mLSTM cell; null if it is on no GPU, or if the GPU or the kernels
+  /// cannot compute it, which is logged once.
+  ///
+  /// @param q `(B, S, NH * DHQK)`, which decides device and type
+  /// @param v `(B, S, NH * DHV)`
+  /// @param iPre `(B, S, NH)`
+  static @Nullable CudaCells forMlstm(Tensor q, Tensor v, Tensor iPre, SequenceLayout layout) {
+    @Nullable ElementType type = q.is_cuda() ? type(q) : null;
+    if (type == null || q.numel() == 0 || v.numel() == 0) {
+      return null;
+    }
+    int device = q.device().index();
+    MlstmShape shape;
+    try {
+      shape = CudaMlstm.shape(q, v, iPre);
+    } catch (IllegalArgumentException e) {
+      warn(device, MLSTM, e.getMessage());
+      return null;
+    }
+    @Nullable CudaCells cells = of(device);
+    return cells != null && cells.computesMlstm(shape, type, layout.valid() != null) ? cells : null;
+  }
+
+  /// Returns why the kernels cannot compute an sLSTM cell of these sizes; empty if they can.
   static Optional<String> whyNot(long batch, long length, long heads, long headDim) {
     if (headDim > SlstmShape.LARGEST_HEAD_DIM) {
       return Optional.of(
@@ -109,40 +145,52 @@ final class CudaCells {
       }
       return Optional.of(new CudaCells(device, Cuda.open(found.devices().get(device))));
     } catch (CudaException | IllegalStateException e) {
-      warn(device, e.getMessage());
+      warn(device, SLSTM, e.getMessage());
+      warn(device, MLSTM, e.getMessage());
       return Optional.empty();
     }
   }
 
   /// Logs each reason once.
-  private static void warn(int device, @Nullable String reason) {
-    String line =
-        "cuda:%d: the sLSTM cell runs step by step on libtorch's operations: %s"
-            .formatted(device, reason);
+  private static void warn(int device, String what, @Nullable String reason) {
+    String line = "cuda:%d: %s: %s".formatted(device, what, reason);
     if (WARNED.add(line)) {
       LOG.log(Level.WARNING, line);
     }
   }
 
+  private boolean computesSlstm(int heads, int headDim, ElementType type) {
+    return isRight(
+        SLSTM,
+        new SlstmKind(heads, headDim, type),
+        () -> CudaCellCheck.slstmFault(this, heads, headDim, type));
+  }
+
+  private boolean computesMlstm(MlstmShape shape, ElementType type, boolean padded) {
+    return isRight(
+        MLSTM,
+        new MlstmKind(shape.qkDim(), shape.vDim(), type, padded),
+        () -> CudaCellCheck.mlstmFault(this, shape.qkDim(), shape.vDim(), type, padded));
+  }
+
   /// Compares without a lock: the backward pass of the comparison runs on a thread of libtorch's,
   /// which takes this object's lock. Two threads may both compare.
-  private boolean isRight(int heads, int headDim, ElementType type) {
-    var kind = new Kind(heads, headDim, type);
+  private boolean isRight(String otherwise, Record kind, Supplier<Optional<String>> comparison) {
     @Nullable Boolean known = right.get(kind);
     if (known == null) {
-      known = check(kind);
+      known = check(otherwise, comparison);
       right.put(kind, known);
     }
     return known;
   }
 
-  private boolean check(Kind kind) {
+  private boolean check(String otherwise, Supplier<Optional<String>> comparison) {
     try {
-      Optional<String> fault = CudaCellCheck.fault(this, kind.heads, kind.headDim, kind.type);
-      fault.ifPresent(reason -> warn(ordinal, reason));
+      Optional<String> fault = comparison.get();
+      fault.ifPresent(reason -> warn(ordinal, otherwise, reason));
       return fault.isEmpty();
     } catch (CudaException e) {
-      warn(ordinal, e.getMessage());
+      warn(ordinal, otherwise, e.getMessage());
       return false;
     }
   }
@@ -157,16 +205,49 @@ final class CudaCells {
     return CudaSlstm.forward(this, wx, r, b, initial, layout);
   }
 
+  /// As [ExecutionMode#mlstm], without a gradient through m.
+  ///
+  /// @param q float32 or bfloat16; h and the gradients of q, k and v have its type
+  /// @return h in the type of q; states in float32
+  MlstmCell.Output mlstm(
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor iPre,
+      Tensor fPre,
+      MlstmCell.State initial,
+      SequenceLayout layout) {
+    return CudaMlstm.forward(this, q, k, v, iPre, fPre, initial, layout);
+  }
+
   /// Returns a plan for sizes. The caller holds this object's lock, also while the plan works.
   SlstmPlan plan(SlstmShape shape, ElementType type) {
-    var key = new Key(shape, type);
-    @Nullable SlstmPlan known = plans.remove(key);
-    SlstmPlan plan = known == null ? kernels.plan(shape, type) : known;
-    plans.putLast(key, plan);
-    if (plans.size() > MOST_PLANS) {
-      plans.pollFirstEntry();
+    return slstmPlans.get(shape, type, slstm::plan);
+  }
+
+  /// Returns a plan for sizes. The caller holds this object's lock, also while the plan works.
+  MlstmPlan plan(MlstmShape shape, ElementType type) {
+    return mlstmPlans.get(shape, type, mlstm::plan);
+  }
+
+  /// The plans that were used last.
+  private static final class Plans<S, P> {
+    private static final int MOST = 64;
+
+    private final SequencedMap<Key<S>, P> bySize = new LinkedHashMap<>();
+
+    private record Key<S>(S shape, ElementType type) {}
+
+    P get(S shape, ElementType type, BiFunction<S, ElementType, P> maker) {
+      var key = new Key<>(shape, type);
+      @Nullable P known = bySize.remove(key);
+      P plan = known == null ? maker.apply(shape, type) : known;
+      bySize.putLast(key, plan);
+      if (bySize.size() > MOST) {
+        bySize.pollFirstEntry();
+      }
+      return plan;
     }
-    return plan;
   }
 
   /// A new handle of the device; owned by the caller's scope.

@@ -1,7 +1,5 @@
 package io.xlstm4j.torch;
 
-import static org.bytedeco.pytorch.global.torch.empty;
-
 import io.xlstm4j.cuda.cell.ElementType;
 import io.xlstm4j.cuda.driver.DeviceSpan;
 import io.xlstm4j.cuda.slstm.SlstmGradients;
@@ -34,7 +32,6 @@ record CudaSlstm(
     long[] masks,
     long out,
     long saved) {
-  private static final int ALIGNMENT = 16; // bytes, of what the kernels read
   private static final int STATE_PARTS = 4;
 
   static SlstmCell.Output forward(
@@ -51,23 +48,27 @@ record CudaSlstm(
     Device device = wx.device();
     List<Tensor> inputs =
         List.of(
-            aligned(layout.padded(wx, 1)),
-            aligned(r.to(values)),
-            aligned(b.to(ScalarType.Float)),
-            aligned(initial.y().to(ScalarType.Float)),
-            aligned(initial.c().to(ScalarType.Float)),
-            aligned(initial.n().to(ScalarType.Float)),
-            aligned(initial.m().to(ScalarType.Float)));
+            CudaTensors.aligned(layout.padded(wx, 1)),
+            CudaTensors.aligned(r.to(values)),
+            CudaTensors.aligned(b.to(ScalarType.Float)),
+            CudaTensors.aligned(initial.y().to(ScalarType.Float)),
+            CudaTensors.aligned(initial.c().to(ScalarType.Float)),
+            CudaTensors.aligned(initial.n().to(ScalarType.Float)),
+            CudaTensors.aligned(initial.m().to(ScalarType.Float)));
     var kept = new ArrayList<Tensor>();
-    long[] masks = {mask(layout.valid(), kept), mask(layout.starts(), kept)};
+    long[] masks = {
+      CudaTensors.maskAddress(layout.valid(), kept), CudaTensors.maskAddress(layout.starts(), kept)
+    };
     boolean backward = HandWrittenBackward.isNeeded(inputs);
-    Tensor y = make(device, values, shape.batch(), shape.length(), shape.heads(), shape.headDim());
+    Tensor y =
+        CudaTensors.make(
+            device, values, shape.batch(), shape.length(), shape.heads(), shape.headDim());
     Tensor[] last = states(device, shape);
     CudaSlstm call;
     synchronized (cells) {
       SlstmPlan plan = cells.plan(shape, type);
-      @Nullable Tensor saved = backward ? bytes(device, plan.savedBytes()) : null;
-      Tensor workspace = bytes(device, plan.workspaceBytes());
+      @Nullable Tensor saved = backward ? CudaTensors.bytes(device, plan.savedBytes()) : null;
+      Tensor workspace = CudaTensors.bytes(device, plan.workspaceBytes());
       call =
           new CudaSlstm(
               cells,
@@ -82,8 +83,8 @@ record CudaSlstm(
           call.inputs(),
           call.y(),
           state(last),
-          saved == null ? null : span(saved),
-          span(workspace));
+          saved == null ? null : CudaTensors.span(saved),
+          CudaTensors.span(workspace));
       if (saved != null) {
         kept.add(saved);
       }
@@ -101,24 +102,25 @@ record CudaSlstm(
     int length = shape.length();
     int heads = shape.heads();
     int headDim = shape.headDim();
-    Tensor dwx = make(device, values, batch, length, 4, heads, headDim);
-    Tensor dr = make(device, ScalarType.Float, heads, headDim, 4, headDim);
-    Tensor db = make(device, ScalarType.Float, heads, 4, headDim);
+    Tensor dwx = CudaTensors.make(device, values, batch, length, 4, heads, headDim);
+    Tensor dr = CudaTensors.make(device, ScalarType.Float, heads, headDim, 4, headDim);
+    Tensor db = CudaTensors.make(device, ScalarType.Float, heads, 4, headDim);
     Tensor[] first = states(device, shape);
-    Tensor dy = orZero(gradients[0], device, values, batch, length, heads, headDim);
+    Tensor dy = CudaTensors.orZero(gradients[0], device, values, batch, length, heads, headDim);
     @Nullable SlstmState last = stateGradient(gradients, device);
     synchronized (cells) {
       SlstmPlan plan = cells.plan(shape, type);
-      Tensor workspace = bytes(device, plan.workspaceBytes());
+      Tensor workspace = CudaTensors.bytes(device, plan.workspaceBytes());
       plan.backward(
           cells.stream(),
           inputs(),
           y(),
           new DeviceSpan(saved, plan.savedBytes()),
-          span(dy),
+          CudaTensors.span(dy),
           last,
-          new SlstmGradients(span(dwx), span(dr), span(db), state(first)),
-          span(workspace));
+          new SlstmGradients(
+              CudaTensors.span(dwx), CudaTensors.span(dr), CudaTensors.span(db), state(first)),
+          CudaTensors.span(workspace));
     }
     return new Tensor[] {dwx, dr.to(values), db, first[0], first[1], first[2], first[3]};
   }
@@ -131,7 +133,7 @@ record CudaSlstm(
     var parts = new Tensor[STATE_PARTS];
     for (int i = 0; i < STATE_PARTS; i++) {
       parts[i] =
-          orZero(
+          CudaTensors.orZero(
               gradients[i + 1],
               device,
               ScalarType.Float,
@@ -153,58 +155,28 @@ record CudaSlstm(
             new DeviceSpan(in[4], state),
             new DeviceSpan(in[5], state),
             new DeviceSpan(in[6], state)),
-        maskSpan(masks[0]),
-        maskSpan(masks[1]));
+        CudaTensors.mask(masks[0], (long) shape.batch() * shape.length()),
+        CudaTensors.mask(masks[1], (long) shape.batch() * shape.length()));
   }
 
   private DeviceSpan y() {
     return new DeviceSpan(out, shape.outputValues() * type.bytes());
   }
 
-  private @Nullable DeviceSpan maskSpan(long address) {
-    return address == 0 ? null : new DeviceSpan(address, (long) shape.batch() * shape.length());
-  }
-
-  private static long mask(@Nullable Tensor mask, List<Tensor> kept) {
-    if (mask == null) {
-      return 0;
-    }
-    Tensor bytes = aligned(mask);
-    kept.add(bytes);
-    return TensorSegments.address(bytes);
-  }
-
-  /// The same numbers, contiguous and from a multiple of 16 bytes on: a view may begin anywhere.
-  static Tensor aligned(Tensor x) {
-    Tensor contiguous = x.contiguous();
-    return TensorSegments.address(contiguous) % ALIGNMENT == 0 ? contiguous : contiguous.clone();
-  }
-
-  private static Tensor orZero(@Nullable Tensor x, Device device, ScalarType type, long... shape) {
-    return x == null ? make(device, type, shape).zero_() : aligned(x.to(type));
-  }
-
   private static Tensor[] states(Device device, SlstmShape shape) {
     var parts = new Tensor[STATE_PARTS];
     for (int i = 0; i < STATE_PARTS; i++) {
-      parts[i] = make(device, ScalarType.Float, shape.batch(), shape.heads(), shape.headDim());
+      parts[i] =
+          CudaTensors.make(device, ScalarType.Float, shape.batch(), shape.heads(), shape.headDim());
     }
     return parts;
   }
 
   private static SlstmState state(Tensor[] parts) {
-    return new SlstmState(span(parts[0]), span(parts[1]), span(parts[2]), span(parts[3]));
-  }
-
-  private static DeviceSpan span(Tensor x) {
-    return new DeviceSpan(TensorSegments.address(x), x.nbytes());
-  }
-
-  private static Tensor bytes(Device device, long count) {
-    return make(device, ScalarType.Byte, Math.max(1, count));
-  }
-
-  private static Tensor make(Device device, ScalarType type, long... shape) {
-    return empty(shape, Ops.options(type, device), null);
+    return new SlstmState(
+        CudaTensors.span(parts[0]),
+        CudaTensors.span(parts[1]),
+        CudaTensors.span(parts[2]),
+        CudaTensors.span(parts[3]));
   }
 }

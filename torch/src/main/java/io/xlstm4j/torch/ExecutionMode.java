@@ -102,7 +102,7 @@ final class ExecutionMode {
   SlstmCell.Output slstm(
       SlstmCell cell, Tensor wx, Tensor r, Tensor b, SlstmCell.State last, SequenceLayout layout) {
     boolean ours = fuses() && cell.equals(SlstmCell.PAPER);
-    @Nullable CudaCells cuda = ours ? CudaCells.forTensor(wx) : null;
+    @Nullable CudaCells cuda = ours ? CudaCells.forSlstm(wx) : null;
     if (cuda != null) {
       return cuda.slstm(wx, r, b, last, layout);
     }
@@ -114,7 +114,8 @@ final class ExecutionMode {
         : cell.forward(wide, wideR, wideB, last, layout);
   }
 
-  /// The mLSTM cell over a sequence, positions before heads.
+  /// The mLSTM cell over a sequence, positions before heads. Only the kernels for GPUs take half
+  /// types as they are.
   ///
   /// @param q, k `(B, S, NH * DHQK)`
   /// @param v `(B, S, NH * DHV)`
@@ -128,17 +129,26 @@ final class ExecutionMode {
       Tensor fPre,
       MlstmCell.State last,
       SequenceLayout layout) {
-    if (fuses(q)) {
-      return cells(q).mlstm(q, k, v, iPre, fPre, last, layout);
+    @Nullable CudaCells cuda = fuses() ? CudaCells.forMlstm(q, v, iPre, layout) : null;
+    if (cuda != null) {
+      return cuda.mlstm(q, k, v, iPre, fPre, last, layout);
+    }
+    Tensor wideQ = Ops.atLeastFloat32(q);
+    Tensor wideK = Ops.atLeastFloat32(k);
+    Tensor wideV = Ops.atLeastFloat32(v);
+    Tensor wideI = Ops.atLeastFloat32(iPre);
+    Tensor wideF = Ops.atLeastFloat32(fPre);
+    if (fuses(wideQ)) {
+      return cells(wideQ).mlstm(wideQ, wideK, wideV, wideI, wideF, last, layout);
     }
     long heads = iPre.size(2);
     MlstmCell.Output cell =
         MlstmCell.forward(
-            headsFirst(q, heads),
-            headsFirst(k, heads),
-            headsFirst(v, heads),
-            iPre.transpose(1, 2),
-            fPre.transpose(1, 2),
+            headsFirst(wideQ, heads),
+            headsFirst(wideK, heads),
+            headsFirst(wideV, heads),
+            wideI.transpose(1, 2),
+            wideF.transpose(1, 2),
             last,
             layout,
             q.is_cuda() ? GPU_CHUNK_LENGTH : CHUNK_LENGTH);

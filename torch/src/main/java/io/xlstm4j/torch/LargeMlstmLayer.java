@@ -46,14 +46,7 @@ final class LargeMlstmLayer {
   Block.Output forward(Tensor x, LargeBlock.State last, SequenceLayout layout) {
     LargeProjections.Projected p = projections.of(x, execution.forProjection(x));
     MlstmCell.Output cell =
-        execution.mlstm(
-            Ops.atLeastFloat32(p.q()),
-            Ops.atLeastFloat32(p.k()),
-            Ops.atLeastFloat32(p.v()),
-            capped(p.i()),
-            capped(p.f()),
-            last.cell(),
-            layout);
+        execution.mlstm(p.q(), p.k(), p.v(), capped(p.i()), capped(p.f()), last.cell(), layout);
     Tensor h = multiheadNorm.forward(cell.h().to(x.scalar_type())); // (B, S, NH DHV)
     Tensor y = outProj.forward(execution.forProjection(p.o().sigmoid().mul(h)));
     return new Block.Output(y, new LargeBlock.State(cell.state()));

@@ -265,11 +265,11 @@ public final class Mlstm implements AutoCloseable {
     Tensor xc = convolved.y();
     MlstmCell.Output cell =
         execution.mlstm(
-            Ops.atLeastFloat32(qProj.forward(xc)),
-            Ops.atLeastFloat32(kProj.forward(xc)),
-            Ops.atLeastFloat32(vProj.forward(memory)),
-            Ops.atLeastFloat32(inputGate.forward(xc)), // (B, S, NH)
-            Ops.atLeastFloat32(forgetGate.forward(xc)),
+            qProj.forward(xc),
+            kProj.forward(xc),
+            vProj.forward(memory),
+            inputGate.forward(xc), // (B, S, NH)
+            forgetGate.forward(xc),
             last.cell(),
             layout);
     Tensor h = cell.h().to(x.scalar_type()); // (B, S, NH, DH)

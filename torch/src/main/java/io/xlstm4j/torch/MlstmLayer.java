@@ -127,11 +127,11 @@ final class MlstmLayer {
     Tensor gates = gates(q, k, v); // (B, S, 2 NH), k unscaled
     MlstmCell.Output cell =
         execution.mlstm(
-            Ops.atLeastFloat32(q),
-            Ops.atLeastFloat32(k),
-            Ops.atLeastFloat32(v),
-            Ops.atLeastFloat32(gates.narrow(2, 0, numHeads)), // (B, S, NH)
-            Ops.atLeastFloat32(gates.narrow(2, numHeads, numHeads)),
+            q,
+            k,
+            v,
+            gates.narrow(2, 0, numHeads), // (B, S, NH)
+            gates.narrow(2, numHeads, numHeads),
             last.cell(),
             layout);
     Tensor h = cell.h().to(x.scalar_type()); // (B, S, NH, DH)

@@ -17,8 +17,8 @@ class CudaCellsTest {
       Torch.load();
       Tensor wx = Init.normal(1).create(2, 3, 4, 2, 8);
 
-      assertThat(CudaCells.forTensor(wx)).isNull();
-      assertThat(CudaCells.forTensor(wx.to(ScalarType.BFloat16))).isNull();
+      assertThat(CudaCells.forSlstm(wx)).isNull();
+      assertThat(CudaCells.forSlstm(wx.to(ScalarType.BFloat16))).isNull();
     }
   }
 
@@ -53,11 +53,46 @@ class CudaCellsTest {
       Tensor x = Init.normal(1).create(6, 5);
 
       for (Tensor view : new Tensor[] {x, x.narrow(0, 1, 3), x.transpose(0, 1)}) {
-        Tensor aligned = CudaSlstm.aligned(view);
+        Tensor aligned = CudaTensors.aligned(view);
 
         assertThat(aligned.is_contiguous()).isTrue();
         assertThat(TensorSegments.address(aligned) % 16).isZero();
         assertThat(allclose(aligned, view)).isTrue();
+      }
+    }
+  }
+
+  @Test
+  void the_mlstm_takes_the_kernels_of_no_gpu_on_the_cpu() {
+    try (var _ = new PointerScope()) {
+      Torch.load();
+      Tensor q = Init.normal(1).create(2, 3, 16);
+      Tensor gate = Init.normal(1).create(2, 3, 2);
+
+      assertThat(CudaCells.forMlstm(q, q, gate, SequenceLayout.FULL)).isNull();
+    }
+  }
+
+  @Test
+  void half_types_are_widened_for_the_mlstm_cell_on_the_cpu() {
+    try (var _ = new PointerScope()) {
+      Torch.load();
+      Torch.seed(4);
+      Tensor q = Init.normal(1).create(2, 3, 16).to(ScalarType.BFloat16);
+      Tensor gate = Init.normal(1).create(2, 3, 2).to(ScalarType.BFloat16);
+      var zero = MlstmCell.State.zero(2, 2, 8, 8, q);
+      Tensor wide = q.to(ScalarType.Float);
+      Tensor wideGate = gate.to(ScalarType.Float);
+      for (Backend backend : Backend.values()) {
+        var execution = new ExecutionMode();
+        execution.backend(backend);
+
+        MlstmCell.Output h = execution.mlstm(q, q, q, gate, gate, zero, SequenceLayout.FULL);
+
+        assertThat(h.h().scalar_type().intern()).isEqualTo(ScalarType.Float);
+        MlstmCell.Output same =
+            execution.mlstm(wide, wide, wide, wideGate, wideGate, zero, SequenceLayout.FULL);
+        assertThat(allclose(h.h(), same.h())).isTrue();
       }
     }
   }
