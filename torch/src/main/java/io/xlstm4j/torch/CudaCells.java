@@ -1,8 +1,6 @@
 package io.xlstm4j.torch;
 
 import io.xlstm4j.cuda.cell.ElementType;
-import io.xlstm4j.cuda.driver.Cuda;
-import io.xlstm4j.cuda.driver.CudaContext;
 import io.xlstm4j.cuda.driver.CudaException;
 import io.xlstm4j.cuda.driver.CudaStream;
 import io.xlstm4j.cuda.mlstm.MlstmKernels;
@@ -30,10 +28,8 @@ import org.jspecify.annotations.Nullable;
 /// implementations: the kernels are compared with them once for each kind of cell, and kernels that
 /// are wrong on a chip are not used there.
 ///
-/// The kernels run in the device's primary context and on the calling thread's current stream, both
-/// libtorch's too. So they see what was computed before, and memory that libtorch's allocator gets
-/// back is given out again only for work behind them. Nothing here waits for the device but the
-/// comparison. Safe for many threads.
+/// The kernels run where [CudaGpu] says. Nothing here waits for the device but the comparison. Safe
+/// for many threads.
 final class CudaCells {
   private static final System.Logger LOG = System.getLogger(CudaCells.class.getPackageName());
   private static final int LARGEST_GRID = 65_535;
@@ -42,9 +38,7 @@ final class CudaCells {
   private static final Map<Integer, Optional<CudaCells>> BY_DEVICE = new HashMap<>();
   private static final Set<String> WARNED = ConcurrentHashMap.newKeySet();
 
-  private final int ordinal;
-  private final CudaContext context;
-  private final CurrentStream current = new CurrentStream();
+  private final CudaGpu gpu;
   private final SlstmKernels slstm;
   private final MlstmKernels mlstm;
   private final Plans<SlstmShape, SlstmPlan> slstmPlans = new Plans<>();
@@ -59,11 +53,10 @@ final class CudaCells {
   /// @param padded whether there is a mask of padding
   private record MlstmKind(int qkDim, int vDim, ElementType type, boolean padded) {}
 
-  private CudaCells(int ordinal, CudaContext context) {
-    this.ordinal = ordinal;
-    this.context = context;
-    slstm = SlstmKernels.load(context);
-    mlstm = MlstmKernels.load(context);
+  private CudaCells(CudaGpu gpu) {
+    this.gpu = gpu;
+    slstm = SlstmKernels.load(gpu.context());
+    mlstm = MlstmKernels.load(gpu.context());
   }
 
   /// Returns the kernels for the gates `wx` `(B, S, 4, NH, DH)`; null if it is on no GPU, or if the
@@ -138,12 +131,7 @@ final class CudaCells {
 
   private static Optional<CudaCells> load(int device) {
     try {
-      Cuda.Devices found = Cuda.devices();
-      if (device >= found.devices().size()) {
-        throw new IllegalStateException(
-            found.reason() == null ? "the driver has no such device" : found.reason());
-      }
-      return Optional.of(new CudaCells(device, Cuda.open(found.devices().get(device))));
+      return Optional.of(new CudaCells(CudaGpu.open(device)));
     } catch (CudaException | IllegalStateException e) {
       warn(device, SLSTM, e.getMessage());
       warn(device, MLSTM, e.getMessage());
@@ -187,10 +175,10 @@ final class CudaCells {
   private boolean check(String otherwise, Supplier<Optional<String>> comparison) {
     try {
       Optional<String> fault = comparison.get();
-      fault.ifPresent(reason -> warn(ordinal, otherwise, reason));
+      fault.ifPresent(reason -> warn(gpu.ordinal(), otherwise, reason));
       return fault.isEmpty();
     } catch (CudaException e) {
-      warn(ordinal, otherwise, e.getMessage());
+      warn(gpu.ordinal(), otherwise, e.getMessage());
       return false;
     }
   }
@@ -252,11 +240,11 @@ final class CudaCells {
 
   /// A new handle of the device; owned by the caller's scope.
   Device device() {
-    return new Device("cuda:" + ordinal);
+    return gpu.device();
   }
 
   /// The calling thread's current stream of libtorch.
   CudaStream stream() {
-    return context.stream(current.address(ordinal));
+    return gpu.stream();
   }
 }

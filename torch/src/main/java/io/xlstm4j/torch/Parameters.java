@@ -91,6 +91,11 @@ public final class Parameters implements AutoCloseable {
     gradientListener = listener;
   }
 
+  /// Returns whether someone waits for gradients as they come.
+  boolean hasGradientListener() {
+    return gradientListener != null;
+  }
+
   void gradientAdded(Tensor parameter) {
     Consumer<Tensor> listener = gradientListener;
     if (listener != null) {

@@ -114,6 +114,21 @@ public final class XlstmLanguageModel implements LanguageModel {
     blockStack.activationCheckpointing(on);
   }
 
+  /// The settings that decide the numbers of a pass.
+  ExecutionMode.Settings settings() {
+    return execution.settings();
+  }
+
+  /// Returns whether a training pass draws random numbers.
+  boolean drawsRandomNumbers() {
+    return config instanceof PaperModelConfig paper && paper.blockStack().dropout() > 0;
+  }
+
+  /// Returns whether blocks are computed again in the backward pass.
+  boolean recomputes() {
+    return execution.activationCheckpointing();
+  }
+
   /// The state before the first token of a batch of sequences.
   public BlockStack.State initialState(long batch) {
     return blockStack.initialState(batch);

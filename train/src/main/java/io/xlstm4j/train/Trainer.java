@@ -33,8 +33,6 @@ import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiConsumer;
 import java.util.function.BooleanSupplier;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -372,7 +370,10 @@ public final class Trainer implements AutoCloseable {
       if (i == parts.size() - 1) {
         reducer.begin();
       }
-      loss += backward(parts.get(i), Math.max(1, targets));
+      Task.Pass pass = parts.get(i).backward(1 / Math.max(1, targets));
+      times.forward(pass.forwardNanos());
+      times.backward(pass.backwardNanos());
+      loss += pass.loss();
     }
     task.training(false);
     long waiting = System.nanoTime();
@@ -404,22 +405,6 @@ public final class Trainer implements AutoCloseable {
     Shard own = world.share(config.training().batchSize());
     return own.from()
         + (int) ((long) own.sequences() * part / config.training().gradientAccumulationSteps());
-  }
-
-  /// Adds a part's share of the gradients.
-  ///
-  /// @return its share of the mean loss
-  private double backward(Task.Part part, double targets) {
-    long began = System.nanoTime();
-    try (var _ = new PointerScope()) {
-      Tensor share = part.lossSum().mul(new Scalar(1.0 / targets));
-      long forward = System.nanoTime();
-      share.backward();
-      double loss = share.item_double();
-      times.forward(forward - began);
-      times.backward(System.nanoTime() - forward);
-      return loss;
-    }
   }
 
   /// Updates the weights, unless a number is not finite.

@@ -1,11 +1,15 @@
 package io.xlstm4j.cuda.driver;
 
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /// A sequence of work on a device, done in order.
 public final class CudaStream implements AutoCloseable {
   private static final int NON_BLOCKING = 1;
   private static final int CAPTURE_THREAD_LOCAL = 1;
+  private static final int CAPTURE_ACTIVE = 1;
 
   private final CudaContext context;
   private final MemorySegment handle;
@@ -45,6 +49,29 @@ public final class CudaStream implements AutoCloseable {
     context.current().call("cuStreamWaitEvent", handle(), event.handle(), 0);
   }
 
+  /// The driver's handle, for other libraries; 0 is the default stream.
+  public long address() {
+    return handle().address();
+  }
+
+  /// Returns whether someone records the stream, and nothing has spoilt the recording yet.
+  public boolean isRecorded() {
+    try (var arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(JAVA_INT);
+      context.current().call("cuStreamIsCapturing", handle(), out);
+      return out.get(JAVA_INT, 0) == CAPTURE_ACTIVE;
+    }
+  }
+
+  /// Ends a recording that someone began on the stream, and throws away what was recorded.
+  public void discardRecording() {
+    try {
+      CudaGraph.discard(context, context.createFrom("cuStreamEndCapture", handle()));
+    } catch (CudaException e) {
+      // the recording had become invalid, and is over
+    }
+  }
+
   /// Records what `work` launches on this stream instead of doing it.
   ///
   /// @throws CudaException if it does what cannot be recorded, for example waits
@@ -56,11 +83,7 @@ public final class CudaStream implements AutoCloseable {
       recorded = true;
     } finally {
       if (!recorded) { // leave the stream usable; what went wrong in `work` is what counts
-        try {
-          CudaGraph.discard(context, context.createFrom("cuStreamEndCapture", handle()));
-        } catch (CudaException e) {
-          // the capture had become invalid, and is over
-        }
+        discardRecording();
       }
     }
     return new CudaGraph(context, context.createFrom("cuStreamEndCapture", handle()));

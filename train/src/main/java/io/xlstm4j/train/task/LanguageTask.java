@@ -18,6 +18,7 @@ import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Checkpoint;
 import io.xlstm4j.torch.Parameters;
 import io.xlstm4j.torch.Torch;
+import io.xlstm4j.torch.TrainingPass;
 import io.xlstm4j.torch.XlstmLanguageModel;
 import io.xlstm4j.train.config.RunConfig;
 import io.xlstm4j.train.config.SamplesConfig;
@@ -43,6 +44,7 @@ public final class LanguageTask implements Task {
   private final LanguageData data;
   private final XlstmLanguageModel model;
   private final BatchSource batches;
+  private final TrainingPass pass;
   private final @Nullable CarriedStates carried; // null if sequences do not go on
 
   private LanguageTask(RunConfig config, LanguageData data, XlstmLanguageModel model) {
@@ -53,6 +55,7 @@ public final class LanguageTask implements Task {
     model.precision(config.training().precision());
     model.activationCheckpointing(config.training().activationCheckpointing());
     batches = data.train();
+    pass = new TrainingPass(model);
     carried = config.training().truncatedBptt() ? new CarriedStates() : null;
   }
 
@@ -199,23 +202,45 @@ public final class LanguageTask implements Task {
       public Tensor lossSum() {
         return LanguageTask.this.lossSum(batch, number, from);
       }
+
+      @Override
+      public Pass backward(double factor) {
+        return LanguageTask.this.backward(batch, number, from, factor);
+      }
     };
   }
 
   private Tensor lossSum(Batch batch, long number, int from) {
-    boolean resets = config.data().resetAtDocuments();
-    var tensors = BatchTensors.of(batch, resets);
-    BlockStack.State last = model.initialState(batch.sequences());
-    boolean goesOn =
-        resets || !(batches instanceof ContiguousBatches lanes && lanes.startsEpoch(number));
-    if (carried != null && goesOn) {
-      last = carried.before(from, last);
-    }
+    var tensors = BatchTensors.of(batch, config.data().resetAtDocuments());
+    BlockStack.State last = before(batch, number, from);
     var loss = model.lossSum(tensors.inputs(), tensors.targets(), last, tensors.layout());
     if (carried != null) {
       carried.after(from, loss.state());
     }
     return loss.value();
+  }
+
+  private Pass backward(Batch batch, long number, int from, double factor) {
+    try (var _ = new PointerScope()) {
+      var tensors = BatchTensors.of(batch, config.data().resetAtDocuments());
+      BlockStack.@Nullable State last = carried == null ? null : before(batch, number, from);
+      TrainingPass.Result result =
+          pass.run(
+              tensors.inputs(), tensors.targets(), last, tensors.layout(), factor, carried != null);
+      if (carried != null && result.state() != null) {
+        carried.after(from, result.state());
+      }
+      return new Pass(result.loss(), result.forwardNanos(), result.backwardNanos());
+    }
+  }
+
+  /// The state that sequences enter with.
+  private BlockStack.State before(Batch batch, long number, int from) {
+    BlockStack.State fresh = model.initialState(batch.sequences());
+    boolean goesOn =
+        config.data().resetAtDocuments()
+            || !(batches instanceof ContiguousBatches lanes && lanes.startsEpoch(number));
+    return carried != null && goesOn ? carried.before(from, fresh) : fresh;
   }
 
   @Override
@@ -346,6 +371,7 @@ public final class LanguageTask implements Task {
     if (carried != null) {
       carried.close();
     }
+    pass.close();
     model.close();
     data.close();
   }

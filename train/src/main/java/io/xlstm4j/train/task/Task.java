@@ -7,6 +7,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.SequencedMap;
 import java.util.function.BooleanSupplier;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
 /// A training task: a model, its data, and the loss between them. The trainer knows nothing else of
@@ -80,9 +82,28 @@ public interface Task extends AutoCloseable {
     String origin();
 
     /// The loss summed over the targets, on the tape: `()`, owned by the caller's scope. To be
-    /// called once.
+    /// called once, if not [#backward] is.
     Tensor lossSum();
+
+    /// Adds the gradients of a multiple of the summed loss. To be called once.
+    default Pass backward(double factor) {
+      long began = System.nanoTime();
+      try (var _ = new PointerScope()) {
+        Tensor share = lossSum().mul(new Scalar(factor));
+        long forward = System.nanoTime();
+        share.backward();
+        double loss = share.item_double();
+        return new Pass(loss, forward - began, System.nanoTime() - forward);
+      }
+    }
   }
+
+  /// A forward and a backward pass that are over.
+  ///
+  /// @param loss times the factor
+  /// @param forwardNanos time of the forward pass; 0 if the two cannot be told apart
+  /// @param backwardNanos time of the rest
+  record Pass(double loss, long forwardNanos, long backwardNanos) {}
 
   /// The loss on data that is not trained on. The sequences it reads may be shared among several
   /// processes: each passes its part and sums up.
