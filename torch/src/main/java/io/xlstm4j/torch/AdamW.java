@@ -8,6 +8,7 @@ import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.cuda.optimizer.OptimizerKernels;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -100,8 +101,16 @@ public final class AdamW implements AutoCloseable {
   public record Settings(double learningRateFactor, double weightDecay) {}
 
   /// One parameter with its moments; the moments are ours.
+  ///
+  /// @param fused whether our kernel for the CPU updates it
+  /// @param cuda our kernels for its GPU; null for none
   private record Slot(
-      Tensor parameter, Tensor mean, Tensor square, Settings settings, boolean fused) {}
+      Tensor parameter,
+      Tensor mean,
+      Tensor square,
+      Settings settings,
+      boolean fused,
+      @Nullable CudaOptimizer cuda) {}
 
   /// Makes an optimizer of all parameters of a layer or model, with [Options#DEFAULT] but for the
   /// learning rate.
@@ -147,7 +156,8 @@ public final class AdamW implements AutoCloseable {
                 zeros_like(parameter).retainReference(),
                 zeros_like(parameter).retainReference(),
                 settings.apply(entry.getKey()),
-                FusedAdamW.takes(parameter)));
+                FusedAdamW.takes(parameter),
+                CudaOptimizer.forParameter(parameter)));
       }
     }
   }
@@ -203,6 +213,7 @@ public final class AdamW implements AutoCloseable {
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
       var onDevice = new ArrayList<Tensor>(); // read all at once: each read waits for the device
+      var onGpu = new LinkedHashMap<CudaOptimizer, List<Tensor>>();
       for (Slot slot : slots.values()) {
         Tensor gradient = slot.parameter.grad();
         if (!gradient.defined()) {
@@ -210,9 +221,14 @@ public final class AdamW implements AutoCloseable {
         }
         if (slot.fused) {
           squares += FusedAdamW.sumOfSquares(gradient);
+        } else if (slot.cuda != null) {
+          onGpu.computeIfAbsent(slot.cuda, _ -> new ArrayList<>()).add(gradient);
         } else {
           onDevice.add(gradient.to(ScalarType.Double).square().sum());
         }
+      }
+      for (Map.Entry<CudaOptimizer, List<Tensor>> entry : onGpu.entrySet()) {
+        squares += entry.getKey().sumOfSquares(entry.getValue());
       }
       if (!onDevice.isEmpty()) {
         var all = new TensorVector(onDevice.toArray(Tensor[]::new));
@@ -235,12 +251,35 @@ public final class AdamW implements AutoCloseable {
     double correction2 = Math.sqrt(1 - Math.pow(beta2, (double) updates));
     try (var _ = new PointerScope();
         var _ = new NoGradGuard()) {
+      var onGpu = new LinkedHashMap<CudaOptimizer, List<CudaOptimizer.Update>>();
       for (Slot slot : slots.values()) {
         double own = rate * slot.settings.learningRateFactor();
-        if (slot.settings.learningRateFactor() > 0) { // a frozen one stays as it is
-          update(slot, scale, own, correction1, correction2);
+        Tensor gradient = slot.parameter.grad();
+        if (slot.settings.learningRateFactor() == 0 || !gradient.defined()) {
+          continue; // a frozen one stays as it is, so does one that the loss does not depend on
+        }
+        double decay = 1 - own * slot.settings.weightDecay();
+        if (slot.cuda != null) {
+          onGpu
+              .computeIfAbsent(slot.cuda, _ -> new ArrayList<>())
+              .add(
+                  new CudaOptimizer.Update(
+                      slot.parameter, gradient, slot.mean, slot.square, decay, own / correction1));
+          continue;
+        }
+        var step =
+            new FusedAdamW.Step(
+                scale, decay, own / correction1, beta1, beta2, correction2, options.epsilon());
+        if (slot.fused) {
+          FusedAdamW.update(step, slot.parameter, gradient, slot.mean, slot.square);
+        } else {
+          updateByOperations(slot.parameter, gradient, slot.mean, slot.square, step);
         }
       }
+      var step =
+          new OptimizerKernels.Step(
+              (float) scale, beta1, beta2, (float) correction2, (float) options.epsilon());
+      onGpu.forEach((kernels, updates) -> kernels.adamW(step, updates));
     }
   }
 
@@ -249,30 +288,20 @@ public final class AdamW implements AutoCloseable {
     return updates;
   }
 
-  private void update(
-      Slot slot, double scale, double rate, double correction1, double correction2) {
-    Tensor gradient = slot.parameter.grad();
-    if (!gradient.defined()) {
-      return; // a parameter that the loss does not depend on
+  /// The reference implementation, operation by operation. Changes the gradient too.
+  static void updateByOperations(
+      Tensor parameter, Tensor gradient, Tensor mean, Tensor square, FusedAdamW.Step step) {
+    if (step.gradientScale() != 1) {
+      gradient.mul_(new Scalar(step.gradientScale()));
     }
-    double beta1 = options.beta1();
-    double beta2 = options.beta2();
-    double epsilon = options.epsilon();
-    double decay = 1 - rate * slot.settings.weightDecay();
-    if (slot.fused) {
-      var step =
-          new FusedAdamW.Step(scale, decay, rate / correction1, beta1, beta2, correction2, epsilon);
-      FusedAdamW.update(step, slot.parameter, gradient, slot.mean, slot.square);
-      return;
-    }
-    if (scale != 1) {
-      gradient.mul_(new Scalar(scale));
-    }
-    slot.parameter.mul_(new Scalar(decay));
-    slot.mean.mul_(new Scalar(beta1)).add_(gradient, new Scalar(1 - beta1));
-    slot.square.mul_(new Scalar(beta2)).addcmul_(gradient, gradient, new Scalar(1 - beta2));
-    Tensor denominator = slot.square.sqrt().div_(new Scalar(correction2)).add_(new Scalar(epsilon));
-    slot.parameter.addcdiv_(slot.mean, denominator, new Scalar(-rate / correction1));
+    parameter.mul_(new Scalar(step.decay()));
+    mean.mul_(new Scalar(step.beta1())).add_(gradient, new Scalar(1 - step.beta1()));
+    square
+        .mul_(new Scalar(step.beta2()))
+        .addcmul_(gradient, gradient, new Scalar(1 - step.beta2()));
+    Tensor denominator =
+        square.sqrt().div_(new Scalar(step.squareCorrection())).add_(new Scalar(step.epsilon()));
+    parameter.addcdiv_(mean, denominator, new Scalar(-step.rate()));
   }
 
   /// Returns the moments, to be saved; valid as long as the caller's scope is open.

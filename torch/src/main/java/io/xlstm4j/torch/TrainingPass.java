@@ -127,7 +127,8 @@ public final class TrainingPass implements AutoCloseable {
 
   private void refuse(IllegalStateException e) {
     refused = true;
-    LOG.log(Level.WARNING, "training steps are not recorded as CUDA graphs: " + e.getMessage());
+    String reason = String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+    LOG.log(Level.WARNING, "training steps are not recorded as CUDA graphs: " + reason);
   }
 
   /// Returns how many kinds of passes are recorded.
@@ -147,17 +148,21 @@ public final class TrainingPass implements AutoCloseable {
       double factor,
       boolean carries) {
     long began = System.nanoTime();
-    BlockStack.State entering = last == null ? model.initialState(ids.size(0)) : last;
-    XlstmLanguageModel.Loss loss = model.lossSum(ids, targets, entering, layout);
-    Tensor share = loss.value().mul(new Scalar(factor));
-    long forward = System.nanoTime();
-    share.backward();
-    double value = share.item_double();
-    return new Result(
-        value,
-        carries ? loss.state().detached() : null,
-        forward - began,
-        System.nanoTime() - forward);
+    @Nullable PointerScope caller = carries ? Scopes.callerScope() : null;
+    try (var _ = new PointerScope()) { // a graph that outlives its pass cannot be recorded again
+      BlockStack.State entering = last == null ? model.initialState(ids.size(0)) : last;
+      XlstmLanguageModel.Loss loss = model.lossSum(ids, targets, entering, layout);
+      Tensor share = loss.value().mul(new Scalar(factor));
+      long forward = System.nanoTime();
+      share.backward();
+      double value = share.item_double();
+      BlockStack.@Nullable State next = null;
+      if (caller != null) {
+        next = loss.state().detached();
+        next.tensors().forEach(caller::attach);
+      }
+      return new Result(value, next, forward - began, System.nanoTime() - forward);
+    }
   }
 
   /// The graphs of a kind of pass, with the tensors that they read and write.
@@ -198,9 +203,10 @@ public final class TrainingPass implements AutoCloseable {
       for (Tensor parameter : model.parameters().byName().values()) {
         if (parameter.grad().defined()) {
           parameters.add(parameter);
-          gradients.add(keep(parameter.grad()));
+          gradients.add(keep(new Tensor(parameter.grad()))); // grad() is a view of the field
         }
       }
+      model.parameters().zeroGradients(); // recorded, not computed
     }
 
     private Pass record() {

@@ -3,13 +3,13 @@ package io.xlstm4j.train.optim;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.safetensors.TensorData;
 import io.xlstm4j.core.safetensors.TensorSource;
+import io.xlstm4j.torch.MovingAverages;
 import io.xlstm4j.torch.TorchTensorData;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.NoGradGuard;
-import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 
 /// An exponential moving average of a model's weights: after each step `average = decay · average +
@@ -37,12 +37,10 @@ public final class EmaWeights implements AutoCloseable {
 
   /// Takes the weights of now in; to be called after each step.
   public void update() {
-    try (var _ = new PointerScope();
-        var _ = new NoGradGuard()) {
-      for (Slot slot : slots) {
-        slot.average.lerp_(slot.weight.detach(), new Scalar(1 - decay));
-      }
-    }
+    MovingAverages.update(
+        slots.stream().map(Slot::weight).toList(),
+        slots.stream().map(Slot::average).toList(),
+        1 - decay);
   }
 
   /// Puts the averages into the model until the result is closed, which puts the weights back.
