@@ -1,5 +1,7 @@
 package io.xlstm4j.torch;
 
+import static org.bytedeco.pytorch.global.torch.globalContext;
+
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.JdkFaults;
 import java.io.IOException;
@@ -72,6 +74,13 @@ public final class Torch {
     } catch (IOException e) {
       return "unknown"; // a jar that was packed anew
     }
+  }
+
+  /// Lets products of float32 matrices on GPUs round their operands to TF32 (10 bits after the
+  /// point), or not: not at first. Holds for the whole process.
+  public static void tf32(boolean allowed) {
+    load();
+    globalContext().setAllowTF32CuBLAS(allowed);
   }
 
   /// Seeds every random generator of libtorch: initialisation and dropout.

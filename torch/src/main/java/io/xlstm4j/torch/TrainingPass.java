@@ -215,7 +215,7 @@ public final class TrainingPass implements AutoCloseable {
           recordings.values().stream().findFirst().map(any -> any.first.graph).orElse(null);
       LibtorchGraph graph =
           LibtorchGraph.record(
-              CudaGpu.open(ids.device().index()),
+              gpu(),
               sharing,
               () -> {
                 BlockStack.State entering = last == null ? model.initialState(ids.size(0)) : last;
@@ -227,6 +227,10 @@ public final class TrainingPass implements AutoCloseable {
                 outputs.add(made);
               });
       return new Pass(graph, outputs.getFirst().value(), outputs.getFirst().state());
+    }
+
+    private CudaGpu gpu() {
+      return CudaGpu.open(ids.device().index());
     }
 
     /// Nobody has gathered gradients yet, or it was this recording.
@@ -318,7 +322,7 @@ public final class TrainingPass implements AutoCloseable {
   public void close() {
     if (!recordings.isEmpty()) {
       model.parameters().zeroGradients();
-      CudaGpu.open(model.parameters().device().index()).context().synchronize();
+      recordings.values().iterator().next().gpu().context().synchronize();
       recordings.values().forEach(Recording::close);
       recordings.clear();
     }

@@ -17,6 +17,7 @@ import io.xlstm4j.text.Tokenizer;
 import io.xlstm4j.torch.BlockStack;
 import io.xlstm4j.torch.Checkpoint;
 import io.xlstm4j.torch.Parameters;
+import io.xlstm4j.torch.Precision;
 import io.xlstm4j.torch.Torch;
 import io.xlstm4j.torch.TrainingPass;
 import io.xlstm4j.torch.XlstmLanguageModel;
@@ -68,6 +69,9 @@ public final class LanguageTask implements Task {
   public static LanguageTask open(
       RunConfig config, Path folder, @Nullable Path stored, Consumer<String> preparing) {
     var device = Torch.device(config.device());
+    if (device.is_cuda()) { // whoever rounds projections to bfloat16 need not wait for the others
+      Torch.tf32(config.training().precision() == Precision.BFLOAT16);
+    }
     LanguageData data = LanguageData.open(config, folder, preparing);
     try {
       XlstmLanguageModel model =
