@@ -67,11 +67,12 @@ final class DryRun {
     line(
         out,
         "step",
-        "%,d %s in %d sequences, %d micro-batches",
+        "%,d %s in %d sequences, %d %s",
         unit.count(run.task().tokensPerStep()),
         unit.name(),
         config.training().batchSize(),
-        config.training().gradientAccumulationSteps());
+        config.training().gradientAccumulationSteps(),
+        config.training().gradientAccumulationSteps() == 1 ? "micro-batch" : "micro-batches");
     line(
         out,
         "length",

@@ -73,6 +73,7 @@ final class EvalCommand implements Callable<Integer> {
 
   @Option(
       names = "--device",
+      converter = DeviceName.class,
       paramLabel = "NAME",
       defaultValue = "cpu",
       description = "cpu, cuda or cuda:N; default ${DEFAULT-VALUE}")

@@ -38,7 +38,11 @@ final class ForecastCommand implements Callable<Integer> {
       description = "CSV with the columns that the model was trained on")
   private Path data;
 
-  @Option(names = "--device", paramLabel = "NAME", description = "cpu, cuda or cuda:N")
+  @Option(
+      names = "--device",
+      converter = DeviceName.class,
+      paramLabel = "NAME",
+      description = "cpu, cuda or cuda:N")
   private String device = "cpu";
 
   @Option(

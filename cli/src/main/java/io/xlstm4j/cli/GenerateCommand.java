@@ -94,6 +94,7 @@ final class GenerateCommand implements Callable<Integer> {
 
   @Option(
       names = "--device",
+      converter = DeviceName.class,
       paramLabel = "NAME",
       defaultValue = "cpu",
       description = "cpu, cuda or cuda:N; default ${DEFAULT-VALUE}")

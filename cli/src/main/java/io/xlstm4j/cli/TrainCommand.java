@@ -78,7 +78,11 @@ final class TrainCommand implements Callable<Integer> {
   @Option(names = "--steps", paramLabel = "N", description = "optimizer steps")
   private @Nullable Integer steps;
 
-  @Option(names = "--device", paramLabel = "NAME", description = "cpu, cuda or cuda:N")
+  @Option(
+      names = "--device",
+      converter = DeviceName.class,
+      paramLabel = "NAME",
+      description = "cpu, cuda or cuda:N")
   private @Nullable String device;
 
   @Option(names = "--resume", description = "go on with the run in --out")

@@ -498,6 +498,15 @@ class ProgramTest {
   }
 
   @Test
+  void a_device_of_an_unknown_kind_is_wrong_usage() {
+    String message = "--device (tpu) must be cpu, cuda or cuda:N";
+    String given = model.toString();
+    assertRefused(CommandLineRun.of("train", "--device", "tpu"), 2, message);
+    assertRefused(CommandLineRun.of("eval", "--model", given, "--device", "tpu"), 2, message);
+    assertRefused(CommandLineRun.of("generate", "--model", given, "--device", "tpu"), 2, message);
+  }
+
+  @Test
   void a_temperature_below_zero_is_refused() {
     assertRefused(
         CommandLineRun.of("generate", "--model", model.toString(), "--temperature", "-1"),
@@ -705,8 +714,8 @@ class ProgramTest {
   void an_unknown_device_is_refused() {
     assertRefused(
         train(corpus, folder.resolve("out"), "device=tpu"),
-        1,
-        "device tpu is unknown; use cpu, cuda");
+        2,
+        "device (tpu) must be cpu, cuda or cuda:N");
   }
 
   @Test

@@ -29,12 +29,18 @@ public final class Torch {
     }
   }
 
+  /// Returns whether [#device] knows a kind of device: `cpu`, `cuda` or `cuda:N`; whether this
+  /// machine has it is another question. Loads nothing.
+  public static boolean isDeviceName(String name) {
+    return name.matches("cpu|cuda(:[0-9]{1,2})?");
+  }
+
   /// The device of that name: `cpu`, `cuda`, `cuda:1`.
   ///
   /// @throws InvalidInputException if there is no such kind or this machine has none of it
   public static Device device(String name) {
     load();
-    if (!name.matches("cpu|cuda(:[0-9]{1,2})?")) {
+    if (!isDeviceName(name)) {
       throw new InvalidInputException("device " + name + " is unknown; use cpu, cuda or cuda:N");
     }
     if (name.startsWith("cuda") && !hasCuda()) {

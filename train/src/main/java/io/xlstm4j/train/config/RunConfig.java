@@ -3,7 +3,6 @@ package io.xlstm4j.train.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import io.xlstm4j.core.Check;
 import io.xlstm4j.core.InvalidInputException;
 import io.xlstm4j.core.RecordComponents;
 import io.xlstm4j.core.config.BlockStackConfig;
@@ -18,6 +17,7 @@ import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.core.config.UnknownKeyException;
 import io.xlstm4j.torch.Backend;
 import io.xlstm4j.torch.Precision;
+import io.xlstm4j.torch.Torch;
 import java.nio.file.Path;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -89,7 +89,7 @@ public record RunConfig(
   private static final String VOCAB_SIZE = "vocab_size";
 
   public RunConfig {
-    Check.notBlank("device", device);
+    String _ = device(device, "");
     if (from != null && series != null) {
       throw new InvalidInputException(
           "from (%s) is for language models; leave it out for series".formatted(from));
@@ -251,8 +251,16 @@ public record RunConfig(
         section(merged, "samples", SamplesConfig.class, source),
         wanted,
         StartingModel.value(merged.get(StartingModel.KEY), source),
-        merged.get("device").asText(),
+        device(merged.get("device").asText(), source),
         backend(merged.get("backend").asText(), source));
+  }
+
+  private static String device(String name, String source) {
+    if (!Torch.isDeviceName(name)) {
+      throw new InvalidInputException(
+          "%sdevice (%s) must be cpu, cuda or cuda:N".formatted(prefix(source), name));
+    }
+    return name;
   }
 
   /// Without a model type, keys of the section `series` say so.

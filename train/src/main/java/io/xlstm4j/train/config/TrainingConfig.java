@@ -48,7 +48,7 @@ public record TrainingConfig(
     Check.notNegative("maxNonfiniteSteps", maxNonfiniteSteps);
     if (steps == 0 && tokens == 0 && epochs == 0 && minutes == 0) {
       throw new IllegalArgumentException(
-          "one of training.steps, training.tokens, training.epochs and training.minutes must be above 0, else the run has no end");
+          "training.steps, training.tokens, training.epochs and training.minutes are all 0, and the run has no end; one of them must be above 0");
     }
   }
 

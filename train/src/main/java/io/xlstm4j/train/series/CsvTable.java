@@ -256,6 +256,9 @@ final class CsvTable {
   }
 
   private void row(long line, List<String> fields) {
+    if (stripped(fields).equals(header)) {
+      throw refused("line %d repeats the header; take it out", line);
+    }
     int least = header.size();
     while (least > 1 && header.get(least - 1).isEmpty()) {
       least--; // trailing columns without a name may be left out

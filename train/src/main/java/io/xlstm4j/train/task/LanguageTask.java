@@ -131,9 +131,11 @@ public final class LanguageTask implements Task {
 
   @Override
   public String describe() {
-    return "%d blocks (%s), width %d, context %d, vocabulary %d"
+    int blocks = model.config().numBlocks();
+    return "%d %s (%s), width %d, context %d, vocabulary %d"
         .formatted(
-            model.config().numBlocks(),
+            blocks,
+            blocks == 1 ? "block" : "blocks",
             switch (model.config()) {
               case PaperModelConfig paper -> "sLSTM at " + paper.blockStack().slstmAt();
               case LargeModelConfig _ -> "xLSTM Large";

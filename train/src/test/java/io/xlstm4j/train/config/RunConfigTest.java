@@ -95,7 +95,8 @@ class RunConfigTest {
           training: {steps: seven}     | run.yaml: training.steps must be a whole number, but is "seven"
           training: {steps: 1.5}       | run.yaml: training.steps must be a whole number, but is 1.5
           training: {steps: -1}        | run.yaml: training.steps (-1) must not be negative
-          training: {steps: 0}         | run.yaml: one of training.steps, training.tokens, training.epochs and training.minutes must be above 0, else the run has no end
+          device: tpu                    | run.yaml: device (tpu) must be cpu, cuda or cuda:N
+          training: {steps: 0}         | run.yaml: training.steps, training.tokens, training.epochs and training.minutes are all 0, and the run has no end; one of them must be above 0
           optimizer: {beta1: 1}        | run.yaml: optimizer.beta1 (1.0) must be in [0.0, 1.0)
           model: {embedding_dim: 130, slstm_block: {slstm: {num_heads: 4}}} | run.yaml: model.slstm_block.slstm.num_heads (4) must divide model.embedding_dim (130); remainder 2
           model: {mlstm_block: {mlstm: {num_heads: 5}}} | run.yaml: model.mlstm_block.mlstm.num_heads (5) must divide inner width (384); remainder 4

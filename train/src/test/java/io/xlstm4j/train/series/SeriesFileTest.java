@@ -69,6 +69,12 @@ class SeriesFileTest {
   }
 
   @Test
+  void a_header_that_comes_again_is_refused_as_what_it_is() {
+    assertRefused("t,y\n0,1\n1,2\nt,y\n2,3\n")
+        .hasMessageContaining("line 4 repeats the header; take it out");
+  }
+
+  @Test
   void numbers_with_suffixes_of_a_language_are_refused() throws IOException {
     assertRefused(SeriesFiles.resource("javanum.csv")).hasMessageContaining("line 2: column y");
     assertRefused(SeriesFiles.resource("hex.csv")).hasMessageContaining("'0x1p0'");
