@@ -4,6 +4,7 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BOOLEAN;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static org.bytedeco.pytorch.global.torch.emptyCache;
 
 import io.xlstm4j.cuda.driver.CudaStream;
 import java.lang.foreign.Arena;
@@ -104,6 +105,7 @@ final class LibtorchGraph implements AutoCloseable {
     // for good: libtorch's allocator may still ask a graph that went wrong
     MemorySegment graph = Arena.global().allocate(OBJECT_BYTES, 64);
     gpu.context().synchronize();
+    emptyCache(); // the graph cannot use what the allocator keeps for others
     try (var arena = Arena.ofConfined()) {
       MemorySegment guard = arena.allocate(ADDRESS);
       MemorySegment pool = sharing == null ? arena.allocate(POOL) : sharing.pool(arena);
