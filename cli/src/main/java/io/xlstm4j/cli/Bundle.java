@@ -113,7 +113,13 @@ final class Bundle {
       throw new InvalidInputException(
           "--out %s: %s".formatted(out, Files.isDirectory(out) ? "is a folder" : "no such folder"));
     }
-    Path work = Files.createTempDirectory(parent, ".bundle");
+    Path work;
+    try {
+      work = Files.createTempDirectory(parent, ".bundle");
+    } catch (IOException e) {
+      throw new InvalidInputException(
+          "--out %s: cannot be written: %s".formatted(out, OneLine.reason(e)), e);
+    }
     try {
       Path folder = Files.createDirectory(work.resolve(name()));
       linkRuntime(folder.resolve("runtime"));

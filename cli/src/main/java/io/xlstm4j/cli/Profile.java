@@ -1,6 +1,7 @@
 package io.xlstm4j.cli;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.train.StepTimes;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -35,7 +36,7 @@ final class Profile {
     try {
       recording.dump(file);
     } catch (IOException e) {
-      throw new InvalidInputException(file + ": cannot be written: " + e.getMessage(), e);
+      throw new InvalidInputException(file + ": cannot be written: " + OneLine.reason(e), e);
     } finally {
       recording.close();
     }

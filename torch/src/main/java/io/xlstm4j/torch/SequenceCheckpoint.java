@@ -60,7 +60,7 @@ public final class SequenceCheckpoint {
     try {
       Files.createDirectories(folder);
     } catch (IOException e) {
-      throw new InvalidInputException(folder + ": cannot be written: " + e.getMessage(), e);
+      throw new InvalidInputException(folder + ": cannot be written: " + OneLine.reason(e), e);
     }
     byte[] config = SequenceConfigKeys.toJson(model.config()).getBytes(StandardCharsets.UTF_8);
     try (var _ = new PointerScope()) {

@@ -87,6 +87,21 @@ class DamagedStateTest {
     return contents;
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"model.safetensors", "tokenizer.json", "manifest.json"})
+  void a_damaged_best_model_is_found_before_a_step_is_done(String name) throws IOException {
+    Files.write(run.resolve(name), new byte[0]);
+    Map<Path, Integer> before = contents(run);
+
+    assertThatThrownBy(this::resume)
+        .isInstanceOf(InvalidInputException.class)
+        .hasMessageContaining(run.resolve(name).toString())
+        .hasMessageEndingWith(
+            "put it back as it was, or start anew from the last state with --from " + training);
+
+    assertThat(contents(run)).isEqualTo(before);
+  }
+
   private Trainer resume() {
     return Trainer.resume(run, RunConfigFile.parse("", "test"));
   }

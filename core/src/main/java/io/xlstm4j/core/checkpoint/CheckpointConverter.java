@@ -81,17 +81,12 @@ public final class CheckpointConverter {
 
   /// Writes `to` anew as a whole; a crash leaves what was there before.
   ///
-  /// @param to missing, or a checkpoint folder, which is replaced; not the folder that is read
+  /// @param to missing, or a checkpoint folder, which is replaced; not the folder that is read, one
+  ///   within the other, or a run
   /// @throws InvalidInputException if the family has no such layout, if a number is too large for
   ///   the type asked for, or if the system refuses
   public static void write(ModelFolder from, Path to, Target target) {
-    try {
-      if (Files.exists(to) && Files.isSameFile(from.path(), to)) {
-        throw new InvalidInputException(OneLine.of(to) + ": input and output are the same folder");
-      }
-    } catch (IOException e) {
-      throw new InvalidInputException(OneLine.of(to) + ": " + OneLine.reason(e), e);
-    }
+    OutputFolder.require(from.path(), to);
     FiniteNumbers.require(from.tensors(), OneLine.of(from.path()));
     var conversion = new CheckpointConverter(from, target);
     ModelConfig model = conversion.newModel();

@@ -33,7 +33,8 @@ public final class Int8Quantizer {
   private Int8Quantizer() {}
 
   /// @param from a folder of either family, in any layout
-  /// @param to missing, or a checkpoint folder, which is replaced; not the folder that is read
+  /// @param to missing, or a checkpoint folder, which is replaced; not the folder that is read, one
+  ///   within the other, or a run
   /// @param group columns that share a scale: 32, 64 or 128, or 0 for whole rows
   /// @throws InvalidInputException if a folder is wrong, a number is not finite, or the system
   ///   refuses
@@ -41,13 +42,7 @@ public final class Int8Quantizer {
     if (group != 0 && group != 32 && group != 64 && group != 128) {
       throw new IllegalArgumentException("group (" + group + ") must be 32, 64 or 128, or 0");
     }
-    try {
-      if (Files.exists(to) && Files.isSameFile(from.path(), to)) {
-        throw new InvalidInputException(OneLine.of(to) + ": input and output are the same folder");
-      }
-    } catch (IOException e) {
-      throw new InvalidInputException(OneLine.of(to) + ": " + OneLine.reason(e), e);
-    }
+    OutputFolder.require(from.path(), to);
     FiniteNumbers.require(from.tensors(), OneLine.of(from.path()));
     var tensors = new ArrayList<TensorData>();
     for (TensorInfo info : from.tensors().tensors().values()) {

@@ -3,6 +3,7 @@ package io.xlstm4j.core.config;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.RecordComponents;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
@@ -107,7 +108,7 @@ public record CheckpointConfig(
     } catch (MalformedInputException e) {
       throw new InvalidInputException(file + ": not UTF-8 text", e);
     } catch (IOException e) {
-      throw new InvalidInputException(file + ": cannot be read: " + e, e);
+      throw new InvalidInputException(file + ": cannot be read: " + OneLine.reason(e), e);
     }
   }
 

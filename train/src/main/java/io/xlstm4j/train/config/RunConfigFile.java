@@ -50,7 +50,7 @@ public final class RunConfigFile {
     } catch (MalformedInputException e) {
       throw new InvalidInputException(file + ": not UTF-8 text", e);
     } catch (IOException e) {
-      throw new InvalidInputException(file + ": cannot be read: " + e.getMessage(), e);
+      throw new InvalidInputException(file + ": cannot be read: " + OneLine.reason(e), e);
     }
   }
 

@@ -1,6 +1,7 @@
 package io.xlstm4j.train.run;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.checkpoint.CheckpointFolder;
 import io.xlstm4j.core.config.StrictBinder;
 import io.xlstm4j.core.files.AtomicFile;
@@ -80,11 +81,22 @@ public record RunFolder(Path path) {
     CheckpointFolder.recover(folder.training());
     if (Files.exists(folder.training())) {
       folder.requireWhole(); // a state appears with all its files at once
-      CheckpointFolder.verify(folder.training());
+      verify(folder.training(), "start anew from the best model with --from " + path);
+      verify(path, "start anew from the last state with --from " + folder.training());
     } else if (!Files.exists(path.resolve(RUN))) {
       throw new InvalidInputException(path + ": no run was begun here; nothing to resume");
     }
     return folder;
+  }
+
+  /// @param otherwise what to do if the damaged file cannot be put back
+  private static void verify(Path folder, String otherwise) {
+    try {
+      CheckpointFolder.verify(folder);
+    } catch (InvalidInputException e) {
+      throw new InvalidInputException(
+          "%s; put it back as it was, or %s".formatted(e.getMessage(), otherwise), e);
+    }
   }
 
   /// Without one of these a state would pass for none, or be read unverified.
@@ -274,7 +286,6 @@ public record RunFolder(Path path) {
   }
 
   static String reason(IOException e) {
-    @Nullable String message = e.getMessage();
-    return e.getClass().getSimpleName() + (message == null ? "" : ": " + message);
+    return OneLine.reason(e);
   }
 }

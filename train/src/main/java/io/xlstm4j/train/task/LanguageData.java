@@ -1,6 +1,7 @@
 package io.xlstm4j.train.task;
 
 import io.xlstm4j.core.InvalidInputException;
+import io.xlstm4j.core.OneLine;
 import io.xlstm4j.core.checkpoint.SpecialTokens;
 import io.xlstm4j.core.config.CheckpointConfig;
 import io.xlstm4j.text.BatchSource;
@@ -139,7 +140,7 @@ final class LanguageData implements AutoCloseable {
     try {
       return Map.of(Tokenizers.FILE_NAME, Files.readAllBytes(tokenizerFile));
     } catch (IOException e) {
-      throw new InvalidInputException(tokenizerFile + ": cannot be read: " + e.getMessage(), e);
+      throw new InvalidInputException(tokenizerFile + ": cannot be read: " + OneLine.reason(e), e);
     }
   }
 
@@ -299,7 +300,7 @@ final class LanguageData implements AutoCloseable {
       try {
         Files.createDirectories(folder.resolve(TOKENS));
       } catch (IOException e) {
-        throw new InvalidInputException(folder + ": cannot be written: " + e.getMessage(), e);
+        throw new InvalidInputException(folder + ": cannot be written: " + OneLine.reason(e), e);
       }
       if (!Files.exists(target)) {
         String division = split == Split.TRAIN ? text.division() : null;
@@ -411,7 +412,7 @@ final class LanguageData implements AutoCloseable {
       try {
         Files.copy(given, file);
       } catch (IOException e) {
-        throw new InvalidInputException(file + ": cannot be written: " + e.getMessage(), e);
+        throw new InvalidInputException(file + ": cannot be written: " + OneLine.reason(e), e);
       }
     }
   }
