@@ -110,6 +110,9 @@ final class ConvertCommand implements Callable<Integer> {
               + ": a model of series, which has one layout and type; copy the folder as it is, and use it with "
               + Program.command("forecast"));
     }
+    if (quantize == null && spec.commandLine().getParseResult().hasMatchedOption("--group")) {
+      throw new ParameterException(spec.commandLine(), "--group goes with --quantize int8");
+    }
     if (quantize != null) {
       quantize(quantize);
       return written(out);

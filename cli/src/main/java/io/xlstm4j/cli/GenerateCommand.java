@@ -3,6 +3,7 @@ package io.xlstm4j.cli;
 import io.xlstm4j.runtime.GenerationOptions;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -185,7 +186,17 @@ final class GenerateCommand implements Callable<Integer> {
               .withStopStrings(stops);
       return seed == null ? options : options.withSeed(seed);
     } catch (IllegalArgumentException e) {
-      throw new ParameterException(spec.commandLine(), e.getMessage(), e);
+      throw new ParameterException(
+          spec.commandLine(), named(spec, String.valueOf(e.getMessage())), e);
     }
+  }
+
+  /// The message with the option in the place of the component that it begins with: `topK (0)` is
+  /// `--top-k (0)`.
+  private static String named(CommandSpec spec, String message) {
+    int end = Math.max(0, message.indexOf(" ("));
+    String option =
+        "--" + message.substring(0, end).replaceAll("([A-Z])", "-$1").toLowerCase(Locale.ROOT);
+    return spec.findOption(option) == null ? message : option + message.substring(end);
   }
 }

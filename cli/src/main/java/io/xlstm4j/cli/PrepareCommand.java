@@ -82,6 +82,13 @@ final class PrepareCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--shard-tokens (" + shardTokens + ") must be positive");
     }
+    if (!tokenizer.equals(Preparation.TRAINED)
+        && spec.commandLine().getParseResult().hasMatchedOption("--vocab-size")) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--vocab-size goes with --tokenizer bpe; %s has a vocabulary of its own"
+              .formatted(tokenizer));
+    }
     PrintWriter console = spec.commandLine().getOut();
     Corpus corpus =
         TextData.open(

@@ -511,7 +511,41 @@ class ProgramTest {
     assertRefused(
         CommandLineRun.of("generate", "--model", model.toString(), "--temperature", "-1"),
         2,
-        "temperature (-1.0) must not be negative");
+        "--temperature (-1.0) must not be negative");
+    assertRefused(
+        CommandLineRun.of("generate", "--model", model.toString(), "--top-k", "-1"),
+        2,
+        "--top-k (-1) must not be negative");
+  }
+
+  @Test
+  void an_option_that_would_count_for_nothing_is_refused() {
+    assertRefused(
+        CommandLineRun.of(
+            "convert", model.toString(), folder.resolve("x").toString(), "--group=64"),
+        2,
+        "--group goes with --quantize int8");
+    assertRefused(
+        CommandLineRun.of(
+            "prepare",
+            "--data",
+            corpus.toString(),
+            "--out",
+            folder.resolve("y").toString(),
+            "--tokenizer=bytes",
+            "--vocab-size=300"),
+        2,
+        "--vocab-size goes with --tokenizer bpe; bytes has a vocabulary of its own");
+  }
+
+  @Test
+  void convert_writes_over_no_run() throws IOException {
+    Path run = Files.createDirectories(folder.resolve("run"));
+    Files.createFile(run.resolve("run.yaml"));
+    assertRefused(
+        CommandLineRun.of("convert", model.toString(), run.toString()),
+        1,
+        "is the folder of a run or of its state (it has run.yaml)");
   }
 
   // wrong input: 1
